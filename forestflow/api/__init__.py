@@ -1,0 +1,1 @@
+"""Thin transports over the two facades, data plane and control plane."""

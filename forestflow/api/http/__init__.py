@@ -1,0 +1,1 @@
+"""HTTP: the hot score route as plain ASGI, everything else as FastAPI."""

@@ -1,0 +1,1 @@
+"""The vocabulary of ForestFlow as pure values: no clock, no I/O, no wire format."""

@@ -1,0 +1,208 @@
+"""Every way a command or a score can be refused, with a neutral code that each transport maps to its own status.
+
+The classes cross process borders (registry to router, replica to host), so each forwards every constructor argument
+to ``super().__init__``; ``tests/unit/domain/test_errors.py`` pickles every one of them.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from forestflow.domain.ids import Contract, Fqrv
+    from forestflow.domain.requests import ServeRequest
+    from forestflow.domain.settings import ServableSettings
+
+
+class Code(enum.IntEnum):
+    """What went wrong, independent of any protocol. The numbers travel in reply frames."""
+
+    OK = 0
+    MALFORMED = 1  # the bytes are not of the protocol
+    INVALID = 2  # well-formed, but makes no sense here
+    NOT_FOUND = 3
+    ALREADY_EXISTS = 4
+    NO_ACTIVE_SERVABLE = 5
+    TOO_LARGE = 6
+    EXHAUSTED = 7  # a bounded queue is full: try again later
+    DEADLINE = 8
+    UNAVAILABLE = 9  # nothing that could answer is reachable now
+    UNIMPLEMENTED = 10
+    INTERNAL = 11  # a model or the server failed
+    STORAGE = 12  # the state could not be written: nothing was acknowledged
+
+
+class ForestFlowError(Exception):
+    """Base of all errors that a client may see; ``message`` never holds a stack trace."""
+
+    code: Code = Code.INTERNAL
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+
+    @property
+    def message(self) -> str:
+        return str(self.args[-1]) if self.args else type(self).__name__
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class Malformed(ForestFlowError):
+    """The bytes of a request are not what its protocol says: ``Malformed(message)``."""
+
+    code = Code.MALFORMED
+
+
+class Invalid(ForestFlowError):
+    """A well-formed request that makes no sense: ``Invalid(message)``."""
+
+    code = Code.INVALID
+
+
+class InvalidIdentifier(Invalid):
+    """A name of a contract or release that cannot be one: ``InvalidIdentifier(message)``."""
+
+
+class InvalidSettings(Invalid):
+    """Settings that contradict themselves: ``InvalidSettings(message)``."""
+
+
+class InvalidInput(Invalid):
+    """A score request that the model cannot take (wrong number of inputs, wrong type): ``InvalidInput(message)``."""
+
+
+class TooLarge(ForestFlowError):
+    """A body or message over the configured limit: ``TooLarge(message)``."""
+
+    code = Code.TOO_LARGE
+
+
+class QueueFull(ForestFlowError):
+    """A bounded queue is full; ``QueueFull(retry_after_seconds, message)``."""
+
+    code = Code.EXHAUSTED
+
+    @property
+    def retry_after_seconds(self) -> float:
+        return float(self.args[0])
+
+
+class DeadlineExceeded(ForestFlowError):
+    """The request's time ran out: ``DeadlineExceeded(message)``."""
+
+    code = Code.DEADLINE
+
+
+class Unavailable(ForestFlowError):
+    """Nobody who could answer is reachable: ``Unavailable(message)``."""
+
+    code = Code.UNAVAILABLE
+
+
+class StorageFailed(ForestFlowError):
+    """The journal or artifact store could not write: ``StorageFailed(message)``."""
+
+    code = Code.STORAGE
+
+
+class NotImplementedByModel(ForestFlowError):
+    """The model has no such output or method: ``NotImplementedByModel(message)``."""
+
+    code = Code.UNIMPLEMENTED
+
+
+class ModelFailed(ForestFlowError):
+    """The model itself failed on a valid request: ``ModelFailed(message)``."""
+
+    code = Code.INTERNAL
+
+
+class LoadFailed(ForestFlowError):
+    """A servable could not be loaded: ``LoadFailed(message)``; the message says why and what to do."""
+
+    code = Code.INVALID
+
+
+class ArtifactRejected(ForestFlowError):
+    """A model artifact is missing, damaged or hostile: ``ArtifactRejected(message)``."""
+
+    code = Code.INVALID
+
+
+class UnknownContract(ForestFlowError):
+    """``UnknownContract(contract)``."""
+
+    code = Code.NOT_FOUND
+
+    def __init__(self, contract: Contract) -> None:
+        super().__init__(contract)
+        self.contract = contract
+
+    @property
+    def message(self) -> str:
+        return f"unknown contract {self.contract}"
+
+
+class UnknownServable(ForestFlowError):
+    """``UnknownServable(fqrv)``."""
+
+    code = Code.NOT_FOUND
+
+    def __init__(self, fqrv: Fqrv) -> None:
+        super().__init__(fqrv)
+        self.fqrv = fqrv
+
+    @property
+    def message(self) -> str:
+        return f"unknown servable {self.fqrv}"
+
+
+class NoActiveServables(ForestFlowError):
+    """The contract exists but no release of it can answer: ``NoActiveServables(contract)``."""
+
+    code = Code.NO_ACTIVE_SERVABLE
+
+    def __init__(self, contract: Contract) -> None:
+        super().__init__(contract)
+        self.contract = contract
+
+    @property
+    def message(self) -> str:
+        return f"no active servables for contract {self.contract}"
+
+
+class ServableAlreadyExists(ForestFlowError):
+    """``ServableAlreadyExists(fqrv, settings_of_the_existing_one)``."""
+
+    code = Code.ALREADY_EXISTS
+
+    def __init__(self, fqrv: Fqrv, settings: ServableSettings) -> None:
+        super().__init__(fqrv, settings)
+        self.fqrv = fqrv
+        self.settings = settings
+
+    @property
+    def message(self) -> str:
+        return f"servable {self.fqrv} already exists"
+
+
+class ContractValidationError(ForestFlowError):
+    """``ContractValidationError(contract, message)``."""
+
+    code = Code.INVALID
+
+    def __init__(self, contract: Contract, message: str) -> None:
+        super().__init__(contract, message)
+        self.contract = contract
+
+
+class ServeRequestInvalid(ForestFlowError):
+    """A deploy that failed, with the request as understood: ``ServeRequestInvalid(request, message)``."""
+
+    code = Code.INVALID
+
+    def __init__(self, request: ServeRequest, message: str) -> None:
+        super().__init__(request, message)
+        self.request = request

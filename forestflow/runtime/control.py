@@ -1,0 +1,91 @@
+"""The control-plane facade: what a transport may ask of the registry, typed, wherever the registry runs."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
+
+from forestflow.domain.ids import Contract, Fqrv
+from forestflow.domain.reports import ServableMetadata, ServableMetrics, ServableStatus
+from forestflow.domain.requests import ServeRequest
+from forestflow.domain.settings import ContractSettings, LoggingSettings, PolicySettings, ServableSettings
+
+# Sends one command to the registry by name and waits for its answer, or raises a ForestFlowError
+# (Unavailable when the registry is down).
+Channel = Callable[..., Awaitable[Any]]
+
+
+class ControlPlane:
+    """Every command and query of the control plane. All raise :class:`~forestflow.domain.errors.ForestFlowError`.
+
+    A command returns once its effect is journalled and the router that asked has the Plan that shows it.
+    """
+
+    def __init__(self, channel: Channel) -> None:
+        self._call = channel
+
+    async def contracts(self) -> list[Contract]:
+        """All contracts, sorted."""
+        return cast(list[Contract], await self._call("contracts"))
+
+    async def create_contract(self, contract: Contract, settings: ContractSettings) -> Contract:
+        """Raises ContractValidationError when it exists."""
+        return cast(Contract, await self._call("create_contract", contract, settings))
+
+    async def update_contract(self, contract: Contract, settings: ContractSettings) -> Contract:
+        """Raises UnknownContract."""
+        return cast(Contract, await self._call("update_contract", contract, settings))
+
+    async def contract_settings(self, contract: Contract) -> ContractSettings:
+        """Raises UnknownContract."""
+        return cast(ContractSettings, await self._call("contract_settings", contract))
+
+    async def deploy(self, request: ServeRequest) -> Fqrv:
+        """Return once a replica answers. Raises ServableAlreadyExists, ServeRequestInvalid, ContractValidationError."""
+        return cast(Fqrv, await self._call("deploy", request))
+
+    async def delete(self, fqrv: Fqrv) -> list[Fqrv]:
+        """The releases deleted; an unknown one counts as deleted, and the last one takes its contract along."""
+        return cast(list[Fqrv], await self._call("delete", fqrv))
+
+    async def update_servable(
+        self, fqrv: Fqrv, *, policy: PolicySettings | None = None, logging: LoggingSettings | None = None
+    ) -> Fqrv:
+        """Raises UnknownServable, InvalidSettings."""
+        return cast(Fqrv, await self._call("update_servable", fqrv, policy, logging))
+
+    async def releases(self, contract: Contract) -> list[Fqrv]:
+        """Raises UnknownContract; NoActiveServables when there is none."""
+        return cast(list[Fqrv], await self._call("releases", contract))
+
+    async def metrics(self, contract: Contract) -> list[ServableMetrics]:
+        """Raises UnknownContract; NoActiveServables when there is none."""
+        return cast(list[ServableMetrics], await self._call("metrics", contract))
+
+    async def servable_settings(self, contract: Contract) -> list[ServableSettings]:
+        """Settings of each release. Raises UnknownContract; NoActiveServables when there is none."""
+        return cast(list[ServableSettings], await self._call("servable_settings", contract))
+
+    async def settings_of(self, fqrv: Fqrv) -> ServableSettings:
+        """Raises UnknownServable."""
+        return cast(ServableSettings, await self._call("settings_of", fqrv))
+
+    async def metadata(self, contract: Contract) -> list[ServableMetadata]:
+        """Metadata of each loaded release, possibly none. Raises UnknownContract."""
+        return cast(list[ServableMetadata], await self._call("metadata", contract))
+
+    async def metadata_of(self, fqrv: Fqrv) -> ServableMetadata:
+        """Raises UnknownServable."""
+        return cast(ServableMetadata, await self._call("metadata_of", fqrv))
+
+    async def status(self, contract: Contract) -> list[ServableStatus]:
+        """Where each release stands, those that are loading or failed among them. Raises UnknownContract."""
+        return cast(list[ServableStatus], await self._call("status", contract))
+
+    async def status_of(self, fqrv: Fqrv) -> ServableStatus:
+        """Where one release stands, also while its deploy is under way. Raises UnknownServable."""
+        return cast(ServableStatus, await self._call("status_of", fqrv))
+
+    async def ready(self) -> bool:
+        """Whether every release that should answer does."""
+        return cast(bool, await self._call("ready"))

@@ -1,0 +1,1 @@
+"""A thin client of the REST API; imports no Ray."""

@@ -1,0 +1,43 @@
+"""The interface between a replica and the model it hosts."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import Protocol
+
+from forestflow.domain.tensors import Batch, ModelMetadata
+
+
+class Servable(Protocol):
+    """One loaded release. Called from one thread at a time."""
+
+    @property
+    def metadata(self) -> ModelMetadata:
+        """Inputs and outputs, as the model declares them."""
+        ...
+
+    @property
+    def slice_rows(self) -> int:
+        """How many rows one ``predict`` call takes in a few milliseconds; larger batches are cut into such slices."""
+        ...
+
+    def merge_key(self, configs: Mapping[str, str]) -> Hashable:
+        """Requests with equal keys (and equal batch signatures) may run as one batch."""
+        ...
+
+    def predict(self, batch: Batch, configs: Mapping[str, str]) -> Batch:
+        """Score every row; the answer has as many rows, in the same order.
+
+        Raises :class:`~forestflow.domain.errors.InvalidInput` for a client's fault,
+        :class:`~forestflow.domain.errors.NotImplementedByModel` for an output the model lacks,
+        :class:`~forestflow.domain.errors.ModelFailed` when the model itself fails.
+        """
+        ...
+
+    def warm_up(self) -> None:
+        """Make the first real request as fast as later ones. Called once, before the replica is announced."""
+        ...
+
+    def close(self) -> None:
+        """Free what the model holds."""
+        ...
