@@ -1,0 +1,53 @@
+"""What the journal remembers. Applying the events in order, from nothing, gives the control state."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from forestflow.domain.ids import Contract, Fqrv
+from forestflow.domain.requests import ServeRequest
+from forestflow.domain.settings import ContractSettings, ServableSettings
+
+
+@dataclass(frozen=True, slots=True)
+class ContractSet:
+    """A contract was created, or its settings were replaced."""
+
+    contract: Contract
+    settings: ContractSettings
+
+
+@dataclass(frozen=True, slots=True)
+class ServableDeployed:
+    """A release was loaded and acknowledged. ``digest`` names its artifact in the artifact store."""
+
+    request: ServeRequest
+    digest: str
+    created_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class ServableUpdated:
+    """A release's settings were replaced; its clocks and counters go on."""
+
+    fqrv: Fqrv
+    settings: ServableSettings
+
+
+@dataclass(frozen=True, slots=True)
+class ServableBecameValid:
+    """All validity rules of a release held for the first time; its phase-in starts at ``at_ms``."""
+
+    fqrv: Fqrv
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class ServablesDeleted:
+    """Releases were deleted or expired; a contract whose last release was deleted goes with it."""
+
+    fqrvs: tuple[Fqrv, ...]
+    contracts: tuple[Contract, ...] = ()
+
+
+Event = ContractSet | ServableDeployed | ServableUpdated | ServableBecameValid | ServablesDeleted

@@ -1,0 +1,84 @@
+"""The control state: contracts and their releases, as left by the journal's events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+from forestflow.domain.events import (
+    ContractSet,
+    Event,
+    ServableBecameValid,
+    ServableDeployed,
+    ServablesDeleted,
+    ServableUpdated,
+)
+from forestflow.domain.ids import Contract, Fqrv
+from forestflow.domain.requests import ServeRequest
+from forestflow.domain.settings import ContractSettings, ServableSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """One deployed release. ``request.servable_settings`` are its settings as deployed; ``settings`` those now."""
+
+    request: ServeRequest
+    settings: ServableSettings
+    digest: str
+    created_at_ms: int
+    became_valid_at_ms: int | None = None
+
+    @property
+    def fqrv(self) -> Fqrv:
+        return self.request.fqrv
+
+
+@dataclass(slots=True)
+class ContractState:
+    """One contract; ``releases`` by release version, in the order of their deployment."""
+
+    settings: ContractSettings
+    releases: dict[str, Release] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class State:
+    """Everything the journal knows. Changed by :meth:`apply` alone."""
+
+    contracts: dict[Contract, ContractState] = field(default_factory=dict)
+
+    def release(self, fqrv: Fqrv) -> Release | None:
+        contract = self.contracts.get(fqrv.contract)
+        return contract.releases.get(fqrv.release_version) if contract else None
+
+    def releases(self) -> Iterator[Release]:
+        for contract in self.contracts.values():
+            yield from contract.releases.values()
+
+    def apply(self, event: Event) -> None:
+        """Change the state as ``event`` says; an event about something that is gone changes nothing."""
+        match event:
+            case ContractSet(contract, settings):
+                known = self.contracts.get(contract)
+                if known:
+                    known.settings = settings
+                else:
+                    self.contracts[contract] = ContractState(settings)
+            case ServableDeployed(request, digest, created_at_ms):
+                release = Release(request, request.servable_settings, digest, created_at_ms)
+                self.contracts[release.fqrv.contract].releases[release.fqrv.release_version] = release
+            case ServableUpdated(fqrv, settings):
+                self._replace(fqrv, settings=settings)
+            case ServableBecameValid(fqrv, at_ms):
+                self._replace(fqrv, became_valid_at_ms=at_ms)
+            case ServablesDeleted(fqrvs, contracts):
+                for fqrv in fqrvs:
+                    if fqrv.contract in self.contracts:
+                        self.contracts[fqrv.contract].releases.pop(fqrv.release_version, None)
+                for contract in contracts:
+                    self.contracts.pop(contract, None)
+
+    def _replace(self, fqrv: Fqrv, **changes: object) -> None:
+        release = self.release(fqrv)
+        if release:
+            self.contracts[fqrv.contract].releases[fqrv.release_version] = replace(release, **changes)  # type: ignore[arg-type]

@@ -1,0 +1,120 @@
+"""The journal: events appended before they are acknowledged, replayed on start, with counters beside them.
+
+SQLite in the data directory by default, any SQLAlchemy URL otherwise. The journal stores plain JSON documents and does
+not know what they mean. Counters are not events: they are overwritten in place, in batches.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
+
+from forestflow.domain.errors import StorageFailed
+
+_METADATA = sa.MetaData()
+
+_EVENTS = sa.Table(
+    "events",
+    _METADATA,
+    sa.Column("seq", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("at_ms", sa.BigInteger, nullable=False),
+    sa.Column("kind", sa.String(64), nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+)
+
+_COUNTERS = sa.Table(
+    "counters",
+    _METADATA,
+    sa.Column("servable", sa.Text, primary_key=True),
+    sa.Column("scored", sa.BigInteger, nullable=False),
+    sa.Column("shaded", sa.BigInteger, nullable=False),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One journalled event: ``kind`` names it, ``body`` is its JSON document."""
+
+    kind: str
+    body: Mapping[str, Any]
+
+
+class Journal:
+    """Append-only events and overwritten counters in one database. Used by one thread at a time."""
+
+    def __init__(self, url: str) -> None:
+        """``url``: an SQLAlchemy URL, e.g. ``sqlite:////var/lib/forestflow/journal.db``."""
+        self._engine = sa.create_engine(url, connect_args=_connect_args(url))
+        if self._engine.dialect.name == "sqlite":
+            sa.event.listen(self._engine, "connect", _durable_sqlite)
+        try:
+            _METADATA.create_all(self._engine)
+        except SQLAlchemyError as error:
+            raise StorageFailed(f"the journal cannot be opened: {_reason(error)}") from error
+
+    @classmethod
+    def in_directory(cls, directory: Path) -> Journal:
+        """The embedded default: ``journal.db`` in the data directory."""
+        directory.mkdir(parents=True, exist_ok=True)
+        return cls(f"sqlite:///{directory / 'journal.db'}")
+
+    def append(self, records: Sequence[Record], at_ms: int) -> None:
+        """Write all records in one transaction, durably, or raise StorageFailed and write none."""
+        rows = [{"at_ms": at_ms, "kind": r.kind, "body": json.dumps(r.body, separators=(",", ":"))} for r in records]
+        try:
+            with self._engine.begin() as connection:
+                connection.execute(sa.insert(_EVENTS), rows)
+        except SQLAlchemyError as error:
+            raise StorageFailed(f"the journal cannot be written: {_reason(error)}") from error
+
+    def replay(self) -> Iterator[Record]:
+        """All events in their order."""
+        with self._engine.connect() as connection:
+            for kind, body in connection.execute(sa.select(_EVENTS.c.kind, _EVENTS.c.body).order_by(_EVENTS.c.seq)):
+                yield Record(kind, json.loads(body))
+
+    def save_counters(self, counters: Mapping[str, tuple[int, int]], forget: Sequence[str] = ()) -> None:
+        """Overwrite (scored, shaded) of the servables named, and drop those in ``forget``."""
+        rows = [{"servable": name, "scored": scored, "shaded": shaded} for name, (scored, shaded) in counters.items()]
+        gone = [*forget, *counters]
+        try:
+            with self._engine.begin() as connection:
+                if gone:
+                    connection.execute(
+                        sa.delete(_COUNTERS).where(_COUNTERS.c.servable == sa.bindparam("gone")),
+                        [{"gone": name} for name in gone],
+                    )
+                if rows:
+                    connection.execute(sa.insert(_COUNTERS), rows)
+        except SQLAlchemyError as error:
+            raise StorageFailed(f"the counters cannot be written: {_reason(error)}") from error
+
+    def counters(self) -> dict[str, tuple[int, int]]:
+        """(scored, shaded) by servable."""
+        with self._engine.connect() as connection:
+            return {name: (scored, shaded) for name, scored, shaded in connection.execute(sa.select(_COUNTERS))}
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+
+def _connect_args(url: str) -> dict[str, Any]:
+    # the registry writes from a worker thread, never from two at once
+    return {"check_same_thread": False, "timeout": 10} if url.startswith("sqlite") else {}
+
+
+def _durable_sqlite(connection: Any, _record: Any) -> None:
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=FULL")
+    cursor.close()
+
+
+def _reason(error: SQLAlchemyError) -> str:
+    return str(getattr(error, "orig", None) or type(error).__name__)

@@ -1,0 +1,123 @@
+"""Frames of the data plane between routers and replicas, on a Unix socket or TCP.
+
+All integers are little-endian. Every frame is ``u32 length`` (of what follows) and a body that starts with its kind:
+
+    HELLO     u8 kind, 16 bytes nonce                          replica -> router, first
+    PROOF     u8 kind, 32 bytes HMAC, 16 bytes nonce           router -> replica
+    WELCOME   u8 kind, 32 bytes HMAC, JSON                     replica -> router: {"servables": {fqrv: number}}
+    REQUEST   u8 kind, u8 priority, u8 codec, u8 length of the request id, u32 servable, u64 id, u32 timeout in ms,
+              request id, payload                              router -> replica
+    REPLY     u8 kind, u8 code, u16 retry after in ms, u32 rows, u64 id, payload     replica -> router
+
+Both sides prove that they know the cluster's secret before the first request is read. ``id`` belongs to the
+connection; a request names its servable by the number of WELCOME, so a process may host several.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import struct
+
+HELLO, PROOF, WELCOME, REQUEST, REPLY = range(1, 6)
+HIGH, LOW = 0, 1
+
+NONCE_BYTES = 16
+MAC_BYTES = 32
+MAX_REQUEST_ID = 128
+HANDSHAKE_MAX = 1 << 16
+
+LENGTH = struct.Struct("<I")
+_REQUEST = struct.Struct("<IBBBBIQI")
+_REPLY = struct.Struct("<IBBHIQ")
+REQUEST_HEADER = _REQUEST.size - LENGTH.size
+REPLY_HEADER = _REPLY.size - LENGTH.size
+_REQUEST_BODY = struct.Struct("<BBBBIQI")
+_REPLY_BODY = struct.Struct("<BBHIQ")
+
+
+class FrameError(Exception):
+    """A peer sent what is not of the protocol: ``FrameError(message)``. The connection is closed."""
+
+
+class FrameReader:
+    """Cuts a byte stream into frames. Keeps at most one incomplete frame, never more than ``max_frame`` bytes."""
+
+    __slots__ = ("_buffer", "_max_frame")
+
+    def __init__(self, max_frame: int) -> None:
+        self._buffer = bytearray()
+        self._max_frame = max_frame
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """The frames (without their length) that ``data`` completes."""
+        frames: list[bytes] = []
+        buffer = self._buffer
+        source: bytes | bytearray = data
+        if buffer:
+            buffer += data
+            source = buffer
+        offset, end = 0, len(source)
+        while end - offset >= 4:
+            (length,) = LENGTH.unpack_from(source, offset)
+            if length > self._max_frame:
+                raise FrameError(f"a frame of {length} bytes is over the limit of {self._max_frame}")
+            stop = offset + 4 + length
+            if stop > end:
+                break
+            frames.append(bytes(source[offset + 4 : stop]))
+            offset = stop
+        if source is buffer:
+            del buffer[:offset]
+        elif offset < end:
+            buffer += data[offset:]
+        return frames
+
+
+def hello(nonce: bytes) -> bytes:
+    return LENGTH.pack(1 + len(nonce)) + bytes([HELLO]) + nonce
+
+
+def proof(secret: bytes, peer_nonce: bytes, nonce: bytes) -> bytes:
+    body = bytes([PROOF]) + mac(secret, b"router", peer_nonce) + nonce
+    return LENGTH.pack(len(body)) + body
+
+
+def welcome(secret: bytes, peer_nonce: bytes, payload: bytes) -> bytes:
+    body = bytes([WELCOME]) + mac(secret, b"replica", peer_nonce) + payload
+    return LENGTH.pack(len(body)) + body
+
+
+def mac(secret: bytes, role: bytes, nonce: bytes) -> bytes:
+    """What ``role`` answers to ``nonce``; the roles differ so that an answer cannot be played back."""
+    return hmac.new(secret, role + nonce, hashlib.sha256).digest()
+
+
+def check_mac(secret: bytes, role: bytes, nonce: bytes, answer: bytes) -> None:
+    if not hmac.compare_digest(mac(secret, role, nonce), answer):
+        raise FrameError("the peer does not know this cluster's secret")
+
+
+def request(
+    priority: int, codec: int, servable: int, number: int, timeout_ms: int, request_id: bytes, payload: bytes
+) -> bytes:
+    size = REQUEST_HEADER + len(request_id) + len(payload)
+    head = _REQUEST.pack(size, REQUEST, priority, codec, len(request_id), servable, number, timeout_ms)
+    return head + request_id + payload
+
+
+def parse_request(frame: bytes) -> tuple[int, int, int, int, int, bytes, bytes]:
+    """``(priority, codec, servable, number, timeout_ms, request_id, payload)``."""
+    _, priority, codec, id_length, servable, number, timeout_ms = _REQUEST_BODY.unpack_from(frame)
+    start = REQUEST_HEADER + id_length
+    return priority, codec, servable, number, timeout_ms, frame[REQUEST_HEADER:start], frame[start:]
+
+
+def reply(code: int, number: int, payload: bytes, rows: int = 0, retry_after_ms: int = 0) -> bytes:
+    return _REPLY.pack(REPLY_HEADER + len(payload), REPLY, code, retry_after_ms, rows, number) + payload
+
+
+def parse_reply(frame: bytes) -> tuple[int, int, int, int, bytes]:
+    """``(code, retry_after_ms, rows, number, payload)``."""
+    _, code, retry_after_ms, rows, number = _REPLY_BODY.unpack_from(frame)
+    return code, retry_after_ms, rows, number, frame[REPLY_HEADER:]
