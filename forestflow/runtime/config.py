@@ -1,0 +1,322 @@
+"""What an operator can set, each setting with its default, its range and where its value came from.
+
+``load`` merges four sources, the first that names a setting wins: command-line flags, ``FORESTFLOW_*`` variables, a
+TOML file (``--config``, else ``./forestflow.toml``), the defaults below. Constructing ``Settings`` directly reads
+nothing but its arguments, so tests and actors are not at the mercy of their environment.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import ByteSize, Field, PrivateAttr, ValidationError, field_validator, model_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+ENV_PREFIX = "FORESTFLOW_"
+DEFAULT_CONFIG_FILE = Path("forestflow.toml")
+
+_KIB, _MIB, _GIB = 2**10, 2**20, 2**30
+# Up to the last @: a password may hold one; better too much hidden than too little.
+_SECRETS = re.compile(r"(?<=://)(?P<user>[^/@:]*):.*@|(?P<key>[?&](?:password|passwd|pwd|token|secret)=)[^&]*", re.I)
+_RANGE_SIGNS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
+
+
+class ConfigError(Exception):
+    """A setting that cannot be: ``ConfigError(message)``; the message names the setting and where it came from."""
+
+
+class Endpoint(NamedTuple):
+    """A host name or address, and a port (0: any free one)."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @classmethod
+    def parse(cls, text: str) -> Endpoint:
+        """``host:port`` or ``[v6]:port``; raises ValueError."""
+        host, colon, port = text.strip().rpartition(":")
+        bracketed = host.startswith("[") and host.endswith("]")
+        if bracketed:
+            host = host[1:-1]
+        if not colon or not host or (":" in host and not bracketed) or not (port.isascii() and port.isdigit()):
+            raise ValueError(f"{text!r} is not host:port, such as 127.0.0.1:8090 or [::1]:8090")
+        if int(port) > 65535:
+            raise ValueError(f"port {port} is not in 0..65535")
+        return cls(host, int(port))
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only processes of this machine can connect."""
+        if self.host.lower() == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+
+@dataclass(frozen=True, slots=True)
+class SettingRow:
+    """One setting as ``forestflow config`` shows it; secrets are left out of ``value``."""
+
+    name: str
+    flag: str
+    env: str
+    default: str
+    value: str
+    origin: str
+    valid: str
+    description: str
+
+
+class Settings(BaseSettings):
+    """The settings of one server. Use :func:`load` to read flags, environment and file."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX, env_ignore_empty=True, frozen=True, extra="forbid", validate_default=True
+    )
+
+    http: str = Field("127.0.0.1:8090", description="host:port of the HTTP API; port 0 takes any free one.")
+    grpc: str = Field("127.0.0.1:8091", description="host:port of the gRPC APIs; port 0 takes any free one.")
+    data_dir: Path = Field(
+        Path("forestflow-data"), description="Directory of the journal and the model artifacts; made when missing."
+    )
+    routers: int = Field(
+        1, ge=1, le=64, description="Router processes per node that share the public ports (SO_REUSEPORT)."
+    )
+    address: str | None = Field(
+        None,
+        description="Ray cluster to join, host:port, ray://host:port or auto; without one, an embedded Ray starts. "
+        "RAY_ADDRESS is read too.",
+    )
+    max_body_bytes: ByteSize = Field(
+        ByteSize(64 * _MIB), ge=_KIB, le=2 * _GIB, description="Largest body of a score request (HTTP and gRPC): 413."
+    )
+    control_max_body_bytes: ByteSize = Field(
+        ByteSize(_MIB), ge=_KIB, le=64 * _MIB, description="Largest body of a control request (deploy, settings): 413."
+    )
+    default_timeout_seconds: float = Field(
+        30.0,
+        gt=0,
+        le=86_400,
+        allow_inf_nan=False,
+        description="Deadline of score requests that give none by X-Request-Timeout or in their release's settings.",
+    )
+    max_queued_per_replica: int = Field(
+        1024, ge=1, le=1_000_000, description="User requests that may wait for one replica; over it the answer is 429."
+    )
+    max_connections: int = Field(
+        4096, ge=1, le=1_000_000, description="HTTP connections open at once per router; over it the answer is 503."
+    )
+    drain_seconds: float = Field(
+        10.0, ge=0, le=30, allow_inf_nan=False, description="How long a stop waits for requests under way."
+    )
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Host names, beside localhost and 127.x, that a Host or Origin header may hold; *.example.com for "
+        "all below a domain, * for any. Comma-separated in a flag or variable.",
+    )
+    allow_public_bind: bool = Field(
+        False,
+        description="Listen on an address that other machines reach, though anybody who reaches it may deploy "
+        "and delete: there are no access tokens yet.",
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "WARNING", description="Least severe log record written: DEBUG, INFO, WARNING or ERROR."
+    )
+    log_file: Path | None = Field(None, description="File for the log, as JSON lines; without one it goes to stderr.")
+    artifact_max_bytes: ByteSize = Field(
+        ByteSize(4 * _GIB), ge=_KIB, description="Largest model artifact, counted while it is copied and inflated."
+    )
+    journal_url: str | None = Field(
+        None,
+        repr=False,
+        description="SQLAlchemy URL of the journal, such as postgresql+psycopg://host/db; without one, "
+        "SQLite in the data directory.",
+    )
+    num_cpus: int | None = Field(
+        None, ge=1, le=4096, description="CPUs of the embedded Ray; without it, as many as the machine has."
+    )
+    host_cpu: float = Field(
+        0.0,
+        ge=0,
+        le=4096,
+        allow_inf_nan=False,
+        description="CPUs that Ray reserves per replica when a release's settings name none; 0 reserves nothing.",
+    )
+    load_timeout_seconds: float = Field(
+        120.0, gt=0, le=86_400, allow_inf_nan=False, description="How long a deploy waits for its model to load."
+    )
+
+    _origins: dict[str, str] = PrivateAttr(default_factory=dict)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (init_settings,)
+
+    @field_validator("http", "grpc")
+    @classmethod
+    def _endpoint(cls, value: str) -> str:
+        return str(Endpoint.parse(value))
+
+    @field_validator("data_dir", "log_file")
+    @classmethod
+    def _absolute(cls, value: Path | None) -> Path | None:
+        return None if value is None else value.expanduser().absolute()
+
+    @field_validator("allowed_hosts", mode="before")
+    @classmethod
+    def _split_hosts(cls, value: object) -> object:
+        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _upper(cls, value: object) -> object:
+        return value.upper() if isinstance(value, str) else value
+
+    @field_validator("journal_url")
+    @classmethod
+    def _known_database(cls, value: str | None) -> str | None:
+        if value is not None and not re.match(r"(sqlite|postgresql)(\+[a-z0-9_]+)?://", value):
+            raise ValueError("must start with sqlite:// or postgresql://")
+        return value
+
+    @model_validator(mode="after")
+    def _private_unless_told(self) -> Settings:
+        for name, endpoint in (("http", self.http_endpoint), ("grpc", self.grpc_endpoint)):
+            if not endpoint.is_loopback and not self.allow_public_bind:
+                raise ValueError(
+                    f"{name} {endpoint} can be reached from other machines, and there are no access tokens yet; "
+                    f"bind 127.0.0.1, or set allow_public_bind if the network is trusted"
+                )
+        return self
+
+    @property
+    def http_endpoint(self) -> Endpoint:
+        """``http``, parsed."""
+        return Endpoint.parse(self.http)
+
+    @property
+    def grpc_endpoint(self) -> Endpoint:
+        """``grpc``, parsed."""
+        return Endpoint.parse(self.grpc)
+
+    @property
+    def effective_journal_url(self) -> str:
+        """``journal_url``, or SQLite in the data directory. May hold a password: never log it."""
+        return self.journal_url or f"sqlite:///{self.data_dir / 'journal.db'}"
+
+    def describe(self) -> list[SettingRow]:
+        """Every setting, in the order of declaration, with passwords left out."""
+        return [
+            SettingRow(
+                name=name,
+                flag=flag_of(name),
+                env=ENV_PREFIX + name.upper(),
+                default=_shown(field.default),
+                value=_shown(getattr(self, name)),
+                origin=self._origins.get(name, "default"),
+                valid=_range_of(field),
+                description=field.description or "",
+            )
+            for name, field in type(self).model_fields.items()
+        ]
+
+
+def flag_of(name: str) -> str:
+    """The command-line flag of a setting: ``data_dir`` → ``--data-dir``."""
+    return "--" + name.replace("_", "-")
+
+
+def load(flags: Mapping[str, Any] | None = None, config: Path | None = None) -> Settings:
+    """Read all sources. ``flags`` maps setting names to values, ``None`` meaning not given.
+
+    Raises :class:`ConfigError` for a setting or file that cannot be.
+    """
+    given = {name: value for name, value in (flags or {}).items() if value is not None}
+    environment = EnvSettingsSource(Settings)()
+    file, in_file = _read_file(config)
+    origins = dict.fromkeys(in_file, str(file))
+    origins |= {name: ENV_PREFIX + name.upper() for name in environment}
+    if "address" not in environment and os.environ.get("RAY_ADDRESS"):
+        environment["address"] = os.environ["RAY_ADDRESS"]
+        origins["address"] = "RAY_ADDRESS"
+    origins |= {name: flag_of(name) for name in given}
+    try:
+        settings = Settings(**{**in_file, **environment, **given})
+    except ValidationError as invalid:
+        raise ConfigError(_explain(invalid, origins)) from None
+    settings._origins.update(origins)
+    return settings
+
+
+def _read_file(config: Path | None) -> tuple[Path, dict[str, Any]]:
+    path = config or DEFAULT_CONFIG_FILE
+    try:
+        with path.open("rb") as stream:
+            return path, tomllib.load(stream)
+    except FileNotFoundError:
+        if config is None:
+            return path, {}
+        raise ConfigError(f"configuration file {path} does not exist") from None
+    except (OSError, ValueError) as bad:  # ValueError: not TOML, or not UTF-8
+        raise ConfigError(f"configuration file {path} cannot be read: {bad}") from None
+
+
+def _explain(invalid: ValidationError, origins: Mapping[str, str]) -> str:
+    lines = []
+    for error in invalid.errors(include_url=False, include_context=False):
+        name = str(error["loc"][0]) if error["loc"] else ""
+        if error["type"] == "extra_forbidden":
+            lines.append(f"{name}: no such setting (from {origins.get(name, 'arguments')})")
+            continue
+        message = error["msg"].removeprefix("Value error, ")
+        lines.append(f"{name}: {message} (from {origins.get(name, 'default')})" if name else message)
+    return "\n".join(lines)
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, ByteSize):
+        return value.human_readable(separator=" ") if value % _KIB == 0 else str(int(value))
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value))
+    if isinstance(value, bool):
+        return str(value).lower()
+    return _SECRETS.sub(lambda m: m["key"] + "***" if m["key"] else m["user"] + ":***@", str(value))
+
+
+def _range_of(field: FieldInfo) -> str:
+    parts = []
+    for constraint in field.metadata:
+        for attribute, sign in _RANGE_SIGNS.items():
+            bound = getattr(constraint, attribute, None)
+            if bound is not None:
+                text = _shown(ByteSize(bound)) if isinstance(field.default, ByteSize) else str(bound)
+                parts.append(f"{sign} {text}")
+    return ", ".join(parts)
