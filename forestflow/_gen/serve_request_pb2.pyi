@@ -1,0 +1,75 @@
+from forestflow._gen import contract_pb2 as _contract_pb2
+from forestflow._gen import settings_pb2 as _settings_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class H2OMojoFlavor(_message.Message):
+    __slots__ = ("mojoPath", "version")
+    MOJOPATH_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    mojoPath: str
+    version: str
+    def __init__(self, mojoPath: _Optional[str] = ..., version: _Optional[str] = ...) -> None: ...
+
+class FlavorShim(_message.Message):
+    __slots__ = ("H2OMojo",)
+    H2OMOJO_FIELD_NUMBER: _ClassVar[int]
+    H2OMojo: H2OMojoFlavor
+    def __init__(self, H2OMojo: _Optional[_Union[H2OMojoFlavor, _Mapping]] = ...) -> None: ...
+
+class BasicServeRequest(_message.Message):
+    __slots__ = ("path", "fqrv", "servableSettings", "contractSettings", "tags", "flavor")
+    class TagsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    FQRV_FIELD_NUMBER: _ClassVar[int]
+    SERVABLESETTINGS_FIELD_NUMBER: _ClassVar[int]
+    CONTRACTSETTINGS_FIELD_NUMBER: _ClassVar[int]
+    TAGS_FIELD_NUMBER: _ClassVar[int]
+    FLAVOR_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    fqrv: _contract_pb2.FQRV
+    servableSettings: _settings_pb2.ServableSettings
+    contractSettings: _settings_pb2.ContractSettings
+    tags: _containers.ScalarMap[str, str]
+    flavor: FlavorShim
+    def __init__(self, path: _Optional[str] = ..., fqrv: _Optional[_Union[_contract_pb2.FQRV, _Mapping]] = ..., servableSettings: _Optional[_Union[_settings_pb2.ServableSettings, _Mapping]] = ..., contractSettings: _Optional[_Union[_settings_pb2.ContractSettings, _Mapping]] = ..., tags: _Optional[_Mapping[str, str]] = ..., flavor: _Optional[_Union[FlavorShim, _Mapping]] = ...) -> None: ...
+
+class MLFlowServeRequest(_message.Message):
+    __slots__ = ("path", "fqrv", "servableSettings", "contractSettings", "tags")
+    class TagsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    FQRV_FIELD_NUMBER: _ClassVar[int]
+    SERVABLESETTINGS_FIELD_NUMBER: _ClassVar[int]
+    CONTRACTSETTINGS_FIELD_NUMBER: _ClassVar[int]
+    TAGS_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    fqrv: _contract_pb2.FQRV
+    servableSettings: _settings_pb2.ServableSettings
+    contractSettings: _settings_pb2.ContractSettings
+    tags: _containers.ScalarMap[str, str]
+    def __init__(self, path: _Optional[str] = ..., fqrv: _Optional[_Union[_contract_pb2.FQRV, _Mapping]] = ..., servableSettings: _Optional[_Union[_settings_pb2.ServableSettings, _Mapping]] = ..., contractSettings: _Optional[_Union[_settings_pb2.ContractSettings, _Mapping]] = ..., tags: _Optional[_Mapping[str, str]] = ...) -> None: ...
+
+class ServeRequestShim(_message.Message):
+    __slots__ = ("Basic", "MLFlow")
+    BASIC_FIELD_NUMBER: _ClassVar[int]
+    MLFLOW_FIELD_NUMBER: _ClassVar[int]
+    Basic: BasicServeRequest
+    MLFlow: MLFlowServeRequest
+    def __init__(self, Basic: _Optional[_Union[BasicServeRequest, _Mapping]] = ..., MLFlow: _Optional[_Union[MLFlowServeRequest, _Mapping]] = ...) -> None: ...

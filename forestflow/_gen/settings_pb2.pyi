@@ -1,0 +1,180 @@
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class LogLevel(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    NONE: _ClassVar[LogLevel]
+    FULL: _ClassVar[LogLevel]
+    SAMPLE: _ClassVar[LogLevel]
+
+class Ordering(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    DESC: _ClassVar[Ordering]
+    ASC: _ClassVar[Ordering]
+NONE: LogLevel
+FULL: LogLevel
+SAMPLE: LogLevel
+DESC: Ordering
+ASC: Ordering
+
+class ImmediatelyValid(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class NeverValid(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class TimeBasedValidity(_message.Message):
+    __slots__ = ("validAfterMS",)
+    VALIDAFTERMS_FIELD_NUMBER: _ClassVar[int]
+    validAfterMS: int
+    def __init__(self, validAfterMS: _Optional[int] = ...) -> None: ...
+
+class PerformanceBasedValidity(_message.Message):
+    __slots__ = ("minThreshold",)
+    MINTHRESHOLD_FIELD_NUMBER: _ClassVar[int]
+    minThreshold: float
+    def __init__(self, minThreshold: _Optional[float] = ...) -> None: ...
+
+class MinServedEventsBasedValidity(_message.Message):
+    __slots__ = ("validAfterMinServedEvents",)
+    VALIDAFTERMINSERVEDEVENTS_FIELD_NUMBER: _ClassVar[int]
+    validAfterMinServedEvents: int
+    def __init__(self, validAfterMinServedEvents: _Optional[int] = ...) -> None: ...
+
+class ValidityRuleShim(_message.Message):
+    __slots__ = ("ImmediatelyValid", "NeverValid", "TimeBasedValidity", "PerformanceBasedValidity", "MinServedEventsBasedValidity")
+    IMMEDIATELYVALID_FIELD_NUMBER: _ClassVar[int]
+    NEVERVALID_FIELD_NUMBER: _ClassVar[int]
+    TIMEBASEDVALIDITY_FIELD_NUMBER: _ClassVar[int]
+    PERFORMANCEBASEDVALIDITY_FIELD_NUMBER: _ClassVar[int]
+    MINSERVEDEVENTSBASEDVALIDITY_FIELD_NUMBER: _ClassVar[int]
+    ImmediatelyValid: ImmediatelyValid
+    NeverValid: NeverValid
+    TimeBasedValidity: TimeBasedValidity
+    PerformanceBasedValidity: PerformanceBasedValidity
+    MinServedEventsBasedValidity: MinServedEventsBasedValidity
+    def __init__(self, ImmediatelyValid: _Optional[_Union[ImmediatelyValid, _Mapping]] = ..., NeverValid: _Optional[_Union[NeverValid, _Mapping]] = ..., TimeBasedValidity: _Optional[_Union[TimeBasedValidity, _Mapping]] = ..., PerformanceBasedValidity: _Optional[_Union[PerformanceBasedValidity, _Mapping]] = ..., MinServedEventsBasedValidity: _Optional[_Union[MinServedEventsBasedValidity, _Mapping]] = ...) -> None: ...
+
+class ImmediatePhaseIn(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class LinearTimeBasedPhaseIn(_message.Message):
+    __slots__ = ("phase_in_over_secs",)
+    PHASE_IN_OVER_SECS_FIELD_NUMBER: _ClassVar[int]
+    phase_in_over_secs: int
+    def __init__(self, phase_in_over_secs: _Optional[int] = ...) -> None: ...
+
+class PhaseInPolicyShim(_message.Message):
+    __slots__ = ("ImmediatePhaseIn", "LinearTimeBasedPhaseIn")
+    IMMEDIATEPHASEIN_FIELD_NUMBER: _ClassVar[int]
+    LINEARTIMEBASEDPHASEIN_FIELD_NUMBER: _ClassVar[int]
+    ImmediatePhaseIn: ImmediatePhaseIn
+    LinearTimeBasedPhaseIn: LinearTimeBasedPhaseIn
+    def __init__(self, ImmediatePhaseIn: _Optional[_Union[ImmediatePhaseIn, _Mapping]] = ..., LinearTimeBasedPhaseIn: _Optional[_Union[LinearTimeBasedPhaseIn, _Mapping]] = ...) -> None: ...
+
+class PolicySettings(_message.Message):
+    __slots__ = ("validityPolicy", "phaseInPolicy")
+    VALIDITYPOLICY_FIELD_NUMBER: _ClassVar[int]
+    PHASEINPOLICY_FIELD_NUMBER: _ClassVar[int]
+    validityPolicy: _containers.RepeatedCompositeFieldContainer[ValidityRuleShim]
+    phaseInPolicy: PhaseInPolicyShim
+    def __init__(self, validityPolicy: _Optional[_Iterable[_Union[ValidityRuleShim, _Mapping]]] = ..., phaseInPolicy: _Optional[_Union[PhaseInPolicyShim, _Mapping]] = ...) -> None: ...
+
+class LoggingSettings(_message.Message):
+    __slots__ = ("logLevel", "keyFeatures", "keyFeaturesSeparator")
+    LOGLEVEL_FIELD_NUMBER: _ClassVar[int]
+    KEYFEATURES_FIELD_NUMBER: _ClassVar[int]
+    KEYFEATURESSEPARATOR_FIELD_NUMBER: _ClassVar[int]
+    logLevel: LogLevel
+    keyFeatures: _containers.RepeatedScalarFieldContainer[str]
+    keyFeaturesSeparator: str
+    def __init__(self, logLevel: _Optional[_Union[LogLevel, str]] = ..., keyFeatures: _Optional[_Iterable[str]] = ..., keyFeaturesSeparator: _Optional[str] = ...) -> None: ...
+
+class Resources(_message.Message):
+    __slots__ = ("cpu", "gpu", "memoryMB")
+    CPU_FIELD_NUMBER: _ClassVar[int]
+    GPU_FIELD_NUMBER: _ClassVar[int]
+    MEMORYMB_FIELD_NUMBER: _ClassVar[int]
+    cpu: float
+    gpu: float
+    memoryMB: int
+    def __init__(self, cpu: _Optional[float] = ..., gpu: _Optional[float] = ..., memoryMB: _Optional[int] = ...) -> None: ...
+
+class DeploymentSettings(_message.Message):
+    __slots__ = ("replicas", "resources", "maxQueued", "timeoutSeconds")
+    REPLICAS_FIELD_NUMBER: _ClassVar[int]
+    RESOURCES_FIELD_NUMBER: _ClassVar[int]
+    MAXQUEUED_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUTSECONDS_FIELD_NUMBER: _ClassVar[int]
+    replicas: int
+    resources: Resources
+    maxQueued: int
+    timeoutSeconds: float
+    def __init__(self, replicas: _Optional[int] = ..., resources: _Optional[_Union[Resources, _Mapping]] = ..., maxQueued: _Optional[int] = ..., timeoutSeconds: _Optional[float] = ...) -> None: ...
+
+class ServableSettings(_message.Message):
+    __slots__ = ("policySettings", "loggingSettings", "deploymentSettings")
+    POLICYSETTINGS_FIELD_NUMBER: _ClassVar[int]
+    LOGGINGSETTINGS_FIELD_NUMBER: _ClassVar[int]
+    DEPLOYMENTSETTINGS_FIELD_NUMBER: _ClassVar[int]
+    policySettings: PolicySettings
+    loggingSettings: LoggingSettings
+    deploymentSettings: DeploymentSettings
+    def __init__(self, policySettings: _Optional[_Union[PolicySettings, _Mapping]] = ..., loggingSettings: _Optional[_Union[LoggingSettings, _Mapping]] = ..., deploymentSettings: _Optional[_Union[DeploymentSettings, _Mapping]] = ...) -> None: ...
+
+class KeepLatest(_message.Message):
+    __slots__ = ("servablesToKeep",)
+    SERVABLESTOKEEP_FIELD_NUMBER: _ClassVar[int]
+    servablesToKeep: int
+    def __init__(self, servablesToKeep: _Optional[int] = ...) -> None: ...
+
+class KeepTopRanked(_message.Message):
+    __slots__ = ("servablesToKeep", "metricToEvaluate", "ordering")
+    SERVABLESTOKEEP_FIELD_NUMBER: _ClassVar[int]
+    METRICTOEVALUATE_FIELD_NUMBER: _ClassVar[int]
+    ORDERING_FIELD_NUMBER: _ClassVar[int]
+    servablesToKeep: int
+    metricToEvaluate: str
+    ordering: Ordering
+    def __init__(self, servablesToKeep: _Optional[int] = ..., metricToEvaluate: _Optional[str] = ..., ordering: _Optional[_Union[Ordering, str]] = ...) -> None: ...
+
+class ExpirationPolicyShim(_message.Message):
+    __slots__ = ("KeepLatest", "KeepTopRanked")
+    KEEPLATEST_FIELD_NUMBER: _ClassVar[int]
+    KEEPTOPRANKED_FIELD_NUMBER: _ClassVar[int]
+    KeepLatest: KeepLatest
+    KeepTopRanked: KeepTopRanked
+    def __init__(self, KeepLatest: _Optional[_Union[KeepLatest, _Mapping]] = ..., KeepTopRanked: _Optional[_Union[KeepTopRanked, _Mapping]] = ...) -> None: ...
+
+class FairPhaseInPctBasedRouter(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class LatestPhaseInPctBasedRouter(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class RouterTypeShim(_message.Message):
+    __slots__ = ("FairPhaseInPctBasedRouter", "LatestPhaseInPctBasedRouter")
+    FAIRPHASEINPCTBASEDROUTER_FIELD_NUMBER: _ClassVar[int]
+    LATESTPHASEINPCTBASEDROUTER_FIELD_NUMBER: _ClassVar[int]
+    FairPhaseInPctBasedRouter: FairPhaseInPctBasedRouter
+    LatestPhaseInPctBasedRouter: LatestPhaseInPctBasedRouter
+    def __init__(self, FairPhaseInPctBasedRouter: _Optional[_Union[FairPhaseInPctBasedRouter, _Mapping]] = ..., LatestPhaseInPctBasedRouter: _Optional[_Union[LatestPhaseInPctBasedRouter, _Mapping]] = ...) -> None: ...
+
+class ContractSettings(_message.Message):
+    __slots__ = ("expirationPolicy", "router")
+    EXPIRATIONPOLICY_FIELD_NUMBER: _ClassVar[int]
+    ROUTER_FIELD_NUMBER: _ClassVar[int]
+    expirationPolicy: ExpirationPolicyShim
+    router: RouterTypeShim
+    def __init__(self, expirationPolicy: _Optional[_Union[ExpirationPolicyShim, _Mapping]] = ..., router: _Optional[_Union[RouterTypeShim, _Mapping]] = ...) -> None: ...
