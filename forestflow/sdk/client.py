@@ -1,0 +1,240 @@
+"""A thin client of ForestFlow's HTTP API: one method per route, plain Python values, errors as exceptions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any, cast
+from urllib.parse import quote
+
+import httpx
+
+from forestflow.domain.ids import Contract
+from forestflow.sdk.basic import Prediction, Row, basic_request, prediction, rows_of
+from forestflow.sdk.errors import RequestRefused, ServerUnreachable, refused
+
+DEFAULT_URL = "http://127.0.0.1:8090"
+# A deploy is answered when the model is loaded; the server's own limit (load_timeout_seconds) ends it earlier.
+DEPLOY_TIMEOUT_SECONDS = 900.0
+
+Json = dict[str, Any]
+
+DEFAULT_CONTRACT_SETTINGS: Json = {
+    "expirationPolicy": {"KeepLatest": {"servablesToKeep": 1}},
+    "router": {"FairPhaseInPctBasedRouter": {}},
+}
+
+
+class Client:
+    """Talks to one server. Safe to share between threads; use as a context manager or call :meth:`close`.
+
+    Contracts are given as ``"organization/project/number"`` or as a :class:`~forestflow.domain.ids.Contract`,
+    settings and payloads as dicts in the wire's form. Every method raises :class:`RequestRefused` when the server
+    answers with an error and :class:`ServerUnreachable` when none answers.
+    """
+
+    def __init__(
+        self, base_url: str = DEFAULT_URL, timeout: float = 30.0, *, transport: httpx.BaseTransport | None = None
+    ) -> None:
+        self.base_url = base_url.rstrip("/")
+        self._http = httpx.Client(timeout=timeout, transport=transport)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # --- health ---
+
+    def alive(self) -> bool:
+        """Whether the server's process answers at all."""
+        return self._is_ok("/alive")
+
+    def ready(self) -> bool:
+        """Whether every release that should answer does."""
+        return self._is_ok("/ready")
+
+    # --- contracts ---
+
+    def contracts(self) -> list[Json]:
+        """All contracts: ``[{"organization", "project", "contractNumber"}, …]``."""
+        return cast(list[Json], self._json("GET", "/contracts/list")["Contracts"]["contracts"])
+
+    def create_contract(self, contract: str | Contract, settings: Json | None = None) -> Json:
+        """Create a contract; without settings, with the server's defaults: keep the latest, share fairly."""
+        return cast(Json, self._json("POST", "/contract" + path_of(contract), settings or DEFAULT_CONTRACT_SETTINGS))
+
+    def update_contract(self, contract: str | Contract, settings: Json) -> Json:
+        """Replace the settings of a contract."""
+        return cast(Json, self._json("PUT", "/contract" + path_of(contract), settings))
+
+    def contract_settings(self, contract: str | Contract) -> Json:
+        """The settings of a contract."""
+        return cast(Json, self._json("GET", path_of(contract) + "/contract-settings")["ContractSettings"])
+
+    # --- releases ---
+
+    def deploy(self, payload: Json, *, timeout: float = DEPLOY_TIMEOUT_SECONDS) -> Json:
+        """Deploy a release (a BasicServeRequest) and wait until it answers; its FQRV."""
+        return cast(Json, self._json("POST", "/servable", payload, timeout)["ServableCreatedSuccessfully"]["fqrv"])
+
+    def deploy_as(
+        self, contract: str | Contract, release: str, payload: Json, *, timeout: float = DEPLOY_TIMEOUT_SECONDS
+    ) -> Json:
+        """The same, with the address apart from the payload."""
+        reply = self._json("POST", "/servable" + path_of(contract, release), payload, timeout)
+        return cast(Json, reply["ServableCreatedSuccessfully"]["fqrv"])
+
+    def delete(self, contract: str | Contract, release: str) -> list[Json]:
+        """Delete a release; an unknown one counts as deleted. The FQRVs deleted."""
+        reply = self._json("DELETE", path_of(contract, release))
+        return cast(list[Json], reply["ServablesDeletedSuccessfully"].get("fqrv", []))
+
+    def releases(self, contract: str | Contract) -> list[Json]:
+        """The FQRV of each release of a contract."""
+        return _unwrapped(self._json("GET", path_of(contract) + "/releases"))
+
+    def stats(self, contract: str | Contract) -> list[Json]:
+        """Counts and clocks of each release."""
+        return _unwrapped(self._json("GET", path_of(contract) + "/stats"))
+
+    def servable_settings(self, contract: str | Contract) -> list[Json]:
+        """The settings of each release."""
+        return _unwrapped(self._json("GET", path_of(contract) + "/servable-settings"))
+
+    def settings_of(self, contract: str | Contract, release: str) -> Json:
+        """The settings of one release."""
+        return cast(Json, self._json("GET", path_of(contract, release) + "/settings")["ServableSettings"])
+
+    def update_policy(self, contract: str | Contract, release: str, policy: Json) -> Json:
+        """Replace the policies of a release."""
+        return cast(Json, self._json("PUT", path_of(contract, release) + "/policy", policy))
+
+    def update_logging(self, contract: str | Contract, release: str, logging: Json) -> Json:
+        """Replace the logging settings of a release."""
+        return cast(Json, self._json("PUT", path_of(contract, release) + "/logging", logging))
+
+    def metadata(self, contract: str | Contract) -> list[Json]:
+        """Inputs and outputs of each loaded release."""
+        return _unwrapped(self._json("GET", path_of(contract) + "/metadata"))
+
+    def metadata_of(self, contract: str | Contract, release: str) -> Json:
+        """Inputs and outputs of one release."""
+        return cast(Json, self._json("GET", path_of(contract, release) + "/metadata")["BasicMetaData"])
+
+    def status(self, contract: str | Contract) -> list[Json]:
+        """Where each release stands, those that are loading or failed among them."""
+        return _unwrapped(self._json("GET", path_of(contract) + "/status"))
+
+    def status_of(self, contract: str | Contract, release: str) -> Json:
+        """Where one release stands, also while its deploy is under way."""
+        return _unwrapped([self._json("GET", path_of(contract, release) + "/status")])[0]
+
+    # --- scoring ---
+
+    def score(
+        self,
+        contract: str | Contract,
+        rows: Sequence[Row] | None = None,
+        *,
+        columns: Mapping[str, Sequence[Any]] | None = None,
+        configs: Mapping[str, str] | None = None,
+        types: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+        request_id: str | None = None,
+    ) -> Prediction:
+        """Score rows (a list of dicts) or columns (a dict of equally long sequences).
+
+        ``types`` names tensor types for fields whose values do not tell them. ``timeout`` in seconds is the deadline
+        that the server keeps. Raises ValueError for rows that make no request.
+        """
+        if (rows is None) == (columns is None):
+            raise ValueError("give either rows or columns")
+        records = rows if rows is not None else rows_of(columns or {})
+        return self.score_request(
+            contract, basic_request(records, configs=configs, types=types), timeout=timeout, request_id=request_id
+        )
+
+    def score_request(
+        self,
+        contract: str | Contract,
+        request: Json | bytes,
+        *,
+        timeout: float | None = None,
+        request_id: str | None = None,
+    ) -> Prediction:
+        """Score a BASIC InferenceRequest that is made already."""
+        headers = {} if timeout is None else {"X-Request-Timeout": f"{timeout:g}"}
+        if request_id is not None:
+            headers["X-Request-Id"] = request_id
+        patience = None if timeout is None else timeout + 5.0  # the server's own 504 says more than our timeout
+        response = self._send("POST", path_of(contract) + "/score", request, patience, headers)
+        return prediction(response.json(), response.headers.get("x-request-id", ""))
+
+    # --- the wire ---
+
+    def _json(self, method: str, path: str, body: Json | bytes | None = None, timeout: float | None = None) -> Any:
+        return self._send(method, path, body, timeout).json()
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        body: Json | bytes | None = None,
+        timeout: float | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> httpx.Response:
+        content = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+        sent = dict(headers or {})
+        if content is not None:
+            sent["Content-Type"] = "application/json"
+        patience = httpx.USE_CLIENT_DEFAULT if timeout is None else httpx.Timeout(timeout, connect=min(timeout, 10.0))
+        url = self.base_url + path
+        try:
+            response = self._http.request(method, url, content=content, headers=sent, timeout=patience)
+        except (httpx.HTTPError, httpx.InvalidURL) as failed:
+            raise ServerUnreachable(self.base_url, str(failed) or type(failed).__name__) from failed
+        if response.is_success:
+            return response
+        raise refused(response.status_code, _parsed(response), response.headers.get("x-request-id"))
+
+    def _is_ok(self, path: str) -> bool:
+        try:
+            self._send("GET", path)
+        except (RequestRefused, ServerUnreachable):
+            return False
+        return True
+
+
+def path_of(contract: str | Contract, release: str | None = None) -> str:
+    """The path of a contract or release, percent-encoded. Raises ValueError for what is no address."""
+    if isinstance(contract, Contract):
+        parts = [contract.organization, contract.project, str(contract.contract_number)]
+    else:
+        parts = contract.split("/")
+        if len(parts) != 3 or not all(parts) or not (parts[2].isascii() and parts[2].isdigit()):
+            raise ValueError(f"{contract!r} is no contract; write organization/project/number")
+    if release is not None:
+        if not release or "/" in release:
+            raise ValueError(f"{release!r} is no release version")
+        parts.append(release)
+    return "".join("/" + quote(part, safe="") for part in parts)
+
+
+def _parsed(response: httpx.Response) -> Any:
+    try:
+        return response.json()
+    except ValueError:
+        return response.text
+
+
+def _unwrapped(items: list[Json]) -> list[Json]:
+    return [next(iter(item.values())) for item in items]
