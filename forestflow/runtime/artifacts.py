@@ -59,17 +59,15 @@ class ArtifactStore:
             raise ArtifactRejected(f"artifact {digest[:12]} is not in the artifact store")
         return entries[0]
 
-    def keep_only(self, digests: Iterable[str]) -> list[str]:
-        """Remove every artifact that is not named, and what crashed deploys left; return the digests removed."""
+    def keep_only(self, digests: Iterable[str]) -> None:
+        """Remove every artifact that is not named, and what crashed deploys left. For the start of a server."""
         keep = set(digests)
-        removed = []
         for entry in self._root.iterdir():
             if entry.name not in keep:
                 shutil.rmtree(entry)
-                removed.append(entry.name)
-        return removed
 
     def remove(self, digest: str) -> None:
+        """Remove one artifact; one that is not there is ignored."""
         shutil.rmtree(self._root / digest, ignore_errors=True)
 
     def _copy(self, source: Path, target: Path) -> str:

@@ -1,0 +1,16 @@
+"""What every inference codec decodes a request into."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from forestflow.domain.tensors import Batch
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ScoreRequest:
+    """A batch to score and the configs that came with it."""
+
+    batch: Batch
+    configs: Mapping[str, str]

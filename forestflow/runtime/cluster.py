@@ -1,0 +1,289 @@
+"""The only module that talks to Ray: actors for the registry, the routers and the hosts, and the operations on them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+import ray
+from ray.actor import ActorHandle
+from ray.exceptions import RayActorError, RayError
+
+from forestflow.domain.errors import ForestFlowError, LoadFailed, Unavailable
+from forestflow.domain.ids import Fqrv
+from forestflow.domain.plan import PlanUpdate
+from forestflow.domain.settings import Resources
+from forestflow.runtime import logs
+from forestflow.runtime.artifacts import ArtifactStore
+from forestflow.runtime.host import Assignment, Host, Loaded
+from forestflow.runtime.registry import Registry, RegistrySettings
+from forestflow.runtime.replicas import HostLost
+from forestflow.runtime.router import RegistryClient, Router, RouterSettings
+from forestflow.runtime.store import Journal
+
+REGISTRY_NAME = "registry"
+HOST_PREFIX = "host-"
+CALL_TIMEOUT_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterSettings:
+    """What every actor of one ForestFlow in one Ray cluster shares."""
+
+    namespace: str
+    secret: bytes
+    data_dir: Path
+    journal_url: str | None
+    artifact_max_bytes: int
+    logs: logs.LogSettings
+    registry: RegistrySettings
+
+
+def _node_id() -> str:
+    return str(ray.get_runtime_context().get_node_id())
+
+
+async def _result(reference: Any) -> Any:
+    """Wait for a Ray result from any event loop."""
+    return await asyncio.wrap_future(reference.future())
+
+
+# --- hosts ------------------------------------------------------------------------------------------------------------
+
+
+@ray.remote
+class ForestFlowHost:
+    """A host process. Ray restarts it when it dies; the registry then loads its model again."""
+
+    def __init__(self, settings: ClusterSettings) -> None:
+        logs.configure(settings.logs)
+        self._settings = settings
+        self._held = threading.Event()
+        self._host = Host(
+            node_id=_node_id(),
+            bind_ip=ray.util.get_node_ip_address(),
+            socket_directory=_socket_directory(settings.namespace),
+            secret=settings.secret,
+        )
+
+    def alive(self) -> bool:
+        return True
+
+    def load(self, assignment: Assignment) -> Loaded | ForestFlowError:
+        try:
+            return self._host.load(_with_local_artifact(assignment, self._settings))
+        except ForestFlowError as error:
+            return error
+        except Exception as error:  # a model may fail in any way; the host stays to try again
+            return LoadFailed(f"{type(error).__name__}: {error}")
+
+    def loaded(self) -> Loaded | None:
+        return self._host.loaded
+
+    def hold(self) -> None:
+        """Never returns while the process lives: the caller learns of its death."""
+        self._held.wait()
+
+    def drain(self, timeout_seconds: float) -> bool:
+        return self._host.drain(timeout_seconds)
+
+    def close(self) -> None:
+        self._host.close()
+
+
+def _socket_directory(namespace: str) -> Path:
+    base = os.environ.get("XDG_RUNTIME_DIR") or "/tmp"
+    return Path(base) / f"{namespace}-{os.getuid()}"
+
+
+def _with_local_artifact(assignment: Assignment, settings: ClusterSettings) -> Assignment:
+    """On a node without the data directory, fetch the artifact from the registry's node once."""
+    if assignment.artifact.exists():
+        return assignment
+    cache = _socket_directory(settings.namespace) / "artifacts" / assignment.digest
+    target = cache / assignment.artifact.name
+    if not target.exists():
+        registry = ray.get_actor(REGISTRY_NAME, namespace=settings.namespace)
+        content: bytes = ray.get(registry.artifact.remote(assignment.digest))
+        cache.mkdir(parents=True, exist_ok=True)
+        partial = target.with_suffix(f".{os.getpid()}.part")
+        partial.write_bytes(content)
+        os.replace(partial, target)
+    return replace(assignment, artifact=target)
+
+
+class RayHosts:
+    """The registry's operations on hosts, as Ray calls. See :class:`forestflow.runtime.replicas.Hosts`."""
+
+    def __init__(self, settings: ClusterSettings) -> None:
+        self._settings = settings
+        self._handles: dict[str, ActorHandle[Any]] = {}
+
+    async def start(self, replica_id: str, resources: Resources) -> None:
+        options: dict[str, Any] = {
+            "name": HOST_PREFIX + replica_id,
+            "namespace": self._settings.namespace,
+            "lifetime": "detached",  # a host outlives the registry that started it
+            "max_restarts": -1,
+            "max_concurrency": 8,
+            "num_cpus": resources.cpu or 0,
+            "num_gpus": resources.gpu or 0,
+        }
+        if resources.memory_mb:
+            options["memory"] = resources.memory_mb << 20
+        self._handles[replica_id] = cast(Any, ForestFlowHost).options(**options).remote(self._settings)
+        await self.alive(replica_id)
+
+    async def alive(self, replica_id: str) -> None:
+        await self._call(replica_id, "alive", retries=-1)
+
+    async def load(self, replica_id: str, assignment: Assignment) -> Loaded:
+        outcome = await self._call(replica_id, "load", assignment)
+        if isinstance(outcome, ForestFlowError):
+            raise outcome
+        return cast(Loaded, outcome)
+
+    async def lost(self, replica_id: str) -> None:
+        try:
+            await self._call(replica_id, "hold")
+        except HostLost:
+            return
+
+    async def drain(self, replica_id: str, timeout_seconds: float) -> None:
+        await self._call(replica_id, "drain", timeout_seconds)
+
+    async def stop(self, replica_id: str) -> None:
+        handle = self._handles.pop(replica_id, None)
+        if handle is None:
+            return
+        with contextlib.suppress(RayError, TimeoutError):  # dead or stuck: the kill below is what counts
+            await asyncio.wait_for(_result(handle.close.remote()), CALL_TIMEOUT_SECONDS)
+        ray.kill(handle, no_restart=True)
+
+    async def survivors(self) -> Mapping[str, Loaded | None]:
+        found: dict[str, Loaded | None] = {}
+        for entry in ray.util.list_named_actors(all_namespaces=True):
+            name, namespace = entry["name"], entry["namespace"]
+            if namespace != self._settings.namespace or not name.startswith(HOST_PREFIX):
+                continue
+            replica_id = name.removeprefix(HOST_PREFIX)
+            self._handles[replica_id] = ray.get_actor(name, namespace=namespace)
+            try:
+                found[replica_id] = await asyncio.wait_for(self._call(replica_id, "loaded"), CALL_TIMEOUT_SECONDS)
+            except (HostLost, TimeoutError):
+                found[replica_id] = None
+        return found
+
+    async def _call(self, replica_id: str, method: str, *arguments: Any, retries: int = 0) -> Any:
+        handle = self._handles.get(replica_id)
+        if handle is None:
+            raise HostLost("the host was stopped")
+        try:
+            return await _result(getattr(handle, method).options(max_task_retries=retries).remote(*arguments))
+        except RayActorError as error:
+            raise HostLost("the host's process died") from error
+
+
+# --- registry ---------------------------------------------------------------------------------------------------------
+
+
+@ray.remote
+class ForestFlowRegistry:
+    """The registry's process. Ray restarts it when it dies; it then replays its journal and finds its hosts again."""
+
+    def __init__(self, settings: ClusterSettings) -> None:
+        logs.configure(settings.logs)
+        self._settings = settings
+        self._registry: Registry | None = None
+        self._starting: asyncio.Lock | None = None
+
+    async def start(self) -> None:
+        if self._starting is None:
+            self._starting = asyncio.Lock()
+        async with self._starting:
+            if self._registry is not None:
+                return
+            settings = self._settings
+            journal = Journal(settings.journal_url) if settings.journal_url else Journal.in_directory(settings.data_dir)
+            self._artifacts = ArtifactStore(settings.data_dir / "artifacts", settings.artifact_max_bytes)
+            registry = Registry(journal, self._artifacts, RayHosts(settings), settings.registry)
+            await registry.start()
+            self._registry = registry
+
+    async def command(self, name: str, *arguments: Any) -> tuple[Any, int]:
+        """``(value or ForestFlowError, Plan version that shows the effect)``."""
+        registry = await self._running()
+        try:
+            value = await getattr(registry, name)(*arguments)
+        except ForestFlowError as error:
+            value = error
+        return value, registry.version
+
+    async def plan(self, since: int, wait_seconds: float) -> PlanUpdate:
+        return await (await self._running()).plan(since, wait_seconds)
+
+    async def report(self, counts: Mapping[Fqrv, tuple[int, int]]) -> None:
+        await (await self._running()).report_counts(counts)
+
+    async def artifact(self, digest: str) -> bytes:
+        await self._running()
+        return await asyncio.to_thread(self._artifacts.path(digest).read_bytes)
+
+    async def stop(self) -> None:
+        if self._registry is not None:
+            await self._registry.stop()
+
+    async def _running(self) -> Registry:
+        await self.start()
+        assert self._registry is not None
+        return self._registry
+
+
+def registry_client(registry: ActorHandle[Any]) -> RegistryClient:
+    """The registry as a router calls it, from any event loop."""
+
+    async def call(method: str, *arguments: Any) -> Any:
+        try:
+            return await _result(getattr(registry, method).remote(*arguments))
+        except RayActorError as error:
+            raise Unavailable("the registry is down; scoring goes on, control commands do not") from error
+
+    async def command(name: str, *arguments: Any) -> tuple[Any, int]:
+        value, version = await call("command", name, *arguments)
+        if isinstance(value, ForestFlowError):
+            raise value
+        return value, version
+
+    async def plan(since: int, wait_seconds: float) -> PlanUpdate:
+        return cast(PlanUpdate, await call("plan", since, wait_seconds))
+
+    async def report(counts: Mapping[Fqrv, tuple[int, int]]) -> None:
+        await call("report", dict(counts))
+
+    return RegistryClient(command, plan, report)
+
+
+# --- routers ----------------------------------------------------------------------------------------------------------
+
+
+@ray.remote
+class ForestFlowRouter:
+    """A router's process. Ray restarts it when it dies, and it serves again without being asked."""
+
+    def __init__(self, settings: ClusterSettings, router: RouterSettings, registry: ActorHandle[Any]) -> None:
+        logs.configure(settings.logs)
+        dispatch = replace(router.dispatch, node_id=_node_id())
+        self._router = Router(replace(router, dispatch=dispatch), registry_client(registry))
+        self._endpoint = self._router.start()
+
+    def endpoint(self) -> tuple[str, int]:
+        return self._endpoint
+
+    def stop(self) -> None:
+        self._router.stop()

@@ -1,0 +1,79 @@
+"""From control state and living replicas to the Plan: which events fall due now, and what routers are to know."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from forestflow.domain.events import Event, ServableBecameValid, ServablesDeleted
+from forestflow.domain.ids import Contract, Fqrv
+from forestflow.domain.plan import ContractPlan, ReleasePlan, ReplicaAddress
+from forestflow.domain.policies import ReleaseSnapshot, expired, is_valid, shares
+from forestflow.domain.settings import LogLevel, ServableSettings
+from forestflow.domain.state import ContractState, Release
+
+Counts = Mapping[Fqrv, tuple[int, int]]
+Addresses = Callable[[Fqrv], tuple[ReplicaAddress, ...]]
+
+
+def snapshot(release: Release, counts: Counts) -> ReleaseSnapshot:
+    """What the policies may know of ``release``."""
+    scored, shaded = counts.get(release.fqrv, (0, 0))
+    return ReleaseSnapshot(
+        release.fqrv, release.settings, release.created_at_ms, release.became_valid_at_ms, scored + shaded
+    )
+
+
+def due_events(state: ContractState, addresses: Addresses, counts: Counts, now_ms: int) -> list[Event]:
+    """Releases of one contract that become valid now, then those that expire.
+
+    Nothing expires unless a release that stays can answer; so the only one that can is never removed.
+    """
+    events: list[Event] = []
+    valid: list[ReleaseSnapshot] = []
+    for release in state.releases.values():
+        view = snapshot(release, counts)
+        if view.became_valid_at_ms is None:
+            if not is_valid(view, now_ms):
+                continue
+            events.append(ServableBecameValid(release.fqrv, now_ms))
+            view = ReleaseSnapshot(view.fqrv, view.settings, view.created_at_ms, now_ms, view.served_events)
+        valid.append(view)
+    gone = expired(state.settings.expiration_policy, valid)
+    stays = [view for view in valid if view.fqrv not in gone]
+    if gone and any(addresses(view.fqrv) for view in stays):
+        events.append(ServablesDeleted(tuple(gone)))
+    return events
+
+
+def contract_plan(
+    contract: Contract,
+    state: ContractState,
+    addresses: Addresses,
+    failed: Callable[[Fqrv], bool],
+    counts: Counts,
+    now_ms: int,
+) -> ContractPlan:
+    """The Plan of one contract. A release that has failed takes no share; the others answer for it."""
+    able = [release for release in state.releases.values() if not failed(release.fqrv)]
+    valid = [snapshot(release, counts) for release in able if release.became_valid_at_ms is not None]
+    weights = shares(state.settings.router, valid, now_ms)
+    return ContractPlan(
+        contract,
+        tuple(
+            _release_plan(release.settings, release.fqrv, weights.get(release.fqrv, 0), addresses)
+            for release in state.releases.values()
+        ),
+    )
+
+
+def _release_plan(settings: ServableSettings, fqrv: Fqrv, weight: int, addresses: Addresses) -> ReleasePlan:
+    logging = settings.logging_settings
+    deployment = settings.deployment_settings
+    return ReleasePlan(
+        fqrv,
+        weight,
+        shadow=logging is not None and logging.log_level is not LogLevel.NONE,
+        replicas=addresses(fqrv),
+        max_queued=deployment.max_queued,
+        timeout_seconds=deployment.timeout_seconds,
+    )

@@ -1,0 +1,194 @@
+"""A host process: loads a model and answers frames on its sockets, from one thread with an event loop of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import json
+import os
+import secrets
+import struct
+import threading
+import time
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from forestflow.domain.errors import LoadFailed
+from forestflow.domain.ids import Fqrv
+from forestflow.domain.plan import ReplicaAddress
+from forestflow.domain.requests import Flavor
+from forestflow.domain.settings import Resources
+from forestflow.domain.tensors import ModelMetadata
+from forestflow.runtime import wire
+from forestflow.runtime.replica import Job, Replica
+from forestflow.servables import loading
+from forestflow.servables.base import Servable
+
+T = TypeVar("T")
+
+SERVABLE_NUMBER = 1  # of the one servable a host has today
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """What a host is to load, and how it is to answer."""
+
+    replica_id: str
+    fqrv: Fqrv
+    flavor: Flavor
+    artifact: Path
+    digest: str
+    resources: Resources
+    max_queued: int
+    max_frame: int
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What a host answers once its replica takes frames."""
+
+    assignment: Assignment
+    address: ReplicaAddress
+    metadata: ModelMetadata
+    pid: int
+
+
+class Host:
+    """Owns the data-plane thread. Its methods are called from other threads and wait for that thread."""
+
+    def __init__(self, *, node_id: str, bind_ip: str, socket_directory: Path, secret: bytes) -> None:
+        self._node_id = node_id
+        self._bind_ip = bind_ip
+        self._socket_directory = socket_directory
+        self._secret = secret
+        self._loop = _new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="data-plane", daemon=True)
+        self._thread.start()
+        self._servers: list[asyncio.Server] = []
+        self._replica: Replica | None = None
+        self._servable: Servable | None = None
+        self.loaded: Loaded | None = None
+
+    def load(self, assignment: Assignment) -> Loaded:
+        """Load, warm up, open the sockets. Raises LoadFailed; calling it again for the same replica is harmless."""
+        if self.loaded is None:
+            self.loaded = self._run(self._load(assignment))
+        return self.loaded
+
+    def drain(self, timeout_seconds: float) -> bool:
+        """Wait until nothing is queued; False when the time ran out first."""
+        return self._run(self._drain(timeout_seconds))
+
+    def close(self) -> None:
+        """Close the sockets, free the model, end the thread."""
+        self._run(self._close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def _run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+
+    async def _load(self, assignment: Assignment) -> Loaded:
+        servable = loading.load(assignment.artifact, assignment.flavor, assignment.resources)
+        try:
+            servable.warm_up()
+        except Exception as error:
+            servable.close()
+            raise LoadFailed(f"the model does not score: {type(error).__name__}: {error}") from error
+        self._servable = servable
+        self._replica = Replica(servable, assignment.fqrv, max_queued=assignment.max_queued)
+        self._socket_directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        unix_path = self._socket_directory / f"{assignment.replica_id}.sock"
+        unix_path.unlink(missing_ok=True)  # left by this replica's killed predecessor
+        unix = await self._loop.create_unix_server(lambda: self._protocol(assignment), path=str(unix_path))
+        tcp = await self._loop.create_server(lambda: self._protocol(assignment), host=self._bind_ip, port=0)
+        self._servers = [unix, tcp]
+        host, port = tcp.sockets[0].getsockname()[:2]
+        address = ReplicaAddress(assignment.replica_id, self._node_id, str(unix_path), f"{host}:{port}")
+        # What is loaded stays: keep the collector from walking it again and again between requests.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(20_000, 20, 50)
+        return Loaded(assignment, address, servable.metadata, os.getpid())
+
+    def _protocol(self, assignment: Assignment) -> ReplicaProtocol:
+        assert self._replica is not None
+        return ReplicaProtocol(self._replica, self._secret, assignment.max_frame)
+
+    async def _drain(self, timeout_seconds: float) -> bool:
+        deadline = time.monotonic() + timeout_seconds
+        while self._replica is not None and not self._replica.idle:
+            if time.monotonic() > deadline:
+                return False
+            await asyncio.sleep(0.01)
+        return True
+
+    async def _close(self) -> None:
+        for server in self._servers:
+            server.close()
+        if self.loaded is not None:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self.loaded.address.unix_path)
+        if self._servable is not None:
+            self._servable.close()
+
+
+class ReplicaProtocol(asyncio.Protocol):
+    """One router's connection: handshake, then requests."""
+
+    def __init__(self, replica: Replica, secret: bytes, max_frame: int) -> None:
+        self._replica = replica
+        self._secret = secret
+        self._max_frame = max_frame
+        self._reader = wire.FrameReader(wire.HANDSHAKE_MAX)
+        self._nonce = secrets.token_bytes(wire.NONCE_BYTES)
+        self._trusted = False
+        self._transport: asyncio.Transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.write(wire.hello(self._nonce))
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            for frame in self._reader.feed(data):
+                if self._trusted:
+                    self._request(frame)
+                else:
+                    self._proof(frame)
+        except (wire.FrameError, IndexError, ValueError, struct.error):
+            self._transport.abort()
+
+    def _proof(self, frame: bytes) -> None:
+        if frame[0] != wire.PROOF or len(frame) != 1 + wire.MAC_BYTES + wire.NONCE_BYTES:
+            raise wire.FrameError("expected a proof")
+        wire.check_mac(self._secret, b"router", self._nonce, frame[1 : 1 + wire.MAC_BYTES])
+        numbers = json.dumps({"servables": {str(self._replica.fqrv): SERVABLE_NUMBER}}).encode()
+        self._transport.write(wire.welcome(self._secret, frame[1 + wire.MAC_BYTES :], numbers))
+        self._trusted = True
+        self._reader = wire.FrameReader(self._max_frame)
+
+    def _request(self, frame: bytes) -> None:
+        if frame[0] != wire.REQUEST:
+            raise wire.FrameError("expected a request")
+        priority, codec, servable, number, timeout_ms, request_id, payload = wire.parse_request(frame)
+        if servable != SERVABLE_NUMBER:
+            raise wire.FrameError(f"no servable has the number {servable}")
+        deadline = time.monotonic() + timeout_ms / 1000
+        self._replica.submit(Job(self._send, number, codec, request_id, payload, deadline), priority)
+
+    def _send(self, frame: bytes) -> None:
+        if not self._transport.is_closing():
+            self._transport.write(frame)
+
+
+def _new_event_loop() -> asyncio.AbstractEventLoop:
+    try:
+        import uvloop
+    except ImportError:  # not on Windows
+        return asyncio.new_event_loop()
+    return cast(asyncio.AbstractEventLoop, uvloop.new_event_loop())

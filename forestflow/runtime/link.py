@@ -1,0 +1,185 @@
+"""A router's connection to one replica: connects, proves itself, sends requests, matches replies, reconnects."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import secrets
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol, cast
+
+from forestflow.domain.errors import Code, ForestFlowError
+from forestflow.domain.ids import Fqrv
+from forestflow.domain.plan import ReplicaAddress
+from forestflow.runtime import wire
+
+RECONNECT_FIRST_SECONDS = 0.01
+RECONNECT_MAX_SECONDS = 0.25
+
+_log = logging.getLogger("forestflow.link")
+
+
+@dataclass(slots=True)
+class Reply:
+    """What a replica answered: a payload in the codec of the request, and what the transport needs to know."""
+
+    code: int
+    payload: bytes
+    fqrv: Fqrv
+    rows: int = 0
+    retry_after_seconds: float = 0.0
+
+
+@dataclass(slots=True, eq=False)
+class Pending:
+    """A request on its way. ``future`` is ``None`` for a shadow, whose reply nobody waits for."""
+
+    future: asyncio.Future[Reply] | None
+    release: LinkOwner
+    codec: int
+    payload: bytes
+    request_id: bytes
+    deadline: float
+    attempts: int = 0
+
+    def fail(self, error: ForestFlowError) -> None:
+        if self.future is not None and not self.future.done():
+            self.future.set_exception(error)
+
+    @property
+    def over(self) -> bool:
+        return self.future is not None and self.future.done()
+
+
+class LinkOwner(Protocol):
+    """What a link tells: who is up, what came back, what was lost with a connection."""
+
+    fqrv: Fqrv
+
+    def link_up(self, link: Link) -> None: ...
+
+    def link_down(self, link: Link, lost: list[Pending]) -> None: ...
+
+    def replied(self, pending: Pending, code: int, rows: int) -> None: ...
+
+
+class Link(asyncio.Protocol):
+    """One replica as this router sees it. ``outstanding`` are the requests sent and not yet answered."""
+
+    def __init__(
+        self, owner: LinkOwner, address: ReplicaAddress, *, node_id: str, secret: bytes, max_frame: int
+    ) -> None:
+        self.address = address
+        self.outstanding: dict[int, Pending] = {}
+        self.up = False
+        self._owner = owner
+        self._local = address.node_id == node_id
+        self._secret = secret
+        self._max_frame = max_frame
+        self._nonce = b""
+        self._reader = wire.FrameReader(wire.HANDSHAKE_MAX)
+        self._transport: asyncio.Transport | None = None
+        self._closed = asyncio.Event()
+        self._lost = asyncio.Event()
+        self._write: Callable[[bytes], None]
+        self._numbers = 0
+        self._servable = 0
+        self._task = asyncio.get_running_loop().create_task(self._keep_connected())
+
+    def send(self, pending: Pending, priority: int, now: float) -> None:
+        """Write the request's frame; its reply resolves ``pending``."""
+        self._numbers = number = self._numbers + 1
+        self.outstanding[number] = pending
+        timeout_ms = max(1, int((pending.deadline - now) * 1000))
+        self._write(
+            wire.request(
+                priority, pending.codec, self._servable, number, timeout_ms, pending.request_id, pending.payload
+            )
+        )
+
+    def close(self) -> None:
+        """Let go of the replica; requests still out fail over or fail."""
+        self._closed.set()
+        if self._transport is not None:
+            self._transport.abort()
+        self._task.cancel()
+
+    # --- connection ------------------------------------------------------------------------------------------------
+
+    async def _keep_connected(self) -> None:
+        loop = asyncio.get_running_loop()
+        pause = RECONNECT_FIRST_SECONDS
+        while not self._closed.is_set():
+            self._lost.clear()
+            try:
+                if self._local:
+                    await loop.create_unix_connection(lambda: self, self.address.unix_path)
+                else:
+                    host, _, port = self.address.tcp.rpartition(":")
+                    await loop.create_connection(lambda: self, host, int(port))
+            except OSError:
+                # The replica is not there (yet, or again): the Plan says when to give up.
+                await asyncio.sleep(pause)
+                pause = min(RECONNECT_MAX_SECONDS, pause * 2)
+                continue
+            await self._lost.wait()
+            pause = RECONNECT_FIRST_SECONDS
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._write = self._transport.write
+        self._reader = wire.FrameReader(wire.HANDSHAKE_MAX)
+        self._nonce = secrets.token_bytes(wire.NONCE_BYTES)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        self.up = False
+        self._lost.set()
+        lost = list(self.outstanding.values())
+        self.outstanding.clear()
+        self._owner.link_down(self, lost)
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            for frame in self._reader.feed(data):
+                if self.up:
+                    self._reply(frame)
+                else:
+                    self._handshake(frame)
+        except (wire.FrameError, IndexError, ValueError, KeyError, struct.error) as error:
+            _log.warning("replica %s broke the protocol: %s", self.address.replica_id, error)
+            if self._transport is not None:
+                self._transport.abort()
+
+    def _handshake(self, frame: bytes) -> None:
+        if frame[0] == wire.HELLO:
+            self._write(wire.proof(self._secret, frame[1:], self._nonce))
+        elif frame[0] == wire.WELCOME:
+            wire.check_mac(self._secret, b"replica", self._nonce, frame[1 : 1 + wire.MAC_BYTES])
+            welcome = json.loads(frame[1 + wire.MAC_BYTES :])
+            self._servable = int(welcome["servables"][str(self._owner.fqrv)])
+            self._reader = wire.FrameReader(self._max_frame)
+            self.up = True
+            self._owner.link_up(self)
+        else:
+            raise wire.FrameError("expected a handshake")
+
+    def _reply(self, frame: bytes) -> None:
+        code, retry_ms, rows, number, payload = wire.parse_reply(frame)
+        pending = self.outstanding.pop(number)
+        self._owner.replied(pending, code, rows)
+        future = pending.future
+        if future is not None and not future.done():
+            future.set_result(Reply(code, payload, self._owner.fqrv, rows, retry_ms / 1000))
+
+    async def wait_closed(self) -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._task
+
+
+def is_success(code: int) -> bool:
+    return code == Code.OK

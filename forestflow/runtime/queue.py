@@ -1,0 +1,42 @@
+"""The two-level queue of a replica: user requests first, shadows when nobody waits; both bounded."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class TwoLevelQueue(Generic[T]):
+    """User work is refused when full; shadow work then pushes out the oldest shadow, which is counted."""
+
+    __slots__ = ("_max_backlog", "_max_queued", "dropped", "high", "low")
+
+    def __init__(self, max_queued: int, max_backlog: int) -> None:
+        self.high: deque[T] = deque()
+        self.low: deque[T] = deque()
+        self.dropped = 0
+        self._max_queued = max_queued
+        self._max_backlog = max_backlog
+
+    def offer_high(self, item: T) -> bool:
+        """Queue a user's request; False when the queue is full."""
+        if len(self.high) >= self._max_queued:
+            return False
+        self.high.append(item)
+        return True
+
+    def offer_low(self, item: T) -> T | None:
+        """Queue a shadow; returns the shadow that was dropped for it, if any."""
+        if self._max_backlog == 0:
+            self.dropped += 1
+            return item
+        self.low.append(item)
+        if len(self.low) > self._max_backlog:
+            self.dropped += 1
+            return self.low.popleft()
+        return None
+
+    def __len__(self) -> int:
+        return len(self.high) + len(self.low)

@@ -1,0 +1,505 @@
+"""The registry: single writer of the control state. Commands in, events to the journal, Plans out.
+
+Runs on one event loop; a command's decision and its journal entry happen without giving way in between, so commands
+are serial. Only loading a model takes time, and while it does the release is *pending*: visible in its status, but
+neither in the journal nor in the Plan. A deploy that fails therefore leaves nothing to undo but its artifact.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from forestflow.codecs import journal as journal_codec
+from forestflow.domain.errors import (
+    ArtifactRejected,
+    ContractValidationError,
+    Invalid,
+    LoadFailed,
+    NoActiveServables,
+    ServableAlreadyExists,
+    ServeRequestInvalid,
+    StorageFailed,
+    UnknownContract,
+    UnknownServable,
+)
+from forestflow.domain.events import (
+    ContractSet,
+    Event,
+    ServableBecameValid,
+    ServableDeployed,
+    ServablesDeleted,
+    ServableUpdated,
+)
+from forestflow.domain.ids import Contract, Fqrv
+from forestflow.domain.lifecycle import ReplicaState, ServableState
+from forestflow.domain.plan import ContractPlan, PlanUpdate
+from forestflow.domain.policies import percent_of
+from forestflow.domain.reports import ServableMetadata, ServableMetrics, ServableStatus
+from forestflow.domain.requests import ServeRequest
+from forestflow.domain.settings import (
+    ContractSettings,
+    LoggingSettings,
+    PolicySettings,
+    ServableSettings,
+)
+from forestflow.domain.state import ContractState, Release, State
+from forestflow.domain.tensors import ModelMetadata
+from forestflow.runtime.artifacts import ArtifactStore
+from forestflow.runtime.evaluate import contract_plan, due_events, snapshot
+from forestflow.runtime.host import Assignment
+from forestflow.runtime.replicas import Hosts, ReplicaSet, Wanted
+from forestflow.runtime.store import Journal, Record
+
+TICK_SECONDS = 0.5
+
+_log = logging.getLogger("forestflow.registry")
+
+
+@dataclass(slots=True)
+class _Pending:
+    """A deploy under way. ``outcome`` is set once a replica is ready, or with the reason why none will be."""
+
+    request: ServeRequest
+    outcome: asyncio.Future[None]
+    digest: str | None = None
+
+
+@dataclass(slots=True)
+class _Counts:
+    scored: int = 0
+    shaded: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrySettings:
+    """What the registry needs to know of its server."""
+
+    load_timeout_seconds: float = 120.0
+    max_queued: int = 1024
+    max_frame: int = 256 << 20
+    host_cpu: float = 0.0
+
+
+class Registry:
+    """Commands are the public coroutines named as in :class:`~forestflow.runtime.control.ControlPlane`."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        artifacts: ArtifactStore,
+        hosts: Hosts,
+        settings: RegistrySettings | None = None,
+        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    ) -> None:
+        self._journal = journal
+        self._artifacts = artifacts
+        self._settings = settings or RegistrySettings()
+        self._now_ms = now_ms
+        self._state = State()
+        self._pending: dict[Fqrv, _Pending] = {}
+        self._counts: dict[Fqrv, _Counts] = {}
+        self._dirty_counts: set[Fqrv] = set()
+        self._gone_counts: set[Fqrv] = set()
+        self._models: dict[Fqrv, ModelMetadata] = {}
+        self._replicas = ReplicaSet(hosts, self._wanted, self._replica_changed)
+        self._plans: dict[Contract, ContractPlan] = {}
+        self._changed_at: dict[Contract, int] = {}
+        self._volatile: set[Contract] = set()
+        self._first_version = self._version = now_ms()  # grows over restarts, too
+        self._version_changed = asyncio.Event()
+        self._ticker: asyncio.Task[None] | None = None
+
+    # --- life --------------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Replay the journal, take over surviving hosts, begin to reconcile."""
+        for record in self._journal.replay():
+            self._state.apply(journal_codec.decode_event(record.kind, record.body))
+        by_name = {str(release.fqrv): release.fqrv for release in self._state.releases()}
+        for name, (scored, shaded) in self._journal.counters().items():
+            if name in by_name:
+                self._counts[by_name[name]] = _Counts(scored, shaded)
+        self._artifacts.keep_only({release.digest for release in self._state.releases()})
+        await self._replicas.adopt()
+        for contract in self._state.contracts:
+            self._publish(contract)
+        self._replicas.reconcile()
+        self._ticker = asyncio.get_running_loop().create_task(self._tick())
+
+    async def stop(self) -> None:
+        """Write what is only in memory, and stop every host."""
+        if self._ticker:
+            self._ticker.cancel()
+        self._save_counts()
+        await self._replicas.close()
+        self._journal.close()
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
+            try:
+                for contract in list(self._volatile):
+                    self._evaluate(contract)
+                self._replicas.reconcile()  # back-offs and drains fall due with time
+                self._save_counts()
+            except StorageFailed as error:  # tried again at the next tick; scoring goes on
+                _log.error("%s", error.message)
+
+    # --- queries -----------------------------------------------------------------------------------------------------
+
+    async def contracts(self) -> list[Contract]:
+        return sorted(self._state.contracts)
+
+    async def contract_settings(self, contract: Contract) -> ContractSettings:
+        return self._contract(contract).settings
+
+    async def releases(self, contract: Contract) -> list[Fqrv]:
+        return [release.fqrv for release in self._some_releases(contract)]
+
+    async def servable_settings(self, contract: Contract) -> list[ServableSettings]:
+        return [release.settings for release in self._some_releases(contract)]
+
+    async def settings_of(self, fqrv: Fqrv) -> ServableSettings:
+        return self._release(fqrv).settings
+
+    async def metrics(self, contract: Contract) -> list[ServableMetrics]:
+        now_ms = self._now_ms()
+        return [self._metrics(release, now_ms) for release in self._some_releases(contract)]
+
+    async def metadata(self, contract: Contract) -> list[ServableMetadata]:
+        return [
+            ServableMetadata(release.fqrv, release.settings, self._models[release.fqrv])
+            for release in self._contract(contract).releases.values()
+            if release.fqrv in self._models
+        ]
+
+    async def metadata_of(self, fqrv: Fqrv) -> ServableMetadata:
+        release = self._release(fqrv)
+        model = self._models.get(fqrv)
+        if model is None:
+            raise Invalid(f"{fqrv} has not been loaded yet; its status says why")
+        return ServableMetadata(fqrv, release.settings, model)
+
+    async def status(self, contract: Contract) -> list[ServableStatus]:
+        pending = [fqrv for fqrv in self._pending if fqrv.contract == contract]
+        known = self._state.contracts.get(contract)
+        if known is None and not pending:
+            raise UnknownContract(contract)
+        releases = [release.fqrv for release in known.releases.values()] if known else []
+        return [self._status(fqrv) for fqrv in [*releases, *pending]]
+
+    async def status_of(self, fqrv: Fqrv) -> ServableStatus:
+        return self._status(fqrv)
+
+    async def ready(self) -> bool:
+        """True when every release has a replica that answers, or has failed for a reason its status tells."""
+        settled = (ServableState.AVAILABLE, ServableState.FAILED)
+        return all(self._status(release.fqrv).state in settled for release in self._state.releases())
+
+    # --- commands ----------------------------------------------------------------------------------------------------
+
+    async def create_contract(self, contract: Contract, settings: ContractSettings) -> Contract:
+        if contract in self._state.contracts:
+            raise ContractValidationError(contract, "Contract already exists. Use update API instead.")
+        self._commit(contract, [ContractSet(contract, settings)])
+        return contract
+
+    async def update_contract(self, contract: Contract, settings: ContractSettings) -> Contract:
+        self._contract(contract)
+        self._commit(contract, [ContractSet(contract, settings)])
+        return contract
+
+    async def update_servable(self, fqrv: Fqrv, policy: PolicySettings | None, logging: LoggingSettings | None) -> Fqrv:
+        settings = self._release(fqrv).settings
+        if policy is not None:
+            settings = replace(settings, policy_settings=policy)
+        if logging is not None:
+            settings = replace(settings, logging_settings=logging)
+        self._commit(fqrv.contract, [ServableUpdated(fqrv, settings)])
+        return fqrv
+
+    async def delete(self, fqrv: Fqrv) -> list[Fqrv]:
+        pending = self._pending.get(fqrv)
+        if pending is not None and not pending.outcome.done():
+            pending.outcome.set_exception(LoadFailed("the release was deleted while it was loading"))
+        elif self._state.release(fqrv) is not None:
+            last = len(self._state.contracts[fqrv.contract].releases) == 1
+            self._commit(fqrv.contract, [ServablesDeleted((fqrv,), (fqrv.contract,) if last else ())])
+        return [fqrv]
+
+    async def deploy(self, request: ServeRequest) -> Fqrv:
+        fqrv, contract = request.fqrv, request.fqrv.contract
+        existing = self._state.release(fqrv)
+        if existing is not None:
+            raise ServableAlreadyExists(fqrv, existing.settings)
+        if fqrv in self._pending:
+            raise ServableAlreadyExists(fqrv, self._pending[fqrv].request.servable_settings)
+        if request.contract_settings is not None and contract in self._state.contracts:
+            raise ContractValidationError(
+                contract,
+                "Contract already exists. Cannot override contract settings with Serve Request. Providing contract "
+                "settings with a serve request is only valid for new contracts",
+            )
+        pending = _Pending(request, asyncio.get_running_loop().create_future())
+        self._pending[fqrv] = pending
+        try:
+            await self._load(pending)
+            assert pending.digest is not None
+            events: list[Event] = [ServableDeployed(request, pending.digest, self._now_ms())]
+            if contract not in self._state.contracts:
+                events.insert(0, ContractSet(contract, request.contract_settings or ContractSettings()))
+            del self._pending[fqrv]
+            self._commit(contract, events)
+        except (ArtifactRejected, LoadFailed) as error:
+            raise ServeRequestInvalid(request, error.message) from error
+        finally:
+            self._pending.pop(fqrv, None)
+            if self._state.release(fqrv) is None:
+                self._models.pop(fqrv, None)
+                self._replicas.reconcile()
+                if pending.digest is not None:
+                    self._drop_artifact(pending.digest)
+        return fqrv
+
+    async def _load(self, pending: _Pending) -> None:
+        request = pending.request
+        pending.digest = await asyncio.to_thread(self._artifacts.add, request.path, request.flavor)
+        self._replicas.reconcile()
+        try:
+            async with asyncio.timeout(self._settings.load_timeout_seconds):
+                await pending.outcome
+        except TimeoutError:
+            states = ", ".join(state.value for state, _ in self._replicas.states(request.fqrv)) or "none"
+            raise LoadFailed(
+                f"no replica was ready after {self._settings.load_timeout_seconds:g} s (replicas: {states}); "
+                "the cluster may lack the resources that the settings ask for"
+            ) from None
+
+    async def report_counts(self, counts: Mapping[Fqrv, tuple[int, int]]) -> None:
+        """Add what a router counted since its last report."""
+        for fqrv, (scored, shaded) in counts.items():
+            if self._state.release(fqrv) is not None:
+                known = self._counts.setdefault(fqrv, _Counts())
+                known.scored += scored
+                known.shaded += shaded
+                self._dirty_counts.add(fqrv)
+
+    # --- the Plan ----------------------------------------------------------------------------------------------------
+
+    @property
+    def version(self) -> int:
+        return self._version
+
+    async def plan(self, since: int, wait_seconds: float) -> PlanUpdate:
+        """What changed after version ``since``; waits up to ``wait_seconds`` for a change."""
+        if since == self._version:
+            try:
+                async with asyncio.timeout(wait_seconds):
+                    await self._version_changed.wait()
+            except TimeoutError:
+                return PlanUpdate(self._version)
+        if not self._first_version <= since <= self._version:
+            return PlanUpdate(self._version, dict(self._plans), full=True)
+        changed = {c: self._plans.get(c) for c, version in self._changed_at.items() if version > since}
+        return PlanUpdate(self._version, changed)
+
+    def _publish(self, contract: Contract) -> None:
+        """Evaluate one contract and let routers know when its Plan changed."""
+        known = self._state.contracts.get(contract)
+        if known is None:
+            self._volatile.discard(contract)
+            if self._plans.pop(contract, None) is None:
+                return
+        else:
+            now_ms = self._now_ms()
+            fresh = contract_plan(
+                contract, known, self._replicas.addresses, self._replicas.failed, self._count_map(known), now_ms
+            )
+            self._note_volatile(contract, known, now_ms)
+            if self._plans.get(contract) == fresh:
+                return
+            self._plans[contract] = fresh
+        self._version += 1
+        self._changed_at[contract] = self._version
+        self._version_changed.set()
+        self._version_changed = asyncio.Event()
+
+    def _note_volatile(self, contract: Contract, known: ContractState, now_ms: int) -> None:
+        """Remember which contracts may change with time or counts alone."""
+        settled = all(percent_of(snapshot(r, {}), now_ms) >= 100 for r in known.releases.values())
+        (self._volatile.discard if settled else self._volatile.add)(contract)
+
+    def _evaluate(self, contract: Contract) -> None:
+        """Let due validity and expiration take effect, then publish."""
+        known = self._state.contracts.get(contract)
+        if known is not None:
+            events = due_events(known, self._replicas.addresses, self._count_map(known), self._now_ms())
+            if events:
+                self._write(events)
+        self._publish(contract)
+        self._replicas.reconcile()
+
+    def _commit(self, contract: Contract, events: Sequence[Event]) -> None:
+        """Journal, apply, then let the policies look at the contract again."""
+        self._write(events)
+        self._evaluate(contract)
+
+    def _write(self, events: Sequence[Event]) -> None:
+        records = [Record(*journal_codec.encode_event(event)) for event in events]
+        self._journal.append(records, self._now_ms())
+        for event in events:
+            gone = [self._state.release(fqrv) for fqrv in event.fqrvs] if isinstance(event, ServablesDeleted) else []
+            self._state.apply(event)
+            for release in gone:
+                if release is not None:
+                    self._forget(release)
+            _log.info("%s", type(event).__name__, extra={"release": _subject(event)})
+
+    def _forget(self, release: Release) -> None:
+        self._models.pop(release.fqrv, None)
+        if self._counts.pop(release.fqrv, None) is not None:
+            self._gone_counts.add(release.fqrv)
+        self._drop_artifact(release.digest)
+
+    def _drop_artifact(self, digest: str) -> None:
+        """Remove an artifact that nobody uses, or may be about to use; the next start removes what stays behind."""
+        used = {release.digest for release in self._state.releases()}
+        coming = {pending.digest for pending in self._pending.values()}
+        if digest not in used | coming and None not in coming:
+            self._artifacts.remove(digest)
+
+    # --- replicas ----------------------------------------------------------------------------------------------------
+
+    def _wanted(self) -> dict[Fqrv, Wanted]:
+        wanted = {
+            release.fqrv: self._want(release.request, release.settings, release.digest)
+            for release in self._state.releases()
+        }
+        for fqrv, pending in self._pending.items():
+            if pending.digest is not None and not _failed(pending.outcome):
+                wanted[fqrv] = self._want(pending.request, pending.request.servable_settings, pending.digest)
+        return wanted
+
+    def _want(self, request: ServeRequest, settings: ServableSettings, digest: str) -> Wanted:
+        deployment = settings.deployment_settings
+        resources = deployment.resources
+        if resources.cpu is None:
+            resources = replace(resources, cpu=self._settings.host_cpu)
+
+        def assignment(replica_id: str) -> Assignment:
+            return Assignment(
+                replica_id,
+                request.fqrv,
+                request.flavor,
+                self._artifacts.path(digest),
+                digest,
+                resources,
+                deployment.max_queued or self._settings.max_queued,
+                self._settings.max_frame,
+            )
+
+        return Wanted(deployment.replicas, resources, assignment)
+
+    def _replica_changed(self, fqrv: Fqrv) -> None:
+        loaded = self._replicas.model(fqrv)
+        if loaded is not None:
+            self._models[fqrv] = loaded
+        pending = self._pending.get(fqrv)
+        if pending is not None and not pending.outcome.done():
+            for state, message in self._replicas.states(fqrv):
+                if state is ReplicaState.READY:
+                    pending.outcome.set_result(None)
+                    break
+                if state in (ReplicaState.FAILED, ReplicaState.LOST):
+                    pending.outcome.set_exception(LoadFailed(message or "the model did not load"))
+                    break
+        if fqrv.contract in self._state.contracts:
+            self._publish(fqrv.contract)
+
+    # --- small things ------------------------------------------------------------------------------------------------
+
+    def _contract(self, contract: Contract) -> ContractState:
+        known = self._state.contracts.get(contract)
+        if known is None:
+            raise UnknownContract(contract)
+        return known
+
+    def _some_releases(self, contract: Contract) -> list[Release]:
+        releases = list(self._contract(contract).releases.values())
+        if not releases:
+            raise NoActiveServables(contract)
+        return releases
+
+    def _release(self, fqrv: Fqrv) -> Release:
+        release = self._state.release(fqrv)
+        if release is None:
+            raise UnknownServable(fqrv)
+        return release
+
+    def _count_map(self, known: ContractState) -> dict[Fqrv, tuple[int, int]]:
+        return {
+            release.fqrv: (self._counts[release.fqrv].scored, self._counts[release.fqrv].shaded)
+            for release in known.releases.values()
+            if release.fqrv in self._counts
+        }
+
+    def _metrics(self, release: Release, now_ms: int) -> ServableMetrics:
+        counts = self._counts.get(release.fqrv, _Counts())
+        return ServableMetrics(
+            release.fqrv,
+            counts.scored,
+            counts.shaded,
+            release.created_at_ms,
+            {},
+            release.became_valid_at_ms,
+            percent_of(snapshot(release, {}), now_ms),
+        )
+
+    def _status(self, fqrv: Fqrv) -> ServableStatus:
+        release, pending = self._state.release(fqrv), self._pending.get(fqrv)
+        if release is not None:
+            settings = release.settings
+        elif pending is not None:
+            settings = pending.request.servable_settings
+        else:
+            raise UnknownServable(fqrv)
+        replicas = self._replicas.states(fqrv)
+        states = tuple(state for state, _ in replicas)
+        message = next((text for _, text in replicas if text), None)
+        if ReplicaState.READY in states and release is not None:
+            state = ServableState.AVAILABLE
+        elif self._replicas.failed(fqrv):
+            state = ServableState.FAILED
+        else:
+            state = ServableState.LOADING
+            message = message or ("copying the artifact" if pending and pending.digest is None else None)
+        return ServableStatus(fqrv, state, settings.deployment_settings.replicas, states, message)
+
+    def _save_counts(self) -> None:
+        if not self._dirty_counts and not self._gone_counts:
+            return
+        known = {fqrv: self._counts[fqrv] for fqrv in self._dirty_counts if fqrv in self._counts}
+        rows = {str(fqrv): (counts.scored, counts.shaded) for fqrv, counts in known.items()}
+        self._journal.save_counters(rows, [str(fqrv) for fqrv in self._gone_counts])
+        self._dirty_counts.clear()
+        self._gone_counts.clear()
+
+
+def _failed(outcome: asyncio.Future[None]) -> bool:
+    return outcome.done() and (outcome.cancelled() or outcome.exception() is not None)
+
+
+def _subject(event: Event) -> str:
+    match event:
+        case ContractSet(contract, _):
+            return str(contract)
+        case ServableDeployed(request, _, _):
+            return str(request.fqrv)
+        case ServableUpdated(fqrv, _) | ServableBecameValid(fqrv, _):
+            return str(fqrv)
+        case ServablesDeleted(fqrvs, _):
+            return " ".join(map(str, fqrvs))

@@ -1,0 +1,256 @@
+"""A replica: frames in, frames out, one model in between, all on one event-loop thread.
+
+Theory of operation. Frames are queued by priority as they arrive. One pump runs while anything waits; each turn of it
+takes a few milliseconds at most and then lets the loop read sockets again:
+
+1. waiting user requests are decoded, those that may run together become one batch, and are answered;
+2. one slice of a long user batch runs (a long batch and short requests take turns, so neither starves);
+3. only when no user waits, one slice of shadow work runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+
+from forestflow.codecs.request import ScoreRequest
+from forestflow.codecs.table import Codec, codec_for
+from forestflow.domain.errors import (
+    Code,
+    DeadlineExceeded,
+    ForestFlowError,
+    Malformed,
+    ModelFailed,
+    QueueFull,
+)
+from forestflow.domain.ids import Fqrv
+from forestflow.domain.tensors import Batch, concat
+from forestflow.runtime import wire
+from forestflow.runtime.queue import TwoLevelQueue
+from forestflow.servables.base import Servable
+
+MERGE_REQUESTS = 64  # at most so many requests are decoded in one turn
+
+_log = logging.getLogger("forestflow.replica")
+
+Reply = Callable[[bytes], None]
+
+
+@dataclass(slots=True)
+class Job:
+    """One request as it came off the wire. ``deadline`` is on the replica's own monotonic clock."""
+
+    send: Reply
+    number: int
+    codec: int
+    request_id: bytes
+    payload: bytes
+    deadline: float
+
+
+@dataclass(slots=True)
+class LongRun:
+    """A batch that is scored slice by slice."""
+
+    job: Job
+    codec: Codec
+    request: ScoreRequest
+    offset: int = 0
+    parts: list[Batch] = field(default_factory=list)
+
+
+class Replica:
+    """Queues, merges, slices and answers for one servable. Not thread-safe: everything runs on the loop's thread."""
+
+    def __init__(
+        self,
+        servable: Servable,
+        fqrv: Fqrv,
+        *,
+        max_queued: int,
+        max_backlog: int = 256,
+        call_soon: Callable[[Callable[[], None]], object] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.fqrv = fqrv
+        self._servable = servable
+        self._slice_rows = max(1, servable.slice_rows)
+        self._queue: TwoLevelQueue[Job] = TwoLevelQueue(max_queued, max_backlog)
+        self._long_high: deque[LongRun] = deque()
+        self._long_low: LongRun | None = None
+        self._codecs: dict[int, Codec] = {}
+        self._call_soon = call_soon or asyncio.get_running_loop().call_soon
+        self._clock = clock
+        self._scheduled = False
+
+    @property
+    def idle(self) -> bool:
+        return not (len(self._queue) or self._long_high or self._long_low)
+
+    def submit(self, job: Job, priority: int) -> None:
+        """Queue a request, or answer at once that the queue is full."""
+        if priority == wire.HIGH:
+            if not self._queue.offer_high(job):
+                self._answer_error(job, QueueFull(1.0, f"the queue of {self.fqrv} is full"))
+                return
+        else:
+            dropped = self._queue.offer_low(job)
+            if dropped is not None:
+                self._answer_error(dropped, QueueFull(1.0, "dropped from the shadow backlog"))
+        if not self._scheduled:
+            self._scheduled = True
+            self._call_soon(self._pump)
+
+    def _pump(self) -> None:
+        queue = self._queue
+        if queue.high:
+            self._run_waiting()
+            if self._long_high:
+                self._step_high()
+        elif self._long_high:
+            self._step_high()
+        elif self._long_low is not None:
+            if self._step(self._long_low):
+                self._long_low = None
+        elif queue.low:
+            self._start_shadow(queue.low.popleft())
+        if self.idle:
+            self._scheduled = False
+        else:
+            self._call_soon(self._pump)
+
+    # --- user requests ---------------------------------------------------------------------------------------------
+
+    def _run_waiting(self) -> None:
+        high = self._queue.high
+        now = self._clock()
+        groups: dict[Hashable, list[LongRun]] = {}
+        for _ in range(min(len(high), MERGE_REQUESTS)):
+            run = self._decode(high.popleft(), now)
+            if run is None:
+                continue
+            request = run.request
+            if request.batch.rows > self._slice_rows:
+                self._long_high.append(run)
+                continue
+            key = (self._servable.merge_key(request.configs), request.batch.signature)
+            groups.setdefault(key, []).append(run)
+        for runs in groups.values():
+            self._run_group(runs)
+
+    def _run_group(self, runs: list[LongRun]) -> None:
+        start = 0
+        while start < len(runs):
+            rows, stop = 0, start
+            while stop < len(runs) and (stop == start or rows + runs[stop].request.batch.rows <= self._slice_rows):
+                rows += runs[stop].request.batch.rows
+                stop += 1
+            self._run_merged(runs[start:stop])
+            start = stop
+
+    def _run_merged(self, runs: list[LongRun]) -> None:
+        if len(runs) == 1:
+            self._run_alone(runs[0])
+            return
+        try:
+            merged = concat([run.request.batch for run in runs])
+            answer = self._servable.predict(merged, runs[0].request.configs)
+        except Exception:
+            # One bad request must fail alone: whoever caused it gets its own error below.
+            for run in runs:
+                self._run_alone(run)
+            return
+        offset = 0
+        for run in runs:
+            rows = run.request.batch.rows
+            self._answer(run, answer.slice(offset, offset + rows))
+            offset += rows
+
+    def _run_alone(self, run: LongRun) -> None:
+        try:
+            answer = self._servable.predict(run.request.batch, run.request.configs)
+        except Exception as error:
+            self._answer_error(run.job, self._as_error(error, run.job))
+            return
+        self._answer(run, answer)
+
+    # --- slices ----------------------------------------------------------------------------------------------------
+
+    def _step_high(self) -> None:
+        if self._step(self._long_high[0]):
+            self._long_high.popleft()
+        elif len(self._long_high) > 1:
+            self._long_high.rotate(-1)
+
+    def _start_shadow(self, job: Job) -> None:
+        self._long_low = self._decode(job, self._clock())
+
+    def _step(self, run: LongRun) -> bool:
+        """Score one slice; True when the run is over."""
+        if self._clock() > run.job.deadline:
+            self._answer_error(run.job, DeadlineExceeded("the deadline passed while the batch was scored"))
+            return True
+        batch = run.request.batch
+        try:
+            run.parts.append(
+                self._servable.predict(batch.slice(run.offset, run.offset + self._slice_rows), run.request.configs)
+            )
+        except Exception as error:
+            self._answer_error(run.job, self._as_error(error, run.job))
+            return True
+        run.offset += self._slice_rows
+        if run.offset < batch.rows:
+            return False
+        self._answer(run, concat(run.parts))
+        return True
+
+    # --- in and out ------------------------------------------------------------------------------------------------
+
+    def _codec(self, number: int) -> Codec:
+        codec = self._codecs.get(number)
+        if codec is None:
+            codec = self._codecs[number] = codec_for(number, self.fqrv)
+        return codec
+
+    def _decode(self, job: Job, now: float) -> LongRun | None:
+        if now > job.deadline:
+            self._answer_error(job, DeadlineExceeded("the deadline passed while the request waited"))
+            return None
+        try:
+            codec = self._codec(job.codec)
+            return LongRun(job, codec, codec.decode(job.payload))
+        except KeyError:
+            self._answer_error(job, Malformed(f"unknown codec {job.codec}"))
+        except Exception as error:
+            self._answer_error(job, self._as_error(error, job))
+        return None
+
+    def _answer(self, run: LongRun, answer: Batch) -> None:
+        try:
+            payload = run.codec.encode(answer)
+        except Exception as error:
+            self._answer_error(run.job, self._as_error(error, run.job))
+            return
+        run.job.send(wire.reply(Code.OK, run.job.number, payload, answer.rows))
+
+    def _answer_error(self, job: Job, error: ForestFlowError) -> None:
+        try:
+            payload = self._codec(job.codec).encode_error(error, job.request_id.decode("latin-1"))
+        except KeyError:
+            payload = error.message.encode()
+        retry_ms = min(65_535, int(error.retry_after_seconds * 1000)) if isinstance(error, QueueFull) else 0
+        job.send(wire.reply(error.code, job.number, payload, 0, retry_ms))
+
+    def _as_error(self, error: Exception, job: Job) -> ForestFlowError:
+        if isinstance(error, ForestFlowError):
+            return error
+        _log.error(
+            "scoring failed",
+            exc_info=error,
+            extra={"request_id": job.request_id.decode("latin-1"), "release": str(self.fqrv)},
+        )
+        return ModelFailed(f"the model failed: {type(error).__name__}: {error}")

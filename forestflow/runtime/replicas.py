@@ -1,0 +1,263 @@
+"""The registry's view of its replicas: runs the reconciler's actions through a host pool and follows what happens.
+
+Everything runs on the registry's event loop; only the operations themselves (start, load, drain, stop) take time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+import uuid
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from forestflow.domain.errors import ForestFlowError
+from forestflow.domain.ids import Fqrv
+from forestflow.domain.lifecycle import ReplicaState, advance_replica
+from forestflow.domain.plan import ReplicaAddress
+from forestflow.domain.settings import Resources
+from forestflow.domain.tensors import ModelMetadata
+from forestflow.runtime.host import Assignment, Loaded
+from forestflow.runtime.reconcile import Await, Drain, Load, Observed, Start, Stop, reconcile
+
+DRAIN_SECONDS = 10.0
+PLAN_GRACE_SECONDS = 0.25  # for routers to see the Plan without a replica before it is drained
+
+_log = logging.getLogger("forestflow.registry")
+
+
+class HostLost(Exception):
+    """The process of a host is gone: ``HostLost(message)``."""
+
+
+class Hosts(Protocol):
+    """Operations on host processes, as the cluster offers them."""
+
+    async def start(self, replica_id: str, resources: Resources) -> None:
+        """Create a host and return when its process is there."""
+        ...
+
+    async def alive(self, replica_id: str) -> None:
+        """Return when the host's process is there (again); raises HostLost when it never will be."""
+        ...
+
+    async def load(self, replica_id: str, assignment: Assignment) -> Loaded:
+        """Raises LoadFailed, or HostLost when the process died over it."""
+        ...
+
+    async def lost(self, replica_id: str) -> None:
+        """Return when the host's process is gone."""
+        ...
+
+    async def drain(self, replica_id: str, timeout_seconds: float) -> None: ...
+
+    async def stop(self, replica_id: str) -> None:
+        """End the process for good; unknown hosts are ignored."""
+        ...
+
+    async def survivors(self) -> Mapping[str, Loaded | None]:
+        """The hosts that an earlier registry left running, with what each has loaded."""
+        ...
+
+
+@dataclass(slots=True, eq=False)
+class _Replica:
+    replica_id: str
+    fqrv: Fqrv
+    state: ReplicaState
+    since: float
+    failures: int = 0
+    busy: bool = False
+    loaded: Loaded | None = None
+    message: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """How a release is to be hosted."""
+
+    replicas: int
+    resources: Resources
+    assignment: Callable[[str], Assignment]  # by replica id
+
+
+class ReplicaSet:
+    """All replicas of all releases. ``changed(fqrv)`` is called whenever something a Plan or user may see changed."""
+
+    def __init__(
+        self,
+        hosts: Hosts,
+        wanted: Callable[[], Mapping[Fqrv, Wanted]],
+        changed: Callable[[Fqrv], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._hosts = hosts
+        self._wanted = wanted
+        self._changed = changed
+        self._clock = clock
+        self._replicas: dict[str, _Replica] = {}
+        self._of: dict[Fqrv, list[_Replica]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    # --- what others may know ----------------------------------------------------------------------------------------
+
+    def addresses(self, fqrv: Fqrv) -> tuple[ReplicaAddress, ...]:
+        """Where the release's ready replicas answer."""
+        return tuple(r.loaded.address for r in self._of.get(fqrv, ()) if r.state is ReplicaState.READY and r.loaded)
+
+    def states(self, fqrv: Fqrv) -> list[tuple[ReplicaState, str | None]]:
+        """State and message of each replica of the release."""
+        return [(r.state, r.message) for r in self._of.get(fqrv, ())]
+
+    def model(self, fqrv: Fqrv) -> ModelMetadata | None:
+        """What a loaded replica of the release says of its model."""
+        return next((r.loaded.metadata for r in self._of.get(fqrv, ()) if r.loaded), None)
+
+    def failed(self, fqrv: Fqrv) -> bool:
+        """Whether every replica of the release failed to load (one that is being tried again still counts)."""
+        replicas = self._of.get(fqrv, ())
+        return bool(replicas) and all(
+            r.state is ReplicaState.FAILED or (r.state is ReplicaState.LOADING and r.failures > 0) for r in replicas
+        )
+
+    # --- control -----------------------------------------------------------------------------------------------------
+
+    async def adopt(self) -> None:
+        """Take over the hosts that survived an earlier registry; stop those that are of no use."""
+        wanted = self._wanted()
+        for replica_id, loaded in (await self._hosts.survivors()).items():
+            target = wanted.get(loaded.assignment.fqrv) if loaded else None
+            if loaded and target and target.assignment(replica_id).digest == loaded.assignment.digest:
+                fqrv = loaded.assignment.fqrv
+                replica = self._add(_Replica(replica_id, fqrv, ReplicaState.READY, self._clock(), loaded=loaded))
+                self._spawn(self._watch(replica))
+                self._changed(fqrv)
+            else:
+                self._spawn(self._hosts.stop(replica_id))
+
+    def reconcile(self) -> None:
+        """Take the next steps towards what is wanted."""
+        wanted = self._wanted()
+        observed = {
+            r.replica_id: Observed(r.replica_id, r.fqrv, r.state, r.since, r.failures, r.busy)
+            for r in self._replicas.values()
+        }
+        for action in reconcile({f: w.replicas for f, w in wanted.items()}, observed, self._clock()):
+            match action:
+                case Start(fqrv):
+                    self._start(fqrv, wanted[fqrv])
+                case Await(replica_id):
+                    replica = self._replicas[replica_id]
+                    self._move(replica, ReplicaState.STARTING)
+                    self._operate(replica, self._await(replica))
+                case Load(replica_id):
+                    replica = self._replicas[replica_id]
+                    self._move(replica, ReplicaState.LOADING)
+                    self._operate(replica, self._load(replica, wanted[replica.fqrv].assignment(replica_id)))
+                case Drain(replica_id):
+                    replica = self._replicas[replica_id]
+                    self._move(replica, ReplicaState.DRAINING)
+                    self._spawn(self._drain(replica))
+                case Stop(replica_id):
+                    self._stop(self._replicas[replica_id])
+
+    async def close(self) -> None:
+        """Stop every host."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*(self._hosts.stop(replica_id) for replica_id in self._replicas), return_exceptions=True)
+        self._replicas.clear()
+        self._of.clear()
+
+    # --- operations --------------------------------------------------------------------------------------------------
+
+    def _start(self, fqrv: Fqrv, wanted: Wanted) -> None:
+        replica = self._add(_Replica(uuid.uuid4().hex[:12], fqrv, ReplicaState.STARTING, self._clock()))
+        self._operate(replica, self._hosts.start(replica.replica_id, wanted.resources))
+
+    async def _await(self, replica: _Replica) -> None:
+        await self._hosts.alive(replica.replica_id)
+
+    async def _load(self, replica: _Replica, assignment: Assignment) -> None:
+        try:
+            replica.loaded = await self._hosts.load(replica.replica_id, assignment)
+        except ForestFlowError as error:
+            replica.failures += 1
+            replica.message = error.message
+            self._move(replica, ReplicaState.FAILED)
+            _log.error("load failed: %s", error.message, extra={"release": str(replica.fqrv)})
+            return
+        replica.failures = 0
+        replica.message = None
+        self._move(replica, ReplicaState.READY)
+        self._spawn(self._watch(replica))
+
+    async def _watch(self, replica: _Replica) -> None:
+        await self._hosts.lost(replica.replica_id)
+        if replica.state in (ReplicaState.READY, ReplicaState.DRAINING):
+            self._lose(replica, "the host's process died")
+
+    async def _drain(self, replica: _Replica) -> None:
+        await asyncio.sleep(PLAN_GRACE_SECONDS)
+        with contextlib.suppress(HostLost):  # gone already: nothing left to drain
+            await self._hosts.drain(replica.replica_id, DRAIN_SECONDS)
+        if self._replicas.get(replica.replica_id) is replica:
+            self._stop(replica)
+
+    def _stop(self, replica: _Replica) -> None:
+        self._move(replica, ReplicaState.STOPPED)
+        del self._replicas[replica.replica_id]
+        of_release = self._of[replica.fqrv]
+        of_release.remove(replica)
+        if not of_release:
+            del self._of[replica.fqrv]
+        self._spawn(self._hosts.stop(replica.replica_id))
+
+    def _lose(self, replica: _Replica, why: str) -> None:
+        replica.failures += 1
+        replica.loaded = None
+        replica.message = why
+        _log.warning("replica lost: %s", why, extra={"release": str(replica.fqrv)})
+        self._move(replica, ReplicaState.LOST)
+        self.reconcile()
+
+    def _add(self, replica: _Replica) -> _Replica:
+        self._replicas[replica.replica_id] = replica
+        self._of.setdefault(replica.fqrv, []).append(replica)
+        return replica
+
+    # --- plumbing ----------------------------------------------------------------------------------------------------
+
+    def _move(self, replica: _Replica, state: ReplicaState) -> None:
+        replica.state = advance_replica(replica.state, state)
+        replica.since = self._clock()
+        self._changed(replica.fqrv)
+
+    def _operate(self, replica: _Replica, operation: Coroutine[Any, Any, None]) -> None:
+        replica.busy = True
+
+        async def run() -> None:
+            try:
+                await operation
+            except HostLost as lost:
+                if self._replicas.get(replica.replica_id) is replica:
+                    self._lose(replica, str(lost))
+            finally:
+                replica.busy = False
+                if self._replicas.get(replica.replica_id) is replica:
+                    self.reconcile()
+
+        self._spawn(run())
+
+    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("an operation on a replica failed", exc_info=error)

@@ -1,0 +1,202 @@
+"""A router process: owns the public HTTP port of its node and follows the Plan. Knows nothing of Ray.
+
+The HTTP application is given by import string, so that this layer does not know the transports above it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import socket
+import threading
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, cast
+
+import uvicorn
+
+from forestflow.domain.errors import Unavailable
+from forestflow.domain.ids import Fqrv
+from forestflow.domain.plan import PlanUpdate
+from forestflow.runtime.control import Channel, ControlPlane
+from forestflow.runtime.dispatch import Dispatcher, DispatchSettings
+
+HTTP_APPLICATION = "forestflow.api.http.app:create_app"
+PLAN_WAIT_SECONDS = 10.0
+RETRY_SECONDS = 0.2
+REPORT_SECONDS = 0.5
+
+_log = logging.getLogger("forestflow.router")
+
+
+@dataclass(frozen=True, slots=True)
+class RouterSettings:
+    """What a router needs to know of its server. Sizes in bytes, times in seconds."""
+
+    host: str
+    port: int
+    dispatch: DispatchSettings
+    max_body_bytes: int = 64 << 20
+    control_max_body_bytes: int = 1 << 20
+    max_connections: int = 4096
+    drain_seconds: float = 10.0
+    allowed_hosts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryClient:
+    """How a router reaches the registry. Each call raises Unavailable when the registry is down."""
+
+    command: Callable[..., Awaitable[tuple[Any, int]]]  # (name, *arguments) -> (value, Plan version)
+    plan: Callable[[int, float], Awaitable[PlanUpdate]]
+    report: Callable[[Mapping[Fqrv, tuple[int, int]]], Awaitable[None]]
+
+
+class Router:
+    """Runs the HTTP server and the plan follower on one event loop of its own thread."""
+
+    def __init__(self, settings: RouterSettings, registry: RegistryClient) -> None:
+        self._settings = settings
+        self._registry = registry
+        self._thread = threading.Thread(target=self._main, name="router", daemon=True)
+        self._up = threading.Event()
+        self._stopping: asyncio.Event
+        self._loop: asyncio.AbstractEventLoop
+        self._failure: BaseException | None = None
+        self.endpoint = ("", 0)
+
+    def start(self) -> tuple[str, int]:
+        """Bind, serve, and return where; raises OSError when the port is taken."""
+        self._thread.start()
+        self._up.wait()
+        if self._failure is not None:
+            raise self._failure
+        return self.endpoint
+
+    def stop(self) -> None:
+        """Stop accepting, answer what is under way for at most ``drain_seconds``, report counts, end the thread."""
+        self._loop.call_soon_threadsafe(self._stopping.set)
+        self._thread.join()
+
+    def _main(self) -> None:
+        try:
+            with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+                runner.run(self._serve())
+        except BaseException as error:
+            self._failure = error
+            _log.error("the router ended", exc_info=error)
+        finally:
+            self._up.set()
+
+    async def _serve(self) -> None:
+        settings = self._settings
+        self._loop = asyncio.get_running_loop()
+        self._stopping = asyncio.Event()
+        listener = _listen(settings.host, settings.port)
+        self.endpoint = listener.getsockname()[:2]
+        dispatcher = Dispatcher(settings.dispatch)
+        control = ControlPlane(self._channel(dispatcher))
+        module, _, name = HTTP_APPLICATION.partition(":")
+        application = getattr(import_module(module), name)(control, dispatcher, settings, self.endpoint)
+        server = _Server(
+            uvicorn.Config(
+                application,
+                loop="none",
+                http="httptools",
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                date_header=False,
+                proxy_headers=False,
+                backlog=2048,
+                limit_concurrency=settings.max_connections,
+                timeout_graceful_shutdown=max(1, int(settings.drain_seconds)),
+                h11_max_incomplete_event_size=1 << 16,
+            )
+        )
+        follower = self._loop.create_task(self._follow(dispatcher))
+        reporter = self._loop.create_task(self._report_regularly(dispatcher))
+        await self._first_plan(dispatcher)
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(20_000, 20, 50)
+        serving = self._loop.create_task(server.serve(sockets=[listener]))
+        self._up.set()
+        stopping = self._loop.create_task(self._stopping.wait())
+        await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)
+        server.should_exit = True
+        await serving
+        stopping.cancel()
+        follower.cancel()
+        reporter.cancel()
+        await self._report(dispatcher)
+        dispatcher.close()
+
+    def _channel(self, dispatcher: Dispatcher) -> Channel:
+        async def call(name: str, *arguments: Any) -> Any:
+            if name == "metrics":  # users see their own requests counted
+                await self._report(dispatcher)
+            value, version = await self._registry.command(name, *arguments)
+            await dispatcher.reached(version)
+            return value
+
+        return call
+
+    async def _first_plan(self, dispatcher: Dispatcher) -> None:
+        """A router without a Plan would refuse everything: wait for the first one."""
+        await dispatcher.reached(1)
+
+    async def _follow(self, dispatcher: Dispatcher) -> None:
+        while True:
+            try:
+                update = await self._registry.plan(dispatcher.version, PLAN_WAIT_SECONDS)
+            except Unavailable:
+                await asyncio.sleep(RETRY_SECONDS)  # scoring goes on with the last Plan
+                continue
+            if update.version != dispatcher.version:
+                dispatcher.apply(update)
+
+    async def _report_regularly(self, dispatcher: Dispatcher) -> None:
+        while True:
+            await asyncio.sleep(REPORT_SECONDS)
+            await self._report(dispatcher)
+
+    async def _report(self, dispatcher: Dispatcher) -> None:
+        counts = dispatcher.take_counts()
+        if not counts:
+            return
+        try:
+            await self._registry.report(counts)
+        except Unavailable:
+            dispatcher.return_counts(counts)  # reported again when the registry is back
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without signal handlers: a router is stopped by its owner."""
+
+    def capture_signals(self) -> Any:
+        from contextlib import nullcontext
+
+        return nullcontext()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    listener = socket.socket(family, kind, protocol)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)  # more routers of this node share the port
+    listener.bind(address)
+    listener.setblocking(False)
+    return listener
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:  # not on Windows
+        return None
+    return cast(Callable[[], asyncio.AbstractEventLoop], uvloop.new_event_loop)

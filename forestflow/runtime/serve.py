@@ -1,0 +1,262 @@
+"""``forestflow serve``: brings up Ray (or joins it), the registry and the routers; takes everything down again.
+
+The process that runs this is the supervisor: it owns no state and serves no request.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import io
+import logging
+import os
+import secrets
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+from forestflow.runtime import logs
+from forestflow.runtime.config import Endpoint, Settings
+
+EMBEDDED_NODE_IP = "127.0.0.2"  # Ray replaces 127.0.0.1 by the machine's own address
+OBJECT_STORE_BYTES = 100 << 20  # models and requests do not travel through the object store
+FRAME_HEADROOM = 1 << 20
+STOP_SECONDS = 5.0
+
+_log = logging.getLogger("forestflow.serve")
+
+
+class CannotServe(Exception):
+    """The server cannot start: ``CannotServe(message)``; the message says what to do."""
+
+
+@dataclass(slots=True)
+class Server:
+    """A running ForestFlow: its actors, where it listens, and what must be undone."""
+
+    endpoint: tuple[str, int]
+    registry: Any
+    routers: list[Any] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        return f"http://{Endpoint(*self.endpoint)}"
+
+
+def run(settings: Settings) -> None:
+    """Serve until SIGTERM or Ctrl-C. Raises CannotServe with a reason."""
+    stopped = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopped.set())
+    began = time.monotonic()
+    with contextlib.ExitStack() as undo:
+        undo.enter_context(_data_directory(settings.data_dir))
+        logs.configure(_log_settings(settings))
+        undo.enter_context(_ray(settings))
+        server = undo.enter_context(_server(settings))
+        print(
+            f"ForestFlow serves {server.url} (API at {server.url}/docs, data in {settings.data_dir}, "
+            f"up in {time.monotonic() - began:.1f} s); Ctrl-C stops it",
+            flush=True,
+        )
+        stopped.wait()
+        print("stopping: answering what is under way", flush=True)
+    print("stopped", flush=True)
+
+
+# --- what serving needs, each undone in reverse -----------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def _data_directory(path: Path) -> Iterator[None]:
+    """Make it, and hold it for one server alone."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        lock = (path / "lock").open("w")
+    except OSError as error:
+        raise CannotServe(f"the data directory {path} cannot be used: {error.strerror}") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise CannotServe(f"another server uses {path}; give this one --data-dir") from None
+        yield
+
+
+@contextlib.contextmanager
+def _ray(settings: Settings) -> Iterator[None]:
+    address = settings.address or os.environ.get("RAY_ADDRESS")
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    with _quiet():
+        import ray
+
+        if address:
+            ray.init(address, namespace=_namespace(settings), log_to_driver=False, logging_level="ERROR")
+        else:
+            temporary = tempfile.mkdtemp(prefix="ff-ray-", dir="/tmp")  # Ray's socket paths must stay short
+            ray.init(
+                "local",
+                namespace=_namespace(settings),
+                num_cpus=settings.num_cpus,
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level="ERROR",
+                object_store_memory=OBJECT_STORE_BYTES,
+                _node_ip_address=EMBEDDED_NODE_IP,
+                _temp_dir=temporary,
+            )
+    # Ray puts handlers of its own in place
+    try:
+        yield
+    finally:
+        with _quiet():
+            ray.shutdown()
+            if not address:
+                _end_children()
+                shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _server(settings: Settings) -> Iterator[Server]:
+    import ray
+
+    from forestflow.runtime import cluster
+    from forestflow.runtime.dispatch import DispatchSettings
+    from forestflow.runtime.registry import RegistrySettings
+    from forestflow.runtime.router import RouterSettings
+
+    http = Endpoint.parse(settings.http)
+    _check_free(http)
+    secret = _secret(settings.data_dir)
+    max_frame = settings.max_body_bytes * 4 + FRAME_HEADROOM  # answers may be longer than what was asked
+    shared = cluster.ClusterSettings(
+        namespace=_namespace(settings),
+        secret=secret,
+        data_dir=settings.data_dir,
+        journal_url=settings.journal_url,
+        artifact_max_bytes=settings.artifact_max_bytes,
+        logs=_log_settings(settings),
+        registry=RegistrySettings(
+            load_timeout_seconds=settings.load_timeout_seconds,
+            max_queued=settings.max_queued_per_replica,
+            max_frame=max_frame,
+            host_cpu=settings.host_cpu,
+        ),
+    )
+    here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
+        ray.get_runtime_context().get_node_id(), soft=False
+    )
+    options: dict[str, Any] = {"num_cpus": 0, "max_restarts": -1, "scheduling_strategy": here}
+    registry = (
+        cast(Any, cluster.ForestFlowRegistry)
+        .options(name=cluster.REGISTRY_NAME, namespace=shared.namespace, max_concurrency=10_000, **options)
+        .remote(shared)
+    )
+    server = Server((http.host, http.port), registry)
+    try:
+        for _ in range(settings.routers):
+            router = RouterSettings(
+                host=http.host,
+                port=server.endpoint[1],
+                dispatch=DispatchSettings(
+                    node_id="",
+                    secret=secret,
+                    default_timeout=settings.default_timeout_seconds,
+                    max_queued=settings.max_queued_per_replica,
+                    max_frame=max_frame,
+                ),
+                max_body_bytes=settings.max_body_bytes,
+                control_max_body_bytes=settings.control_max_body_bytes,
+                max_connections=settings.max_connections,
+                drain_seconds=settings.drain_seconds,
+                allowed_hosts=settings.allowed_hosts,
+            )
+            actor = cast(Any, cluster.ForestFlowRouter).options(**options).remote(shared, router, registry)
+            server.routers.append(actor)
+            server.endpoint = ray.get(actor.endpoint.remote())
+        ray.get(registry.start.remote())
+        yield server
+    finally:
+        _stop(server, settings.drain_seconds)
+
+
+def _stop(server: Server, drain_seconds: float) -> None:
+    """Routers first, so that nothing new comes in; then hosts and registry."""
+    import ray
+    from ray.exceptions import RayError
+
+    calls = [router.stop.remote() for router in server.routers]
+    ray.wait(calls, num_returns=len(calls), timeout=drain_seconds + STOP_SECONDS) if calls else None
+    try:
+        ray.get(server.registry.stop.remote(), timeout=STOP_SECONDS * 2)
+    except RayError as error:
+        _log.error("the registry did not stop in order: %s", error)
+    for actor in [*server.routers, server.registry]:
+        ray.kill(actor, no_restart=True)
+
+
+# --- small things -----------------------------------------------------------------------------------------------------
+
+
+def _namespace(settings: Settings) -> str:
+    """One ForestFlow per data directory, so that several may share a cluster."""
+    return "forestflow-" + hashlib.sha256(str(settings.data_dir.resolve()).encode()).hexdigest()[:8]
+
+
+def _log_settings(settings: Settings) -> logs.LogSettings:
+    return logs.LogSettings(settings.log_level, settings.log_file or settings.data_dir / "logs" / "forestflow.jsonl")
+
+
+def _secret(directory: Path) -> bytes:
+    """The secret that routers and replicas share; made at the first start, readable by the owner alone."""
+    path = directory / "secret"
+    if not path.exists():
+        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(secrets.token_bytes(32))
+    return path.read_bytes()
+
+
+def _check_free(endpoint: Endpoint) -> None:
+    """Fail early and clearly when somebody else has the port (SO_REUSEPORT would share it silently)."""
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        raise CannotServe(f"cannot listen on {endpoint}: {error.strerror}; choose another with --http") from error
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Ray's words to the terminal out of it; if it fails, show them."""
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+            yield
+    except BaseException:
+        sys.stderr.write(said.getvalue())
+        raise
+
+
+def _end_children() -> None:
+    """Whatever of the embedded Ray is still there ends now."""
+    import psutil
+
+    children = psutil.Process().children(recursive=True)
+    _, alive = psutil.wait_procs(children, timeout=STOP_SECONDS)
+    for process in alive:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(alive, timeout=STOP_SECONDS)

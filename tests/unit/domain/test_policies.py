@@ -1,0 +1,128 @@
+"""Literal snapshots in, verdicts out."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from forestflow.domain import settings as s
+from forestflow.domain.ids import Contract, Fqrv
+from forestflow.domain.policies import (
+    ReleaseSnapshot,
+    expired,
+    is_valid,
+    percent_of,
+    phase_in_percent,
+    rule_holds,
+    shares,
+)
+
+CONTRACT = Contract("o", "p", 0)
+
+
+def release(name="r", *, created=0, valid=None, events=0, metrics=None, rules=None, phase_in=None):
+    policy = s.PolicySettings(rules if rules is not None else (s.ImmediatelyValid(),), phase_in or s.ImmediatePhaseIn())
+    return ReleaseSnapshot(Fqrv(CONTRACT, name), s.ServableSettings(policy), created, valid, events, metrics or {})
+
+
+@pytest.mark.parametrize(
+    ("rule", "snapshot", "now", "holds"),
+    [
+        (s.ImmediatelyValid(), release(), 0, True),
+        (s.NeverValid(), release(), 10**15, False),
+        (s.TimeBasedValidity(1000), release(created=500), 1499, False),
+        (s.TimeBasedValidity(1000), release(created=500), 1500, True),
+        (s.TimeBasedValidity(0), release(created=500), 400, False),  # the clock stepped back
+        (s.MinServedEventsBasedValidity(3), release(events=2), 0, False),
+        (s.MinServedEventsBasedValidity(3), release(events=3), 0, True),
+        (s.PerformanceBasedValidity(0.8), release(), 0, False),
+        (s.PerformanceBasedValidity(0.8), release(metrics={"auc": 0.79, "f1": 0.2}), 0, False),
+        (s.PerformanceBasedValidity(0.8), release(metrics={"auc": 0.8}), 0, True),
+    ],
+)
+def test_rules(rule, snapshot, now, holds):
+    assert rule_holds(rule, snapshot, now) is holds
+
+
+def test_all_rules_must_hold_and_valid_stays_valid():
+    rules = (s.TimeBasedValidity(10), s.MinServedEventsBasedValidity(5))
+    assert not is_valid(release(rules=rules, events=5), 9)
+    assert not is_valid(release(rules=rules, events=4), 10)
+    assert is_valid(release(rules=rules, events=5), 10)
+    assert is_valid(release(rules=(s.NeverValid(),), valid=3), 4)
+    assert is_valid(release(rules=()), 0)
+
+
+@pytest.mark.parametrize(
+    ("policy", "now", "percent"),
+    [
+        (s.ImmediatePhaseIn(), 1000, 100),
+        (s.LinearTimeBasedPhaseIn(0), 1000, 100),
+        (s.LinearTimeBasedPhaseIn(10), 900, 0),  # before it became valid: the clock stepped back
+        (s.LinearTimeBasedPhaseIn(10), 1000, 0),
+        (s.LinearTimeBasedPhaseIn(10), 6000, 50),
+        (s.LinearTimeBasedPhaseIn(10), 10_999, 99),
+        (s.LinearTimeBasedPhaseIn(10), 11_000, 100),
+        (s.LinearTimeBasedPhaseIn(10), 10**15, 100),
+    ],
+)
+def test_phase_in_of_a_release_valid_since_1000(policy, now, percent):
+    assert phase_in_percent(policy, 1000, now) == percent
+
+
+@given(st.integers(0, 10_000), st.lists(st.integers(-(10**9), 10**9), min_size=2))
+def test_phase_in_is_monotonic_and_within_bounds(seconds, times):
+    percents = [phase_in_percent(s.LinearTimeBasedPhaseIn(seconds), 0, now) for now in sorted(times)]
+    assert percents == sorted(percents)
+    assert all(0 <= p <= 100 for p in percents)
+
+
+def names(fqrvs):
+    return [f.release_version for f in fqrvs]
+
+
+def test_keep_latest_keeps_those_that_became_valid_last():
+    releases = [release("a", valid=1), release("b", valid=3), release("c", valid=2)]
+    assert names(expired(s.KeepLatest(1), releases)) == ["c", "a"]
+    assert names(expired(s.KeepLatest(3), releases)) == []
+    # same instant: the one created later counts as later
+    twins = [release("old", valid=1, created=0), release("new", valid=1, created=1)]
+    assert names(expired(s.KeepLatest(1), twins)) == ["old"]
+
+
+def test_keep_top_ranked_ranks_missing_metrics_last_and_ties_by_age():
+    releases = [
+        release("best", valid=1, metrics={"auc": 0.9}),
+        release("none", valid=9),
+        release("tie-old", valid=2, metrics={"auc": 0.5}),
+        release("tie-new", valid=3, metrics={"auc": 0.5}),
+    ]
+    assert names(expired(s.KeepTopRanked(1, "auc"), releases)) == ["tie-new", "tie-old", "none"]
+    assert names(expired(s.KeepTopRanked(1, "auc", s.Ordering.ASC), releases)) == ["tie-old", "best", "none"]
+    assert names(expired(s.KeepTopRanked(9, "auc"), releases)) == []
+
+
+def weights(router, releases, now=0):
+    return {f.release_version: w for f, w in shares(router, releases, now).items()}
+
+
+def test_fair_router_shares_by_percent():
+    releases = [release("a", valid=0), release("b", valid=0, phase_in=s.LinearTimeBasedPhaseIn(100))]
+    assert weights(s.FairPhaseInPctBasedRouter(), releases, 25_000) == {"a": 100, "b": 25}
+    assert weights(s.FairPhaseInPctBasedRouter(), releases, 0) == {"a": 100}
+
+
+def test_latest_router_takes_the_last_and_the_one_before_it_until_phased_in():
+    releases = [
+        release("a", valid=0),
+        release("b", valid=1),
+        release("c", valid=2, phase_in=s.LinearTimeBasedPhaseIn(1)),
+    ]
+    assert weights(s.LatestPhaseInPctBasedRouter(), releases, 502) == {"c": 50, "b": 100}
+    assert weights(s.LatestPhaseInPctBasedRouter(), releases, 1002) == {"c": 100}
+
+
+def test_somebody_must_answer_even_at_zero_percent():
+    lone = [release("a", valid=5, phase_in=s.LinearTimeBasedPhaseIn(100))]
+    assert percent_of(lone[0], 5) == 0
+    assert weights(s.FairPhaseInPctBasedRouter(), lone, 5) == {"a": 1}
+    assert weights(s.FairPhaseInPctBasedRouter(), []) == {}
