@@ -1,0 +1,130 @@
+"""From records to columns: what the JSON and the binary form of an InferenceRequest share.
+
+A request comes as records (datums), each with its values grouped by type (tensors); servables want columns. Tensors
+are matched to the entries of the schema by their type; several entries of one type take the tensors of that type in
+order. As in the original, a single tensor takes the last entry of its type.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import chain, groupby
+from operator import itemgetter
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from forestflow.domain.errors import InvalidInput
+from forestflow.domain.tensors import DTYPES, Batch, Column, TensorType
+
+Schema = Sequence[tuple[TensorType, tuple[str, ...]]]
+Tensor = tuple[TensorType, Sequence[Any]]
+
+FLOAT32_MAX = float(np.finfo(np.float32).max)
+
+_kind: Callable[[Tensor], TensorType] = itemgetter(0)
+
+
+def assemble(schema: Schema, datums: Sequence[Sequence[Tensor]]) -> Batch:
+    """Match the tensors of every datum to the schema; raises :class:`InvalidInput` where they do not fit it.
+
+    A tensor's values are of the Python type of its kind: ``float`` (or ``int``), ``int``, ``str``, ``bool``, ``bytes``.
+    """
+    if not datums or not datums[0]:
+        raise InvalidInput("No input data provided")
+    counts = set(map(len, datums))
+    if len(counts) > 1:
+        raise InvalidInput(
+            f"Number of inputs (Found min: {min(counts)} max: {max(counts)}) "
+            f"does not match expected number for a request {len(schema)}"
+        )
+    rows = [sorted(datum, key=_kind) for datum in datums]
+    kinds = [_kind(tensor) for tensor in rows[0]]
+    for i, row in enumerate(rows):
+        if [_kind(tensor) for tensor in row] != kinds:
+            raise InvalidInput(f"datum {i} has tensors of {_names(map(_kind, row))}, datum 0 has {_names(kinds)}")
+    positions = chain.from_iterable(_positions(schema, kind, len(list(same))) for kind, same in groupby(kinds))
+    columns = {
+        position: column(*schema[position], [row[lane][1] for row in rows]) for lane, position in enumerate(positions)
+    }
+    return Batch(len(rows), tuple(columns[position] for position in sorted(columns)))
+
+
+def _positions(schema: Schema, kind: TensorType, count: int) -> Sequence[int]:
+    """The schema entries that the ``count`` tensors of ``kind`` in a datum belong to."""
+    entries = [i for i, (type_, _) in enumerate(schema) if type_ is kind]
+    if not entries:
+        raise InvalidInput(
+            f"the datums hold a {kind.name} tensor, the schema names only {_names(t for t, _ in schema)}"
+        )
+    if count == len(entries):
+        return entries
+    if count == 1:
+        return entries[-1:]
+    raise InvalidInput(
+        f"each datum holds {count} {kind.name} tensors, the schema has {len(entries)} entries of that type"
+    )
+
+
+def _names(kinds: Any) -> str:
+    return ", ".join(kind.name for kind in kinds) or "nothing"
+
+
+def column(kind: TensorType, fields: tuple[str, ...], rows: Sequence[Sequence[Any]]) -> Column:
+    """One column of ``len(rows)`` rows, at least one: shape ``(rows, fields)``, or ``(rows, k)`` for a single field."""
+    width = len(rows[0]) if len(fields) == 1 else len(fields)
+    if set(map(len, rows)) != {width}:
+        raise _wrong_width(kind, fields, width, rows)
+    array = _array(kind, list(chain.from_iterable(rows)), width)
+    return Column(kind, fields, array.reshape(len(rows), width))
+
+
+def _wrong_width(kind: TensorType, fields: tuple[str, ...], width: int, rows: Sequence[Sequence[Any]]) -> InvalidInput:
+    i, came = next((i, len(row)) for i, row in enumerate(rows) if len(row) != width)
+    if len(fields) == 1:
+        return InvalidInput(f"datum {i}, {kind.name} tensor: {came} values for {fields[0]!r}, datum 0 has {width}")
+    return InvalidInput(f"datum {i}, {kind.name} tensor: {came} values for {width} fields of the schema")
+
+
+def _array(kind: TensorType, flat: list[Any], width: int) -> npt.NDArray[Any]:
+    dtype = DTYPES[kind]
+    if kind is TensorType.Float64 or kind is TensorType.Bool:
+        return np.array(flat, dtype=dtype)
+    if kind is TensorType.String or kind is TensorType.Bytes:
+        array = np.empty(len(flat), dtype=object)
+        array[:] = flat
+        return array
+    if kind is TensorType.Float32 or kind is TensorType.Float16:
+        return _narrow_floats(kind, dtype, np.array(flat, dtype=np.float64), width)
+    info = np.iinfo(dtype)
+    try:
+        wide = np.array(flat, dtype=np.int64)
+    except OverflowError:
+        worst = next(i for i, value in enumerate(flat) if not -(2**63) <= value < 2**63)
+    else:
+        if kind is TensorType.Int64:
+            return wide
+        outside = (wide < info.min) | (wide > info.max)
+        if not outside.any():
+            return wide.astype(dtype)
+        worst = int(outside.argmax())
+    raise _out_of_range(kind, flat[worst], worst, width, f"{info.min}..{info.max}")
+
+
+def _narrow_floats(
+    kind: TensorType, dtype: np.dtype[Any], wide: npt.NDArray[np.float64], width: int
+) -> npt.NDArray[Any]:
+    with np.errstate(over="ignore"):
+        narrow = wide.astype(dtype)
+    outside = np.isfinite(wide) & ((np.abs(wide) > FLOAT32_MAX) | np.isinf(narrow))
+    if outside.any():
+        worst = int(outside.argmax())
+        top = float(np.finfo(dtype).max)
+        raise _out_of_range(kind, float(wide[worst]), worst, width, f"{-top:g}..{top:g}")
+    return narrow
+
+
+def _out_of_range(kind: TensorType, value: object, index: int, width: int, limits: str) -> InvalidInput:
+    datum, position = divmod(index, width)
+    return InvalidInput(f"datum {datum}, {kind.name} tensor: value {value} at position {position} is not in {limits}")
