@@ -119,6 +119,6 @@ class BasicCodec:
         self.encode = PredictionEncoder(fqrv).encode
 
     def encode_error(self, error: ForestFlowError, request_id: str) -> bytes:
-        from forestflow.codecs import control  # loads protobuf, which no successful request needs
+        from forestflow.codecs.control import error as encode  # loads protobuf, which no successful request needs
 
-        return control.error(error, self._fqrv, request_id)
+        return encode(error, self._fqrv, request_id)

@@ -1,0 +1,115 @@
+"""Protobuf messages from strict JSON, driven by their descriptors.
+
+``google.protobuf.json_format`` prints our messages exactly, but reads too much: ``true`` for a number, ``""`` for an
+object, ``"1_0"``, broken base64, bare ``NaN``, missing required fields; and it refuses two members of a oneof, where
+the original takes the one of the lowest number. Hence this reader; json_format is the oracle of its tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import Message
+
+from forestflow.codecs import strict_json
+from forestflow.codecs.columns import FLOAT32_MAX
+from forestflow.codecs.strict_json import malformed
+from forestflow.domain.errors import Malformed
+
+M = TypeVar("M", bound=Message)
+
+_FLOATING = (FieldDescriptor.CPPTYPE_FLOAT, FieldDescriptor.CPPTYPE_DOUBLE)
+
+
+def parse(body: bytes | memoryview, message: M) -> M:
+    """Fill ``message`` from a JSON document; raises :class:`~forestflow.domain.errors.Malformed`."""
+    return read(strict_json.loads(body), message)
+
+
+def read(document: object, message: M) -> M:
+    """Fill ``message`` from parsed JSON; raises Malformed, also for required fields that are missing."""
+    _fill(message, document, message.DESCRIPTOR.name)
+    if not message.IsInitialized():
+        missing: list[str] = message.FindInitializationErrors()  # type: ignore[attr-defined]  # not in types-protobuf
+        raise malformed(f"required fields are missing: {', '.join(missing)}")
+    return message
+
+
+def to_document(message: Message) -> dict[str, Any]:
+    """The JSON of a message as plain values, in declaration order; unset and empty fields are left out."""
+    return MessageToDict(message)
+
+
+def _fill(message: Message, value: object, where: str) -> None:
+    descriptors: Sequence[Any] = message.DESCRIPTOR.fields
+    fields: dict[str, FieldDescriptor] = {f.name: f for f in descriptors} | {f.json_name: f for f in descriptors}
+    given: dict[int, tuple[FieldDescriptor, Any]] = {}
+    for name, member in strict_json.members(value, fields, where).items():
+        field = fields[name]
+        if field.number in given:
+            raise malformed(f"{where}: field {field.json_name!r} is given twice")
+        given[field.number] = field, member
+    decided: set[str] = set()
+    for _, (field, member) in sorted(given.items()):
+        if field.containing_oneof is not None:
+            if field.containing_oneof.name in decided:
+                continue
+            decided.add(field.containing_oneof.name)
+        _set(message, field, member, f"{where}.{field.json_name}")
+
+
+def _set(message: Message, field: FieldDescriptor, value: Any, where: str) -> None:
+    target = getattr(message, field.name)
+    if field.message_type is not None and field.message_type.GetOptions().map_entry:
+        if type(value) is not dict:
+            raise strict_json.expected("an object", value, where)
+        for key, member in value.items():  # all our maps have string keys
+            target[key] = _scalar(field.message_type.fields_by_name["value"], member, f"{where}[{key!r}]")
+    elif field.is_repeated:
+        for i, member in enumerate(strict_json.items(value, where)):
+            if field.message_type is not None:
+                _fill(target.add(), member, f"{where}[{i}]")
+            else:
+                target.append(_scalar(field, member, f"{where}[{i}]"))
+    elif field.message_type is not None:
+        target.SetInParent()
+        _fill(target, value, where)
+    else:
+        setattr(message, field.name, _scalar(field, value, where))
+
+
+def _scalar(field: FieldDescriptor, value: object, where: str) -> Any:
+    if field.cpp_type == FieldDescriptor.CPPTYPE_STRING:
+        return (strict_json.blob if field.type == FieldDescriptor.TYPE_BYTES else strict_json.text)(value, where)
+    if field.cpp_type == FieldDescriptor.CPPTYPE_BOOL:
+        return strict_json.boolean(value, where)
+    if field.cpp_type in _FLOATING:
+        number = strict_json.number(value, where)
+        if field.cpp_type == FieldDescriptor.CPPTYPE_FLOAT and FLOAT32_MAX < abs(number) < float("inf"):
+            raise malformed(f"{where}: {number} is not in the range of a float")
+        return number
+    if field.cpp_type == FieldDescriptor.CPPTYPE_ENUM:
+        return _enum_number(field, value, where)
+    integer = strict_json.integer(value, where)
+    bits = 31 if field.cpp_type == FieldDescriptor.CPPTYPE_INT32 else 63
+    if not -(2**bits) <= integer < 2**bits:
+        raise malformed(f"{where}: {integer} is not in the range of an int{bits + 1}")
+    return integer
+
+
+def _enum_number(field: FieldDescriptor, value: object, where: str) -> int:
+    enum = field.enum_type
+    assert enum is not None
+    if type(value) is str and value in enum.values_by_name:
+        return enum.values_by_name[value].number
+    names = ", ".join(enum.values_by_name)
+    try:
+        number = strict_json.integer(value, where)
+    except Malformed:
+        raise malformed(f"{where}: {value!r} is none of {names}") from None
+    if number not in enum.values_by_number:
+        raise malformed(f"{where}: {number} is none of {names}")
+    return number

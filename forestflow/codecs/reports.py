@@ -1,0 +1,88 @@
+"""What the control plane reports of a release, as protobuf messages."""
+
+from __future__ import annotations
+
+from forestflow._gen.servable_pb2 import BasicIOMetadata, BasicMetaData
+from forestflow._gen.servable_pb2 import ServableMetrics as ServableMetricsMessage
+from forestflow._gen.servable_pb2 import ServableStatus as ServableStatusMessage
+from forestflow.codecs.messages import DEFAULT_SEPARATOR, fqrv_to
+from forestflow.domain.reports import ServableMetadata, ServableMetrics, ServableStatus
+from forestflow.domain.settings import (
+    ImmediatelyValid,
+    ImmediatePhaseIn,
+    LinearTimeBasedPhaseIn,
+    LoggingSettings,
+    MinServedEventsBasedValidity,
+    NeverValid,
+    PerformanceBasedValidity,
+    PhaseInPolicy,
+    ServableSettings,
+    TimeBasedValidity,
+    ValidityRule,
+)
+from forestflow.domain.tensors import IOMetadata
+
+
+def metrics_to(metrics: ServableMetrics) -> ServableMetricsMessage:
+    return ServableMetricsMessage(
+        fqrv=fqrv_to(metrics.fqrv),
+        scoreCount=metrics.score_count,
+        shadeCount=metrics.shade_count,
+        createdAtMS=metrics.created_at_ms,
+        performanceMetrics=metrics.performance_metrics,
+        becameValidAtMS=metrics.became_valid_at_ms,
+        currentPhaseInPct=metrics.current_phase_in_pct,
+    )
+
+
+def metadata_to(metadata: ServableMetadata) -> BasicMetaData:
+    return BasicMetaData(
+        fqrv=fqrv_to(metadata.fqrv),
+        name="prediction",
+        server="ForestFlow",
+        description=describe(metadata.settings),
+        inputs=map(_io_to, metadata.model.inputs),
+        outputs=map(_io_to, metadata.model.outputs),
+    )
+
+
+def _io_to(io: IOMetadata) -> BasicIOMetadata:
+    return BasicIOMetadata(name=io.name, description=io.description, shape=io.shape, type=io.type.name)
+
+
+def status_to(status: ServableStatus) -> ServableStatusMessage:
+    return ServableStatusMessage(
+        fqrv=fqrv_to(status.fqrv),
+        state=status.state.name,
+        desiredReplicas=status.desired_replicas,
+        replicas=[replica.name for replica in status.replicas],
+        message=status.message,
+    )
+
+
+def describe(settings: ServableSettings) -> str:
+    """Settings as the original describes a release by them: its case classes' ``toString``."""
+    policy = settings.policy_settings
+    rules = ",".join(map(_describe_policy, policy.validity_policy))
+    logging = f"Some({_describe_logging(settings.logging_settings)})" if settings.logging_settings else "None"
+    return f"ServableSettings(PolicySettings(List({rules}),{_describe_policy(policy.phase_in_policy)}),{logging})"
+
+
+def _describe_policy(policy: ValidityRule | PhaseInPolicy) -> str:
+    match policy:
+        case ImmediatelyValid() | NeverValid() | ImmediatePhaseIn():
+            argument = ""
+        case (
+            TimeBasedValidity(value)
+            | PerformanceBasedValidity(value)
+            | MinServedEventsBasedValidity(value)
+            | LinearTimeBasedPhaseIn(value)
+        ):
+            argument = str(value)
+    return f"{type(policy).__name__}({argument})"
+
+
+def _describe_logging(settings: LoggingSettings) -> str:
+    separator = settings.key_features_separator
+    given = "None" if separator == DEFAULT_SEPARATOR else f"Some({separator})"
+    return f"LoggingSettings({settings.log_level.name},List({','.join(settings.key_features)}),{given})"
