@@ -1,1 +1,1 @@
-"""Models behind one interface: a Batch in, a Batch out. A framework is imported when its flavor is loaded, not before."""
+"""Models behind one interface: a Batch in, a Batch out. A framework is imported when its flavor is loaded."""

@@ -1,0 +1,404 @@
+package forestflow;
+
+import hex.ModelCategory;
+import hex.genmodel.CategoricalEncoding;
+import hex.genmodel.ConverterFactoryProvidingModel;
+import hex.genmodel.GenModel;
+import hex.genmodel.MojoModel;
+import hex.genmodel.PredictContributions;
+import hex.genmodel.PredictContributionsFactory;
+import hex.genmodel.algos.drf.DrfMojoModel;
+import hex.genmodel.algos.glrm.GlrmMojoModel;
+import hex.genmodel.algos.targetencoder.ColumnsMapping;
+import hex.genmodel.algos.targetencoder.TargetEncoderMojoModel;
+import hex.genmodel.algos.tree.SharedTreeMojoModel;
+import hex.genmodel.algos.tree.TreeBackedMojoModel;
+import hex.genmodel.algos.word2vec.WordEmbeddingModel;
+import hex.genmodel.easy.CategoricalEncoder;
+import hex.genmodel.easy.EasyPredictModelWrapper;
+import hex.genmodel.easy.RowData;
+import hex.genmodel.easy.exception.PredictException;
+import java.io.IOException;
+import java.io.OutputStream;
+import java.io.PrintStream;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.DoubleBuffer;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * Scores whole batches of one MOJO inside the JVM.
+ *
+ * <p>Rows travel through two direct buffers that Python sees as NumPy arrays, so that a call carries nothing but a row
+ * count. A row of the input buffer holds what {@code score0} takes, the encoded features in the model's order, then the
+ * offset. A row of the output buffer holds what {@code score0} gives. Not thread-safe.
+ */
+public final class BatchScorer {
+  private static final double UNTOUCHED = -0x1.123456789p-1000;
+
+  private final MojoModel model;
+  private final ModelCategory category;
+  private final int features;
+  private final int predsSize;
+  private final Map<String, Integer> mapping;
+  private final Map<Integer, CategoricalEncoder> encoders;
+  private final Converter converter;
+  private final GlrmMojoModel glrm;
+  private final double[] row;
+  private PredictContributions contributions;
+  private DoubleBuffer in;
+  private DoubleBuffer out;
+
+  /** EasyPredict with the settings of the original ForestFlow, opened up to give the converted row. */
+  private static final class Converter extends EasyPredictModelWrapper {
+    private static final long serialVersionUID = 1;
+
+    Converter(GenModel model) {
+      super(
+          new Config()
+              .setModel(model)
+              .setConvertUnknownCategoricalLevelsToNa(true)
+              .setConvertInvalidNumbersToNa(true));
+    }
+
+    double[] convert(RowData data) throws PredictException {
+      double[] raw = new double[m.nfeatures()];
+      Arrays.fill(raw, Double.NaN);
+      return fillRawData(data, raw);
+    }
+  }
+
+  public BatchScorer(MojoModel model) {
+    this.model = model;
+    category = model.getModelCategory();
+    features = model.nfeatures();
+    row = new double[features];
+    glrm = model instanceof GlrmMojoModel ? (GlrmMojoModel) model : null;
+    if (category == ModelCategory.WordEmbedding) {
+      predsSize = ((WordEmbeddingModel) model).getVecSize();
+      mapping = null;
+      encoders = null;
+      converter = null;
+      return;
+    }
+    predsSize =
+        category == ModelCategory.TargetEncoder ? model.getPredsSize() : model.getPredsSize(category);
+    CategoricalEncoding encoding = model.getCategoricalEncoding();
+    if (encoding == null) {
+      throw new UnsupportedOperationException("the MOJO's categorical encoding has no encoder in h2o-genmodel");
+    }
+    mapping = encoding.createColumnMapping(model);
+    encoders = encoding.createCategoricalEncoders(model, mapping);
+    converter = new Converter(model);
+  }
+
+  /** Sends what Java code prints nowhere: in a server it belongs to no terminal. */
+  public static void silence() {
+    PrintStream nowhere =
+        new PrintStream(
+            new OutputStream() {
+              @Override
+              public void write(int b) {}
+
+              @Override
+              public void write(byte[] b, int off, int len) {}
+            });
+    System.setOut(nowhere);
+    System.setErr(nowhere);
+  }
+
+  public static BatchScorer load(String path) throws IOException {
+    return new BatchScorer(MojoModel.load(path));
+  }
+
+  // ---- what the model is
+
+  public MojoModel model() {
+    return model;
+  }
+
+  public String category() {
+    return category.name();
+  }
+
+  public int features() {
+    return features;
+  }
+
+  public int predsSize() {
+    return predsSize;
+  }
+
+  /** Names of the raw input columns in the order of their place in a row, without those that scoring ignores. */
+  public String[] inputs() {
+    if (mapping == null) {
+      return new String[0];
+    }
+    List<String> names = new ArrayList<>();
+    for (Map.Entry<String, Integer> entry : mapping.entrySet()) {
+      if (entry.getKey() != null && entry.getValue() < features) {
+        names.add(entry.getKey());
+      }
+    }
+    names.sort((a, b) -> Integer.compare(mapping.get(a), mapping.get(b)));
+    return names.toArray(new String[0]);
+  }
+
+  public int place(String input) {
+    return mapping.get(input);
+  }
+
+  /** The levels of a categorical input as trained; empty where the MOJO keeps none; null for any other input. */
+  public String[] levels(String input) {
+    if (!encoders.containsKey(mapping.get(input))) {
+      return null;
+    }
+    String[][] domains = model.getOrigDomainValues();
+    String[] names = model.getOrigNames();
+    if (names == null || domains == null) {
+      names = model.getNames();
+      domains = model.getDomainValues();
+    }
+    int at = Arrays.asList(names).indexOf(input);
+    return at < 0 || at >= domains.length || domains[at] == null ? new String[0] : domains[at];
+  }
+
+  /** The levels a categorical column has inside the model, which EnumLimited encoding makes differ from the input's. */
+  public String[] innerLevels(String input) {
+    String[] levels = model.getDomainValues(input);
+    return levels == null ? new String[0] : levels;
+  }
+
+  /**
+   * How H2O's own encoder writes each value of a categorical input.
+   *
+   * @return (1 + values.length) groups, first that of a missing value; a group is a flag, 1 where the encoder knows the
+   *     value, and then the cells it writes from {@link #place} on
+   */
+  public double[] encode(String input, String[] values) {
+    int target = mapping.get(input);
+    CategoricalEncoder encoder = encoders.get(target);
+    double[] cells = new double[features];
+    Arrays.fill(cells, UNTOUCHED);
+    encoder.encodeNA(cells);
+    int width = 0;
+    while (target + width < features && cells[target + width] != UNTOUCHED) {
+      width++;
+    }
+    double[] table = new double[(1 + values.length) * (1 + width)];
+    table[0] = 1;
+    System.arraycopy(cells, target, table, 1, width);
+    for (int i = 0; i < values.length; i++) {
+      int at = (1 + i) * (1 + width);
+      table[at] = encoder.encodeCatValue(values[i], cells) ? 1 : 0;
+      System.arraycopy(cells, target, table, at + 1, width);
+    }
+    return table;
+  }
+
+  /** Labels of a classifier, as EasyPredict names them; null for any other model. */
+  public String[] labels() {
+    if (!model.isClassifier()) {
+      return null;
+    }
+    String[] domain = model.getDomainValues(model.getResponseIdx());
+    return domain == null && model.getNumResponseClasses() == 2 ? new String[] {"0", "1"} : domain;
+  }
+
+  /** Whether a row depends on more than a column by column conversion, so that only {@link #convert} is right. */
+  public boolean needsConvert() {
+    return model instanceof ConverterFactoryProvidingModel;
+  }
+
+  public String[] targetEncodings() {
+    List<String> names = new ArrayList<>();
+    for (ColumnsMapping columns : ((TargetEncoderMojoModel) model)._inoutMapping) {
+      names.addAll(Arrays.asList(columns.to()));
+    }
+    return names.toArray(new String[0]);
+  }
+
+  // ---- scoring
+
+  /** Direct buffers in the machine's byte order, for a capacity of rows × (features + 1) and rows × predsSize. */
+  public void buffers(ByteBuffer input, ByteBuffer output) {
+    in = input.order(ByteOrder.nativeOrder()).asDoubleBuffer();
+    out = output.order(ByteOrder.nativeOrder()).asDoubleBuffer();
+  }
+
+  /** Scores the first rows of the input buffer into the output buffer. */
+  public void score(int rows) {
+    in.clear();
+    out.clear();
+    final MojoModel scored = model;
+    final double[] cells = row;
+    final double[] zeros = new double[predsSize];
+    final double[] preds = new double[predsSize];
+    final boolean always = scored.requiresOffset();
+    for (int i = 0; i < rows; i++) {
+      in.get(cells);
+      double offset = in.get();
+      System.arraycopy(zeros, 0, preds, 0, zeros.length);
+      if (glrm != null) {
+        glrm._rcnt = 0; // it seeds each row by the rows before it; a row's answer must not depend on them
+      }
+      out.put(always || offset != 0 ? scored.score0(cells, offset, preds) : scored.score0(cells, preds), 0, zeros.length);
+    }
+  }
+
+  /** Replaces the class probabilities in the output buffer by calibrated ones; false where the model has none. */
+  public boolean calibrate(int rows) {
+    double[] preds = new double[predsSize];
+    for (int i = 0; i < rows; i++) {
+      out.position(i * predsSize);
+      out.get(preds);
+      if (!model.calibrateClassProbabilities(preds)) {
+        return false;
+      }
+      out.position(i * predsSize);
+      out.put(preds);
+    }
+    return true;
+  }
+
+  /** Converts rows by H2O's own rules into the input buffer; a column is a String[] (null: absent) or a double[]. */
+  public void convert(int rows, String[] names, Object[] columns) throws PredictException {
+    in.clear();
+    for (int i = 0; i < rows; i++) {
+      RowData data = new RowData();
+      for (int c = 0; c < names.length; c++) {
+        Object value = columns[c] instanceof double[] ? (Object) ((double[]) columns[c])[i] : ((String[]) columns[c])[i];
+        if (value != null) {
+          data.put(names[c], value);
+        }
+      }
+      in.put(converter.convert(data));
+      in.get(); // the offset stays as Python wrote it
+    }
+  }
+
+  // ---- further outputs
+
+  /** Names of the trees, or null where the model has no leaf assignments. */
+  public String[] leafNames() {
+    if (!(model instanceof TreeBackedMojoModel)) {
+      return null;
+    }
+    if (model instanceof SharedTreeMojoModel) {
+      return ((SharedTreeMojoModel) model).getDecisionPathNames();
+    }
+    TreeBackedMojoModel trees = (TreeBackedMojoModel) model;
+    String[] names = new String[trees.getNTreeGroups() * trees.getNTreesPerGroup()];
+    for (int i = 0; i < names.length; i++) {
+      names[i] = "T" + (i / trees.getNTreesPerGroup() + 1) + ".C" + (i % trees.getNTreesPerGroup() + 1);
+    }
+    return names;
+  }
+
+  /** Decision paths of the first rows, each path ended by a line feed, in the order of {@link #leafNames}. */
+  public String leaves(int rows) {
+    StringBuilder paths = new StringBuilder();
+    in.clear();
+    for (int i = 0; i < rows; i++) {
+      in.get(row);
+      in.get();
+      for (String path : ((TreeBackedMojoModel) model).getDecisionPath(row)) {
+        paths.append(path).append('\n');
+      }
+    }
+    return paths.toString();
+  }
+
+  /** Names of the contributions, or null where EasyPredict refuses to compute them. */
+  public String[] contributionNames() {
+    boolean offered =
+        model instanceof PredictContributionsFactory
+            && (category == ModelCategory.Regression || category == ModelCategory.Binomial)
+            && !(model instanceof DrfMojoModel && ((DrfMojoModel) model).isBinomialDoubleTrees());
+    if (!offered) {
+      return null;
+    }
+    if (contributions == null) {
+      contributions = ((PredictContributionsFactory) model).makeContributionsPredictor();
+    }
+    return contributions.getContributionNames();
+  }
+
+  /** Contributions of the first rows, row by row in the order of {@link #contributionNames}. */
+  public float[] contributions(int rows) {
+    int width = contributionNames().length;
+    float[] all = new float[rows * width];
+    in.clear();
+    for (int i = 0; i < rows; i++) {
+      in.get(row);
+      in.get();
+      System.arraycopy(contributions.calculateContributions(row.clone()), 0, all, i * width, width);
+    }
+    return all;
+  }
+
+  /** Embeddings of words, vector by vector, NaN for an unknown word. */
+  public float[] embed(String[] words) {
+    float[] all = new float[words.length * predsSize];
+    float[] vector = new float[predsSize];
+    for (int i = 0; i < words.length; i++) {
+      if (words[i] == null || ((WordEmbeddingModel) model).transform0(words[i], vector) == null) {
+        Arrays.fill(vector, Float.NaN);
+      }
+      System.arraycopy(vector, 0, all, i * predsSize, predsSize);
+    }
+    return all;
+  }
+
+  // ---- the yardstick of the benchmarks
+
+  /**
+   * Prints the rows per second of a plain single-threaded Java loop over {@code score0}, rows prepared in advance.
+   *
+   * <p>Arguments: a MOJO, rows per round (10000), measured rounds (20). Numeric cells are standard normal, categorical
+   * ones any level, from a fixed seed, unless a fourth argument "lo:hi,lo:hi,…" gives each feature's range.
+   */
+  public static void main(String[] args) throws IOException {
+    MojoModel mojo = MojoModel.load(args[0]);
+    int rows = args.length > 1 ? Integer.parseInt(args[1]) : 10000;
+    int rounds = args.length > 2 ? Integer.parseInt(args[2]) : 20;
+    String[] ranges = args.length > 3 ? args[3].split(",") : null;
+    java.util.Random random = new java.util.Random(7);
+    double[][] data = new double[rows][mojo.nfeatures()];
+    for (double[] cells : data) {
+      for (int c = 0; c < cells.length; c++) {
+        String[] levels = mojo.getDomainValues(c);
+        if (ranges != null) {
+          String[] range = ranges[c].split(":");
+          double low = Double.parseDouble(range[0]);
+          cells[c] = low + (Double.parseDouble(range[1]) - low) * random.nextDouble();
+        } else {
+          cells[c] = levels == null ? random.nextGaussian() : random.nextInt(levels.length);
+        }
+      }
+    }
+    double best = 0;
+    double checksum = 0;
+    for (int round = -10; round < rounds; round++) {
+      long start = System.nanoTime();
+      checksum += plainLoop(mojo, data);
+      double rate = rows / ((System.nanoTime() - start) * 1e-9);
+      if (round >= 0) {
+        best = Math.max(best, rate);
+      }
+    }
+    System.out.println((long) best + " rows/s (checksum " + checksum + ")");
+  }
+
+  private static double plainLoop(MojoModel mojo, double[][] data) {
+    double[] preds = new double[mojo.getPredsSize(mojo.getModelCategory())];
+    double sum = 0;
+    for (double[] cells : data) {
+      sum += mojo.score0(cells, preds)[0];
+    }
+    return sum;
+  }
+}

@@ -1,0 +1,154 @@
+"""The H2O servable: batches in, batches out, one call into the JVM per chunk of rows."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Hashable, Mapping
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from forestflow.domain.errors import ForestFlowError
+from forestflow.domain.settings import Resources
+from forestflow.domain.tensors import Batch, Column, ModelMetadata
+from forestflow.servables.base import Servable
+from forestflow.servables.h2o.archive import MojoInfo
+from forestflow.servables.h2o.failures import load_failure, predict_failure
+from forestflow.servables.h2o.jvm import scorer_class
+from forestflow.servables.h2o.model import MojoModel, describe
+from forestflow.servables.h2o.outputs import Outputs
+from forestflow.servables.h2o.words import WordEmbeddings
+
+OUTPUTS_KEY = "h2o.outputs"  # request config: which outputs, by name, separated by commas
+_BUFFER_BYTES = 1 << 20
+_MAX_CHUNK_ROWS = 16_384
+_SLICE_SECONDS = 0.004
+_WARM_UP_SECONDS = 0.25
+
+
+class H2OServable:
+    """One MOJO. Not thread-safe, as the interface says; the JVM may be shared with others of the process."""
+
+    def __init__(self, model: MojoModel) -> None:
+        self._model = model
+        self._scorer: Any = model.scorer
+        self._inputs = model.inputs
+        widest = max(model.features + 1, model.preds, 1)
+        self._chunk = max(1, min(_MAX_CHUNK_ROWS, _BUFFER_BYTES // (8 * widest)))
+        self._in = _shared(self._chunk, model.features + 1)
+        self._out = _shared(self._chunk, max(model.preds, 1))
+        self._scorer.buffers(_as_java(self._in), _as_java(self._out))
+        self._score = self._scorer.score
+        self._outputs = Outputs(model, self._out)
+        self._slice_rows = min(256, self._chunk)
+        self._metadata = ModelMetadata(self._inputs.metadata(), self._outputs.metadata())
+
+    @property
+    def metadata(self) -> ModelMetadata:
+        return self._metadata
+
+    @property
+    def slice_rows(self) -> int:
+        return self._slice_rows
+
+    def merge_key(self, configs: Mapping[str, str]) -> Hashable:
+        return configs.get(OUTPUTS_KEY, "")
+
+    def predict(self, batch: Batch, configs: Mapping[str, str]) -> Batch:
+        """Answer every row: the model's prediction, or what the request config ``h2o.outputs`` lists.
+
+        Raises what :class:`~forestflow.servables.base.Servable` says.
+        """
+        wanted = self._outputs.wanted(configs.get(OUTPUTS_KEY, ""))
+        self._inputs.check(batch)
+        rows = batch.rows
+        try:
+            if rows <= self._chunk:
+                return Batch(rows, self._score_chunk(batch, 0, rows, wanted))
+            parts = [
+                self._score_chunk(batch, start, min(start + self._chunk, rows), wanted)
+                for start in range(0, rows, self._chunk)
+            ]
+        except ForestFlowError:
+            raise
+        except Exception as error:
+            raise predict_failure(error) from None
+        columns = (
+            Column(same[0].type, same[0].fields, np.concatenate([column.data for column in same]))
+            for same in zip(*parts, strict=True)
+        )
+        return Batch(rows, tuple(columns))
+
+    def warm_up(self) -> None:
+        """Score made-up rows, levels and all, until the JIT has settled or a quarter of a second is over."""
+        end = time.perf_counter() + _WARM_UP_SECONDS
+        rows = min(64, self._chunk)
+        cells = self._made_up_rows(rows)
+        seconds: deque[float] = deque(maxlen=101)
+        try:
+            while not seconds or time.perf_counter() < end:
+                self._in[:rows] = cells
+                began = time.perf_counter()
+                self._score(rows)
+                seconds.append(time.perf_counter() - began)
+        except Exception:  # a model may refuse made-up rows; real ones tell why
+            return
+        self._slice_rows = max(1, min(self._chunk, int(_SLICE_SECONDS * rows / median(seconds))))
+
+    def close(self) -> None:
+        """Let go of the model, so that the JVM may free it."""
+        del self._scorer, self._score, self._outputs, self._model
+
+    def _score_chunk(self, batch: Batch, start: int, stop: int, wanted: tuple[str, ...]) -> tuple[Column, ...]:
+        rows = stop - start
+        if self._model.needs_convert:
+            self._convert(batch, start, stop)
+        else:
+            self._inputs.write(batch, start, stop, self._in[:rows])
+        self._score(rows)
+        return self._outputs.columns(rows, wanted)
+
+    def _convert(self, batch: Batch, start: int, stop: int) -> None:
+        """Let H2O's own RowToRawDataConverter write the rows, for models that look at a whole row at once (GAM)."""
+        names, columns = self._inputs.for_java(batch, start, stop)
+        self._in[: stop - start, -1] = self._inputs.offsets(batch, start, stop)
+        self._scorer.convert(stop - start, names, columns)
+
+    def _made_up_rows(self, rows: int) -> npt.NDArray[np.float64]:
+        random = np.random.default_rng(0)
+        cells = random.standard_normal((rows, self._model.features + 1))
+        cells[:, -1] = 0.0
+        return cells
+
+
+def load_mojo(path: Path, info: MojoInfo, resources: Resources) -> Servable:
+    """Load a checked archive. Raises :class:`~forestflow.domain.errors.LoadFailed`."""
+    scorer_of = scorer_class(resources.memory_mb)
+    try:
+        model = describe(scorer_of.load(str(path)), _listed(info.values.get("gam_columns")))
+        return WordEmbeddings(model) if model.category == "WordEmbedding" else H2OServable(model)
+    except ForestFlowError:
+        raise
+    except Exception as error:
+        raise load_failure(path, error) from None
+
+
+def _listed(value: str | None) -> tuple[str, ...]:
+    """A list as ``model.ini`` writes it: ``[a, b]``."""
+    items = (item.strip() for item in (value or "").strip("[]").split(","))
+    return tuple(item for item in items if item)
+
+
+def _shared(rows: int, columns: int) -> npt.NDArray[np.float64]:
+    return np.zeros((rows, columns))
+
+
+def _as_java(array: npt.NDArray[np.float64]) -> Any:
+    """A direct ``java.nio.ByteBuffer`` over the array's own memory; JPype keeps the array alive."""
+    import jpype.nio
+
+    return jpype.nio.convertToDirectBuffer(array.data.cast("B"))
