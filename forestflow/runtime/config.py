@@ -237,7 +237,7 @@ class Settings(BaseSettings):
                 name=name,
                 flag=flag_of(name),
                 env=ENV_PREFIX + name.upper(),
-                default=_shown(field.default),
+                default=default_of(name),
                 value=_shown(getattr(self, name)),
                 origin=self._origins.get(name, "default"),
                 valid=_range_of(field),
@@ -250,6 +250,11 @@ class Settings(BaseSettings):
 def flag_of(name: str) -> str:
     """The command-line flag of a setting: ``data_dir`` → ``--data-dir``."""
     return "--" + name.replace("_", "-")
+
+
+def default_of(name: str) -> str:
+    """The default of a setting as a user would write it; empty for none."""
+    return _shown(Settings.model_fields[name].default)
 
 
 def load(flags: Mapping[str, Any] | None = None, config: Path | None = None) -> Settings:

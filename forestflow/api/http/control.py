@@ -1,0 +1,240 @@
+"""The control API over HTTP: the original's routes, ours beside them, as thin handlers around the control facade.
+
+A handler reads the raw body, lets the codec parse it, asks the facade, and answers the codec's bytes. What a route
+is called and how it is documented stands in ``operations``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated
+
+from fastapi import Depends, FastAPI, Path, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.routing import Match
+
+from forestflow.api.http.docs import install_docs
+from forestflow.api.http.edge import Edge, read_body
+from forestflow.api.http.errors import HttpRefusal, error_answer, wants_text
+from forestflow.api.http.hosts import HostGuard
+from forestflow.api.http.operations import OPERATIONS
+from forestflow.codecs import control as codec
+from forestflow.domain.errors import Code, ForestFlowError, Invalid, Unavailable
+from forestflow.domain.ids import MAX_CONTRACT_NUMBER, Contract, Fqrv
+from forestflow.runtime.control import ControlPlane
+
+Score = Callable[[Request], Awaitable[Response]]
+
+_ALIVE = b'{"status":"alive"}'
+_READY = b'{"status":"ready"}'
+_NOT_READY = b'{"status":"not ready"}'
+
+Organization = Annotated[str, Path(description="Who the use case belongs to.", examples=["samples"])]
+Project = Annotated[str, Path(description="What it is about.", examples=["energy_output"])]
+ContractNumber = Annotated[
+    str,
+    Path(
+        description="Which agreement about inputs and outputs.",
+        examples=[0],
+        json_schema_extra={"type": "integer", "minimum": 0, "maximum": MAX_CONTRACT_NUMBER},
+    ),
+]
+Release = Annotated[str, Path(description="The release version.", examples=["v1"])]
+
+
+async def contract_in_path(organization: Organization, project: Project, contract_number: ContractNumber) -> Contract:
+    """The contract that a path names. Raises HttpRefusal (404) for a number that is none, InvalidIdentifier."""
+    text = contract_number
+    if not (text.isascii() and text.isdigit() and len(text) <= 10 and int(text) <= MAX_CONTRACT_NUMBER):
+        raise HttpRefusal(
+            404, Code.NOT_FOUND, (), f"no such path: a contract number is an integer in 0..{MAX_CONTRACT_NUMBER}"
+        )
+    return Contract(organization, project, int(text))
+
+
+ContractInPath = Annotated[Contract, Depends(contract_in_path)]
+
+
+async def fqrv_in_path(contract: ContractInPath, release_version: Release) -> Fqrv:
+    """The release that a path names."""
+    return Fqrv(contract, release_version)
+
+
+FqrvInPath = Annotated[Fqrv, Depends(fqrv_in_path)]
+
+
+class ControlRoutes:
+    """The handlers, one per operation, named as in ``operations``."""
+
+    def __init__(self, control: ControlPlane, score: Score | None, max_body_bytes: int) -> None:
+        self._control = control
+        self._score = score
+        self._max_body_bytes = max_body_bytes
+
+    async def _body(self, request: Request) -> bytes:
+        return await read_body(request.scope, request.receive, self._max_body_bytes)
+
+    # --- contracts ---
+
+    async def list_contracts(self) -> Response:
+        return _json(codec.contracts(await self._control.contracts()))
+
+    async def create_contract(self, contract: ContractInPath, request: Request) -> Response:
+        settings = codec.parse_contract_settings(await self._body(request))
+        return _json(codec.contract_created(await self._control.create_contract(contract, settings)))
+
+    async def update_contract(self, contract: ContractInPath, request: Request) -> Response:
+        settings = codec.parse_contract_settings(await self._body(request))
+        return _json(codec.contract_updated(await self._control.update_contract(contract, settings)))
+
+    async def contract_settings(self, contract: ContractInPath) -> Response:
+        return _json(codec.contract_settings(await self._control.contract_settings(contract)))
+
+    # --- releases of a contract ---
+
+    async def list_releases(self, contract: ContractInPath) -> Response:
+        return _json(codec.fqrvs(await self._control.releases(contract)))
+
+    async def stats(self, contract: ContractInPath) -> Response:
+        return _json(codec.metrics(await self._control.metrics(contract)))
+
+    async def servable_settings(self, contract: ContractInPath) -> Response:
+        return _json(codec.servable_settings_list(await self._control.servable_settings(contract)))
+
+    async def metadata(self, contract: ContractInPath) -> Response:
+        return _json(codec.metadata_list(await self._control.metadata(contract)))
+
+    async def status(self, contract: ContractInPath) -> Response:
+        return _json(codec.status_list(await self._control.status(contract)))
+
+    # --- one release ---
+
+    async def deploy(self, request: Request) -> Response:
+        serve = codec.parse_serve_request(await self._body(request))
+        return _json(codec.servable_created(await self._control.deploy(serve)))
+
+    async def deploy_as(self, fqrv: FqrvInPath, request: Request) -> Response:
+        serve = codec.parse_serve_request(await self._body(request), fqrv)
+        return _json(codec.servable_created(await self._control.deploy(serve)))
+
+    async def delete(self, fqrv: FqrvInPath) -> Response:
+        return _json(codec.servables_deleted(await self._control.delete(fqrv)))
+
+    async def update_policy(self, fqrv: FqrvInPath, request: Request) -> Response:
+        policy = codec.parse_policy_settings(await self._body(request))
+        return _json(codec.servable_updated(await self._control.update_servable(fqrv, policy=policy)))
+
+    async def update_logging(self, fqrv: FqrvInPath, request: Request) -> Response:
+        logging = codec.parse_logging_settings(await self._body(request))
+        return _json(codec.servable_updated(await self._control.update_servable(fqrv, logging=logging)))
+
+    async def settings_of(self, fqrv: FqrvInPath) -> Response:
+        return _json(codec.servable_settings(await self._control.settings_of(fqrv)))
+
+    async def metadata_of(self, fqrv: FqrvInPath) -> Response:
+        return _json(codec.metadata(await self._control.metadata_of(fqrv)))
+
+    async def status_of(self, fqrv: FqrvInPath) -> Response:
+        return _json(codec.status(await self._control.status_of(fqrv)))
+
+    # --- scoring and health ---
+
+    async def score(self, _contract: ContractInPath, request: Request) -> Response:
+        if self._score is None:
+            raise Unavailable("this process does not score")
+        return await self._score(request)
+
+    async def alive(self) -> Response:
+        return _json(_ALIVE)
+
+    async def ready(self) -> Response:
+        try:
+            ready = await self._control.ready()
+        except ForestFlowError:  # nobody to ask is not ready either
+            ready = False
+        return _json(_READY) if ready else _json(_NOT_READY, 503)
+
+
+def create_control_app(
+    control: ControlPlane,
+    *,
+    score: Score | None = None,
+    guard: HostGuard | None = None,
+    max_body_bytes: int = 2**20,
+) -> FastAPI:
+    """The control API as an ASGI application.
+
+    ``score`` answers POST /{organization}/{project}/{contract_number}/score where no faster route stands ahead of
+    this application. ``guard`` defaults to that of a loopback server without further names.
+    """
+    app = FastAPI(
+        title="ForestFlow",
+        docs_url=None,
+        redoc_url=None,
+        swagger_ui_oauth2_redirect_url=None,
+        redirect_slashes=False,
+    )
+    routes = ControlRoutes(control, score, max_body_bytes)
+    for operation in OPERATIONS:
+        for path in operation.paths:
+            handler = getattr(routes, operation.name)
+            words = operation.documentation(path)
+            app.add_api_route(path, handler, methods=[operation.method], response_class=Response, **words)
+            if operation.tag == "health":  # load balancers ask so
+                app.add_api_route(path, handler, methods=["HEAD"], response_class=Response, include_in_schema=False)
+    install_docs(app)
+    app.add_exception_handler(ForestFlowError, _answer_forestflow_error)
+    app.add_exception_handler(HTTPException, _answer_http_exception)
+    app.add_exception_handler(RequestValidationError, _answer_validation_error)
+    app.add_middleware(Edge, guard=guard or HostGuard())
+    return app
+
+
+def _json(body: bytes, status: int = 200) -> Response:
+    return Response(body, status, media_type="application/json")
+
+
+def _refuse(request: Request, error: ForestFlowError) -> Response:
+    as_text = wants_text(request.headers.get("accept"))
+    answer = error_answer(error, request.state.request_id, as_text=as_text)
+    response = Response(status_code=answer.status)
+    response.body = answer.body
+    response.raw_headers = list(answer.headers)
+    return response
+
+
+async def _answer_forestflow_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, ForestFlowError)
+    return _refuse(request, error)
+
+
+async def _answer_validation_error(request: Request, error: Exception) -> Response:
+    return _refuse(request, Invalid("the request does not have the form that this path takes"))
+
+
+async def _answer_http_exception(request: Request, error: Exception) -> Response:
+    """Unknown paths and methods; Starlette would name in Allow only the methods of the first route that fits."""
+    assert isinstance(error, HTTPException)
+    if error.status_code == 405:
+        allowed = _methods_of_path(request)
+        return _refuse(
+            request,
+            HttpRefusal(
+                405,
+                Code.UNIMPLEMENTED,
+                ((b"allow", allowed.encode()),),
+                f"HTTP method not allowed, supported methods: {allowed}",
+            ),
+        )
+    if error.status_code == 404:
+        return _refuse(request, HttpRefusal(404, Code.NOT_FOUND, (), "the requested resource could not be found"))
+    return _refuse(request, HttpRefusal(error.status_code, Code.INVALID, (), str(error.detail)))
+
+
+def _methods_of_path(request: Request) -> str:
+    methods: set[str] = set()
+    for route in request.app.router.routes:
+        if route.matches(request.scope)[0] is not Match.NONE:
+            methods |= route.methods or set()
+    return ", ".join(sorted(methods))

@@ -1,0 +1,164 @@
+"""What every request of the control API passes: request id, Host and Origin, the path's encoding, the last catch.
+
+Plain ASGI around FastAPI, so that refusals and faults before any route look like those of a route. No exception
+leaves here with its text: a client gets the request id, the log the traceback.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterable
+from random import getrandbits
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from forestflow.api.http.errors import HttpRefusal, InternalError, error_answer, wants_text
+from forestflow.api.http.hosts import HostGuard
+from forestflow.domain.errors import Code, ForestFlowError, Malformed, TooLarge
+
+MAX_REQUEST_ID_LENGTH = 128
+BODY_SECONDS = 30.0
+# Load balancers ask these with the address of a pod as Host; they tell nothing and change nothing.
+PROBES = frozenset({"/alive", "/ready"})
+
+_VISIBLE = frozenset(range(0x21, 0x7F))
+
+_log = logging.getLogger("forestflow.http")
+
+
+def new_request_id() -> str:
+    """32 hexadecimal digits, random."""
+    return f"{getrandbits(128):032x}"
+
+
+def clean_request_id(header: bytes | None) -> str:
+    """A client's request id with nothing in it but visible ASCII, 128 of them at most; a new one if nothing is left."""
+    if header is None:
+        return new_request_id()
+    kept = bytes(c for c in header[: 4 * MAX_REQUEST_ID_LENGTH] if c in _VISIBLE)[:MAX_REQUEST_ID_LENGTH]
+    return kept.decode("ascii") if kept else new_request_id()
+
+
+def header_of(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> bytes | None:
+    """The first header of that (lower-case) name."""
+    return next((value for key, value in headers if key == name), None)
+
+
+def check_path(raw_path: bytes) -> None:
+    """Raise Malformed where decoding the path once would not give its segments as names."""
+    if b"%2f" in raw_path.lower():
+        raise Malformed("a name in the path holds an encoded slash")
+    try:
+        unquote_to_bytes(raw_path).decode()
+    except UnicodeDecodeError:
+        raise Malformed("the path is not UTF-8") from None
+
+
+async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
+    """The whole body, as UTF-8.
+
+    Raises TooLarge before reading past ``limit`` bytes, Malformed, HttpRefusal (408, 415).
+    """
+    headers = scope["headers"]
+    content_type = header_of(headers, b"content-type")
+    if content_type and content_type.partition(b";")[0].strip().lower() != b"application/json":
+        raise HttpRefusal(
+            415, Code.MALFORMED, (), "the request's Content-Type is not supported; expected application/json"
+        )
+    length = header_of(headers, b"content-length")
+    if length is not None and length.isdigit() and (len(length) > 18 or int(length) > limit):
+        raise TooLarge(f"the body has {length[:18].decode()} bytes; at most {limit} are allowed here")
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            body = await _collect(receive, limit)
+        body.decode()
+    except TimeoutError:
+        close = ((b"connection", b"close"),)
+        raise HttpRefusal(408, Code.DEADLINE, close, f"the body did not arrive within {BODY_SECONDS:g} s") from None
+    except UnicodeDecodeError as bad:
+        raise Malformed(f"the body is not UTF-8: byte {bad.start} does not fit") from None
+    return body
+
+
+async def _collect(receive: Receive, limit: int) -> bytes:
+    chunks = bytearray()
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Malformed("the connection closed before the body ended")
+        chunks += message.get("body", b"")
+        more = message.get("more_body", False)
+        if len(chunks) > limit:
+            raise TooLarge(f"the body is over the {limit} bytes that are allowed here")
+    return bytes(chunks)
+
+
+class Edge:
+    """ASGI middleware of the control API."""
+
+    def __init__(self, app: ASGIApp, guard: HostGuard) -> None:
+        self._app = app
+        self._guard = guard
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = scope["headers"]
+        request_id = clean_request_id(header_of(headers, b"x-request-id"))
+        scope.setdefault("state", {})["request_id"] = request_id
+        answer = _Answer(send, request_id)
+        started = time.monotonic()
+        try:
+            self._check(scope)
+            await self._app(scope, receive, answer.send)
+        except ForestFlowError as refused:
+            await answer.send_error(refused, headers)
+        except Exception:
+            _log.exception("request failed", extra=_fields(scope, request_id))
+            if answer.status:
+                raise  # half an answer is out: only closing the connection tells the client
+            await answer.send_error(InternalError(), headers)
+        finally:
+            if _log.isEnabledFor(logging.INFO):
+                took_ms = round((time.monotonic() - started) * 1000, 3)
+                _log.info("request", extra=_fields(scope, request_id) | {"status": answer.status, "took_ms": took_ms})
+
+    def _check(self, scope: Scope) -> None:
+        headers = scope["headers"]
+        if scope["path"] not in PROBES:
+            why = self._guard.refusal(header_of(headers, b"host"), header_of(headers, b"origin"))
+            if why is not None:
+                raise HttpRefusal(403, Code.INVALID, (), why)
+        check_path(scope.get("raw_path") or b"")
+
+
+class _Answer:
+    """Passes an answer on, with the request id in its headers."""
+
+    def __init__(self, send: Send, request_id: str) -> None:
+        self.status = 0
+        self._send = send
+        self._request_id = request_id
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            message["headers"] = [*message.get("headers", ()), (b"x-request-id", self._request_id.encode())]
+        await self._send(message)
+
+    async def send_error(self, error: ForestFlowError, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        accept = (header_of(headers, b"accept") or b"").decode("latin-1")
+        answer = error_answer(error, self._request_id, as_text=wants_text(accept))
+        await self.send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
+        await self.send({"type": "http.response.body", "body": answer.body})
+
+
+def _fields(scope: Scope, request_id: str) -> dict[str, Any]:
+    path = (scope.get("raw_path") or b"").decode("latin-1")
+    return {"request_id": request_id, "method": scope["method"], "path": path[:1024]}

@@ -1,0 +1,298 @@
+"""Every operation of the control API as data: paths, methods, and its words on the OpenAPI page.
+
+An operation of several spellings lists them all; the first is the one to use, the others are kept for clients of the
+original.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from forestflow.api.http.samples import ERRORS, REPLIES, REQUESTS
+from forestflow.codecs.json_schema import error_schema, json_schema, reply_schema
+
+_CONTRACT = "/{organization}/{project}/{contract_number}"
+_RELEASE = _CONTRACT + "/{release_version}"
+
+_MEANING: dict[int, str] = {
+    400: "The path or the body is malformed.",
+    403: "The Host or Origin header names another site.",
+    404: "No such contract, release or path.",
+    408: "The body did not arrive in time.",
+    409: "The release exists already.",
+    413: "The body is too large.",
+    415: "The body is not application/json.",
+    422: "Well-formed, but it cannot be carried out.",
+    429: "A queue is full; try again after the seconds in Retry-After.",
+    500: "A model or the server failed.",
+    501: "The model has no such output.",
+    503: "Nothing that could answer is reachable now; try again after the seconds in Retry-After.",
+    504: "The request's time ran out.",
+    507: "The state could not be written; nothing was changed.",
+}
+_ERROR_REPLIES = (
+    "UnknownContract",
+    "UnknownServable",
+    "UnknownServableError",
+    "NoActiveServablesForContract",
+    "ServableAlreadyExistsError",
+    "CreateServableRequestInvalidError",
+    "ContractValidationError",
+)
+_ANY = (400, 403, 500, 503)
+_QUERY = (*_ANY, 404, 422)
+_CHANGE = (*_QUERY, 507)
+_BODY = (408, 413, 415)
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One operation. ``name`` is that of its handler; ``request`` and ``reply`` name the messages in the bodies.
+
+    ``many`` says that the answer is an array of replies.
+    """
+
+    name: str
+    method: str
+    paths: tuple[str, ...]
+    tag: str
+    summary: str
+    reply: str
+    description: str = ""
+    errors: tuple[int, ...] = _QUERY
+    request: str | None = None
+    many: bool = False
+
+    def documentation(self, path: str) -> dict[str, Any]:
+        """The keyword arguments of FastAPI's ``add_api_route`` that describe this operation under that spelling."""
+        spelling = self.paths.index(path)
+        description = self.description
+        if spelling:
+            description = f"Another spelling of `{self.method} {self.paths[0]}`. {description}".strip()
+        return {
+            "tags": [self.tag],
+            "summary": self.summary,
+            "description": description or self.summary + ".",
+            "operation_id": self.name if spelling == 0 else f"{self.name}_{spelling + 1}",
+            "responses": {
+                200: _answer("Done.", self._reply_schema(), REPLIES[self.name]),
+                **{
+                    status: _answer(_MEANING[status], _reference("Error"), ERRORS.get(status))
+                    for status in sorted(self.errors)
+                },
+            },
+            "openapi_extra": {"requestBody": _request_body(self.request)} if self.request else None,
+        }
+
+    def _reply_schema(self) -> dict[str, Any]:
+        reference = _reference(f"{self.reply}Reply")
+        return {"type": "array", "items": reference} if self.many else reference
+
+
+def schemas() -> dict[str, Any]:
+    """The components that the operations refer to."""
+    requests = {operation.request for operation in OPERATIONS if operation.request}
+    replies = {operation.reply for operation in OPERATIONS if operation.reply != "Health"}
+    texts = {"type": "object", "properties": {"status": {"type": "string"}}, "required": ["status"]}
+    return (
+        {name: json_schema(name) for name in sorted(requests)}
+        | {f"{name}Reply": reply_schema(name) for name in sorted(replies)}
+        | {"HealthReply": texts, "Error": {"anyOf": [error_schema(), reply_schema(*_ERROR_REPLIES)]}}
+    )
+
+
+def _reference(name: str) -> dict[str, Any]:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _answer(meaning: str, schema: dict[str, Any], example: Any) -> dict[str, Any]:
+    content: dict[str, Any] = {"schema": schema}
+    if example is not None:
+        content["example"] = example
+    return {"description": meaning, "content": {"application/json": content}}
+
+
+def _request_body(schema: str) -> dict[str, Any]:
+    examples = {title: {"summary": title, "value": value} for title, value in REQUESTS[schema].items()}
+    content = {"schema": _reference(schema), "examples": examples}
+    return {"required": True, "content": {"application/json": content}}
+
+
+OPERATIONS: tuple[Operation, ...] = (
+    Operation(
+        "score",
+        "POST",
+        (_CONTRACT + "/score",),
+        "scoring",
+        "Score records",
+        "Prediction",
+        "A release of the contract, picked by its policies, scores all records of the request. `X-Request-Timeout` "
+        "(seconds) sets a deadline, `X-Request-Id` names the request in logs; the answer returns it.",
+        (*_QUERY, *_BODY, 429, 501, 504),
+        "InferenceRequest",
+    ),
+    Operation(
+        "deploy",
+        "POST",
+        ("/servable",),
+        "servables",
+        "Deploy a release",
+        "ServableCreatedSuccessfully",
+        "Copies the artifact, loads it and answers once a replica serves. Follow a slow one under its `/status`. "
+        "Contract settings may come along only for a contract that does not exist yet; without any it keeps the "
+        "latest release and shares traffic by phase-in.",
+        (*_CHANGE, *_BODY, 409),
+        "BasicServeRequest",
+    ),
+    Operation(
+        "deploy_as",
+        "POST",
+        ("/servable" + _RELEASE,),
+        "servables",
+        "Deploy a release, with its address in the path",
+        "ServableCreatedSuccessfully",
+        "As `POST /servable`; the address in the path counts before one in the body.",
+        (*_CHANGE, *_BODY, 409),
+        "BasicServeRequest",
+    ),
+    Operation(
+        "delete",
+        "DELETE",
+        (_RELEASE,),
+        "servables",
+        "Delete a release",
+        "ServablesDeletedSuccessfully",
+        "An unknown release counts as deleted. The last release takes its contract along.",
+        _CHANGE,
+    ),
+    Operation(
+        "update_policy",
+        "PUT",
+        (_RELEASE + "/policy", _RELEASE + "/policy-settings"),
+        "servables",
+        "Replace the policies of a release",
+        "ServableUpdatedSuccessfully",
+        "Its clocks and counters go on.",
+        (*_CHANGE, *_BODY),
+        "PolicySettings",
+    ),
+    Operation(
+        "update_logging",
+        "PUT",
+        (_RELEASE + "/logging", _RELEASE + "/logging-settings"),
+        "servables",
+        "Replace the logging settings of a release",
+        "ServableUpdatedSuccessfully",
+        "",
+        (*_CHANGE, *_BODY),
+        "LoggingSettings",
+    ),
+    Operation(
+        "settings_of", "GET", (_RELEASE + "/settings",), "servables", "Settings of a release", "ServableSettings"
+    ),
+    Operation(
+        "metadata_of", "GET", (_RELEASE + "/metadata",), "servables", "Inputs and outputs of a release", "BasicMetaData"
+    ),
+    Operation(
+        "status_of",
+        "GET",
+        (_RELEASE + "/status",),
+        "servables",
+        "Where a release stands",
+        "ServableStatus",
+        "Answers while a deploy is under way, too.",
+    ),
+    Operation("list_contracts", "GET", ("/contracts/list",), "contracts", "All contracts", "Contracts", "", _ANY),
+    Operation(
+        "create_contract",
+        "POST",
+        ("/contract" + _CONTRACT,),
+        "contracts",
+        "Create a contract",
+        "ContractCreatedSuccessfully",
+        "A deploy creates its contract by itself; do it apart to choose the settings first.",
+        (*_CHANGE, *_BODY),
+        "ContractSettings",
+    ),
+    Operation(
+        "update_contract",
+        "PUT",
+        ("/contract" + _CONTRACT, _CONTRACT),
+        "contracts",
+        "Replace the settings of a contract",
+        "ContractUpdatedSuccessfully",
+        "",
+        (*_CHANGE, *_BODY),
+        "ContractSettings",
+    ),
+    Operation(
+        "contract_settings",
+        "GET",
+        (_CONTRACT + "/contract-settings", _CONTRACT + "/c-settings"),
+        "contracts",
+        "Settings of a contract",
+        "ContractSettings",
+    ),
+    Operation(
+        "list_releases",
+        "GET",
+        (_CONTRACT + "/releases", _CONTRACT + "/list"),
+        "contracts",
+        "Releases of a contract",
+        "FQRV",
+        "422 when there is none.",
+        many=True,
+    ),
+    Operation(
+        "stats",
+        "GET",
+        (_CONTRACT + "/stats",),
+        "contracts",
+        "Counts and clocks of each release",
+        "ServableMetrics",
+        "422 when there is none. Times are milliseconds since 1970.",
+        many=True,
+    ),
+    Operation(
+        "servable_settings",
+        "GET",
+        (_CONTRACT + "/servable-settings", _CONTRACT + "/s-settings"),
+        "contracts",
+        "Settings of each release",
+        "ServableSettings",
+        "422 when there is none.",
+        many=True,
+    ),
+    Operation(
+        "metadata",
+        "GET",
+        (_CONTRACT + "/metadata",),
+        "contracts",
+        "Inputs and outputs of each release",
+        "BasicMetaData",
+        "An empty array when none is loaded.",
+        many=True,
+    ),
+    Operation(
+        "status",
+        "GET",
+        (_CONTRACT + "/status",),
+        "contracts",
+        "Where each release stands",
+        "ServableStatus",
+        "Those that are loading or failed among them.",
+        many=True,
+    ),
+    Operation("alive", "GET", ("/alive",), "health", "Whether the process answers", "Health", "", ()),
+    Operation(
+        "ready",
+        "GET",
+        ("/ready",),
+        "health",
+        "Whether every release that should answer does",
+        "Health",
+        "503 until then.",
+        (503,),
+    ),
+)

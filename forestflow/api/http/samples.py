@@ -1,0 +1,117 @@
+"""The payloads that the OpenAPI page shows: requests as in the quick start, replies as the codec encodes them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from forestflow.codecs import control as codec
+from forestflow.codecs.examples import (
+    CONTRACT_SETTINGS,
+    INFERENCE_REQUEST,
+    LOGGING_SETTINGS,
+    POLICY_SETTINGS,
+    SERVE_REQUEST,
+)
+from forestflow.domain.errors import (
+    ForestFlowError,
+    Malformed,
+    NoActiveServables,
+    ServableAlreadyExists,
+    StorageFailed,
+    Unavailable,
+    UnknownContract,
+)
+from forestflow.domain.lifecycle import ReplicaState, ServableState
+from forestflow.domain.reports import ServableMetadata, ServableMetrics, ServableStatus
+from forestflow.domain.settings import ContractSettings, LoggingSettings, LogLevel, ServableSettings
+from forestflow.domain.tensors import IOMetadata, ModelMetadata, TensorType
+
+_FIELDS = INFERENCE_REQUEST["schema"][0]["fields"]
+_FQRV = codec.parse_serve_request(orjson.dumps(SERVE_REQUEST)).fqrv
+_CONTRACT = _FQRV.contract
+_SETTINGS = ServableSettings(logging_settings=LoggingSettings(LogLevel.FULL, ("reqid",)))
+_METADATA = ServableMetadata(
+    _FQRV,
+    _SETTINGS,
+    ModelMetadata(
+        (IOMetadata("numeric", TensorType.Float64, (4,), f"[{','.join(f'{i}:{f}' for i, f in enumerate(_FIELDS))}]"),)
+    ),
+)
+_STATUS = ServableStatus(_FQRV, ServableState.AVAILABLE, 1, (ReplicaState.READY,))
+
+# Request bodies by schema name, each with a title.
+REQUESTS: Mapping[str, Mapping[str, Any]] = {
+    "BasicServeRequest": {
+        "An H2O MOJO": SERVE_REQUEST,
+        "Two replicas, phased in, under a contract of its own settings": {
+            **SERVE_REQUEST,
+            "servableSettings": {
+                "policySettings": POLICY_SETTINGS,
+                "deploymentSettings": {"replicas": 2, "resources": {"cpu": 1, "memoryMB": 1024}},
+            },
+            "contractSettings": CONTRACT_SETTINGS,
+        },
+    },
+    "ContractSettings": {"Keep two releases": CONTRACT_SETTINGS},
+    "PolicySettings": {
+        "Phased in over ten minutes": POLICY_SETTINGS,
+        "A shadow that never answers users": {**POLICY_SETTINGS, "validityPolicy": [{"NeverValid": {}}]},
+    },
+    "LoggingSettings": {"Everything, under the config reqid": LOGGING_SETTINGS},
+    "InferenceRequest": {"Two rows": INFERENCE_REQUEST},
+}
+
+# Answers by operation.
+REPLIES: Mapping[str, Any] = {
+    name: orjson.loads(body)
+    for name, body in {
+        "list_contracts": codec.contracts([_CONTRACT]),
+        "create_contract": codec.contract_created(_CONTRACT),
+        "update_contract": codec.contract_updated(_CONTRACT),
+        "contract_settings": codec.contract_settings(ContractSettings()),
+        "list_releases": codec.fqrvs([_FQRV]),
+        "stats": codec.metrics([ServableMetrics(_FQRV, 1, 0, 1570054677899, {}, 1570054677902, 100)]),
+        "servable_settings": codec.servable_settings_list([_SETTINGS]),
+        "metadata": codec.metadata_list([_METADATA]),
+        "status": codec.status_list([_STATUS]),
+        "deploy": codec.servable_created(_FQRV),
+        "deploy_as": codec.servable_created(_FQRV),
+        "delete": codec.servables_deleted([_FQRV]),
+        "update_policy": codec.servable_updated(_FQRV),
+        "update_logging": codec.servable_updated(_FQRV),
+        "settings_of": codec.servable_settings(_SETTINGS),
+        "metadata_of": codec.metadata(_METADATA),
+        "status_of": codec.status(_STATUS),
+        "alive": b'{"status":"alive"}',
+        "ready": b'{"status":"ready"}',
+    }.items()
+} | {
+    "score": {
+        "Prediction": {
+            "fqrv": orjson.loads(codec.servable_created(_FQRV))["ServableCreatedSuccessfully"]["fqrv"],
+            "schema": [{"type": "Float64", "fields": ["Regression"]}],
+            "datum": [
+                {"tensors": [{"Float64": {"data": [438.18238719825354]}}]},
+                {"tensors": [{"Float64": {"data": [442.62614460511372]}}]},
+            ],
+        }
+    }
+}
+
+
+def _error(failure: ForestFlowError) -> Any:
+    return orjson.loads(codec.error(failure, None, "4f1c86c2a49e4bd0b7a5d1f1b0a2c3d4"))
+
+
+# Answers by status, where one stands for the others.
+ERRORS: Mapping[int, Any] = {
+    400: _error(Malformed("the body is not JSON: unexpected end of data")),
+    404: _error(UnknownContract(_CONTRACT)),
+    409: _error(ServableAlreadyExists(_FQRV, _SETTINGS)),
+    422: _error(NoActiveServables(_CONTRACT)),
+    503: _error(Unavailable("the registry is not reachable")),
+    507: _error(StorageFailed("the journal could not be written")),
+}
