@@ -276,8 +276,9 @@ def registry_client(registry: ActorHandle[Any]) -> RegistryClient:
 class ForestFlowRouter:
     """A router's process. Ray restarts it when it dies, and it serves again without being asked."""
 
-    def __init__(self, settings: ClusterSettings, router: RouterSettings, registry: ActorHandle[Any]) -> None:
+    def __init__(self, settings: ClusterSettings, router: RouterSettings) -> None:
         logs.configure(settings.logs)
+        registry = ray.get_actor(REGISTRY_NAME, namespace=settings.namespace)
         dispatch = replace(router.dispatch, node_id=_node_id())
         self._router = Router(replace(router, dispatch=dispatch), registry_client(registry))
         self._endpoint = self._router.start()

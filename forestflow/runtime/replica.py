@@ -106,6 +106,16 @@ class Replica:
             self._call_soon(self._pump)
 
     def _pump(self) -> None:
+        try:
+            self._turn()
+        except Exception:  # of ours: whoever waits for the answer runs into its deadline, the next request does not
+            _log.exception("a turn of the replica failed", extra={"release": str(self.fqrv)})
+        if self.idle:
+            self._scheduled = False
+        else:
+            self._call_soon(self._pump)
+
+    def _turn(self) -> None:
         queue = self._queue
         if queue.high:
             self._run_waiting()
@@ -118,10 +128,6 @@ class Replica:
                 self._long_low = None
         elif queue.low:
             self._start_shadow(queue.low.popleft())
-        if self.idle:
-            self._scheduled = False
-        else:
-            self._call_soon(self._pump)
 
     # --- user requests ---------------------------------------------------------------------------------------------
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
-import io
 import logging
 import os
 import secrets
@@ -55,13 +54,13 @@ class Server:
 def run(settings: Settings) -> None:
     """Serve until SIGTERM or Ctrl-C. Raises CannotServe with a reason."""
     stopped = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopped.set())
+    _on_signals(stopped)
     began = time.monotonic()
     with contextlib.ExitStack() as undo:
         undo.enter_context(_data_directory(settings.data_dir))
         logs.configure(_log_settings(settings))
         undo.enter_context(_ray(settings))
+        _on_signals(stopped)  # again: Ray has put its own in place
         server = undo.enter_context(_server(settings))
         print(
             f"ForestFlow serves {server.url} (API at {server.url}/docs, data in {settings.data_dir}, "
@@ -96,7 +95,7 @@ def _data_directory(path: Path) -> Iterator[None]:
 def _ray(settings: Settings) -> Iterator[None]:
     address = settings.address or os.environ.get("RAY_ADDRESS")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # its own files still have all of it
     with _quiet():
         import ray
 
@@ -115,7 +114,6 @@ def _ray(settings: Settings) -> Iterator[None]:
                 _node_ip_address=EMBEDDED_NODE_IP,
                 _temp_dir=temporary,
             )
-    # Ray puts handlers of its own in place
     try:
         yield
     finally:
@@ -181,10 +179,14 @@ def _server(settings: Settings) -> Iterator[Server]:
                 drain_seconds=settings.drain_seconds,
                 allowed_hosts=settings.allowed_hosts,
             )
-            actor = cast(Any, cluster.ForestFlowRouter).options(**options).remote(shared, router, registry)
+            actor = cast(Any, cluster.ForestFlowRouter).options(**options).remote(shared, router)
             server.routers.append(actor)
             server.endpoint = ray.get(actor.endpoint.remote())
         ray.get(registry.start.remote())
+    except ray.exceptions.RayError as error:
+        _stop(server, settings.drain_seconds)
+        raise CannotServe(f"an actor did not start, {_log_settings(settings).file} may say more:\n{error}") from error
+    try:
         yield server
     finally:
         _stop(server, settings.drain_seconds)
@@ -203,6 +205,11 @@ def _stop(server: Server, drain_seconds: float) -> None:
         _log.error("the registry did not stop in order: %s", error)
     for actor in [*server.routers, server.registry]:
         ray.kill(actor, no_restart=True)
+
+
+def _on_signals(stopped: threading.Event) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopped.set())
 
 
 # --- small things -----------------------------------------------------------------------------------------------------
@@ -240,14 +247,25 @@ def _check_free(endpoint: Endpoint) -> None:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep Ray's words to the terminal out of it; if it fails, show them."""
-    said = io.StringIO()
-    try:
-        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+    """Keep what Ray says on the terminal, from Python or C++, out of it; if it fails, show it."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as said:
+        kept = [os.dup(1), os.dup(2)]
+        try:
+            os.dup2(said.fileno(), 1)
+            os.dup2(said.fileno(), 2)
             yield
-    except BaseException:
-        sys.stderr.write(said.getvalue())
-        raise
+        except BaseException:
+            said.seek(0)
+            os.write(kept[1], said.read())
+            raise
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            for number, descriptor in zip((1, 2), kept, strict=True):
+                os.dup2(descriptor, number)
+                os.close(descriptor)
 
 
 def _end_children() -> None:

@@ -1,0 +1,56 @@
+# The commands of this project. Everything they need is installed into .venv from the pins in constraints.txt.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.setup-done
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo serve test test-fast check gen fmt bench clean
+
+help:  ## List the commands.
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP)  ## Make .venv with every extra and the forestflow command.
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "ForestFlow needs Python 3.11 or newer; set PYTHON=/path/to/python3.11"; exit 1; }
+	@echo "setting up $(VENV) (a few minutes the first time)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --progress-bar off \
+	  --constraint constraints.txt --editable '.[h2o,postgres,dev]'
+	@touch $@
+
+demo: setup  ## Start a server, deploy two releases of a model, score them, print what happened.
+	@$(BIN)/python -m forestflow.examples.demo
+
+serve: setup  ## Serve on 127.0.0.1:8090 until Ctrl-C.
+	@$(BIN)/forestflow serve
+
+test: setup  ## Run all tests.
+	$(BIN)/python -m pytest --cov=forestflow.domain --cov=forestflow.codecs --cov=forestflow.runtime --cov-report=term
+
+test-fast: setup  ## Run the tests that take seconds.
+	$(BIN)/python -m pytest -q -m "not slow" tests/unit
+
+check: setup  ## Lint, types, layers, generated code.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python proto/generate.py --check
+
+gen: setup  ## Generate code from proto/.
+	$(BIN)/python proto/generate.py
+
+fmt: setup  ## Format the code.
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: setup  ## Measure ours against the floor and the peers; prints ratios.
+	$(BIN)/python -m benchmarks
+
+clean:  ## Remove .venv and caches.
+	rm -rf $(VENV) .venv-* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,298 @@
+"""The dispatcher and its links against real sockets and real replicas, in one process."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+
+from forestflow.codecs.table import BASIC
+from forestflow.domain.errors import (
+    Code,
+    DeadlineExceeded,
+    NoActiveServables,
+    QueueFull,
+    Unavailable,
+    UnknownContract,
+)
+from forestflow.domain.ids import Contract, Fqrv
+from forestflow.domain.plan import ContractPlan, PlanUpdate, ReleasePlan, ReplicaAddress
+from forestflow.runtime.dispatch import Dispatcher, DispatchSettings
+from forestflow.runtime.host import ReplicaProtocol
+from forestflow.runtime.replica import Replica
+from tests.unit.runtime.models import SumModel
+from tests.unit.runtime.test_replica import body
+
+CONTRACT = Contract("o", "p", 0)
+A, B = Fqrv(CONTRACT, "a"), Fqrv(CONTRACT, "b")
+SECRET = b"s" * 32
+BODY = body([1, 2])
+
+
+class Node:
+    """One replica on a Unix socket and on TCP; its connections can be cut, its model stopped."""
+
+    def __init__(self, directory, fqrv, name, secret=SECRET):
+        self.fqrv, self.name, self.secret = fqrv, name, secret
+        self.path = str(directory / f"{name}.sock")
+        self.model = SumModel()
+        self.connections = []
+        self.swallow = False  # take requests and never answer
+
+    async def start(self):
+        loop = asyncio.get_running_loop()
+        self.replica = Replica(self.model, self.fqrv, max_queued=100)
+        if self.swallow:
+            self.replica.submit = lambda job, priority: None
+        self.servers = [
+            await loop.create_unix_server(self._protocol, self.path),
+            await loop.create_server(self._protocol, "127.0.0.1", 0),
+        ]
+        port = self.servers[1].sockets[0].getsockname()[1]
+        self.address = ReplicaAddress(self.name, "here", self.path, f"127.0.0.1:{port}")
+        return self
+
+    def _protocol(self):
+        protocol = ReplicaProtocol(self.replica, self.secret, 1 << 20)
+        self.connections.append(protocol)
+        return protocol
+
+    async def die(self):
+        for server in self.servers:
+            server.close()
+        for connection in self.connections:
+            connection._transport.abort()
+        self.connections.clear()
+        await asyncio.sleep(0.02)  # for the other ends to notice
+
+
+@pytest.fixture
+async def world(tmp_path):
+    """``await world(name, fqrv)`` starts a replica; ``world.dispatcher(...)`` a dispatcher. All end with the test."""
+    started, dispatchers = [], []
+
+    class World:
+        async def replica(self, name, fqrv=A, **options):
+            node = Node(tmp_path, fqrv, name, options.pop("secret", SECRET))
+            node.swallow = options.pop("swallow", False)
+            started.append(await node.start())
+            return node
+
+        def dispatcher(self, **options):
+            dispatcher = Dispatcher(DispatchSettings("here", SECRET, **options))
+            dispatchers.append(dispatcher)
+            return dispatcher
+
+    yield World()
+    for dispatcher in dispatchers:
+        dispatcher.close()
+    for node in started:
+        await node.die()
+    await asyncio.sleep(0.02)
+
+
+def plan(*releases, version=1, full=False):
+    return PlanUpdate(version, {CONTRACT: ContractPlan(CONTRACT, releases)}, full)
+
+
+def release(fqrv, *nodes, weight=100, **options):
+    return ReleasePlan(fqrv, weight, replicas=tuple(n.address for n in nodes), **options)
+
+
+async def score(dispatcher, payload=BODY, timeout=5.0):
+    return await dispatcher.score(dispatcher.route(CONTRACT), BASIC, payload, b"id", timeout)
+
+
+def total(reply):
+    assert reply.code == Code.OK, reply.payload
+    return json.loads(reply.payload)["Prediction"]["datum"][0]["tensors"][0]["Float64"]["data"][0]
+
+
+async def test_scores_and_counts(world):
+    node = await world.replica("1")
+    dispatcher = world.dispatcher()
+    dispatcher.apply(plan(release(A, node)))
+    assert total(await score(dispatcher)) == 3.0
+    reply = await score(dispatcher, b"{")
+    assert (reply.code, reply.fqrv) == (Code.MALFORMED, A)
+    assert dispatcher.take_counts() == {A: (1, 0)}
+    assert dispatcher.take_counts() == {}
+    dispatcher.return_counts({A: (1, 2)})
+    assert dispatcher.take_counts() == {A: (1, 2)}
+
+
+async def test_a_replica_on_another_node_is_reached_over_tcp(world):
+    node = await world.replica("1")
+    node.address = ReplicaAddress("1", "elsewhere", "/does/not/exist", node.address.tcp)
+    dispatcher = world.dispatcher()
+    dispatcher.apply(plan(release(A, node)))
+    assert total(await score(dispatcher)) == 3.0
+
+
+async def test_requests_split_by_weight_exactly(world):
+    one, two = await world.replica("1", A), await world.replica("2", B)
+    dispatcher = world.dispatcher()
+    dispatcher.apply(plan(release(A, one, weight=75), release(B, two, weight=25)))
+    replies = await asyncio.gather(*(score(dispatcher) for _ in range(40)))
+    assert [r.fqrv for r in replies].count(A) == 30
+
+
+async def test_two_replicas_share_by_queue_length(world):
+    nodes = [await world.replica("1"), await world.replica("2")]
+    dispatcher = world.dispatcher()
+    dispatcher.apply(plan(release(A, *nodes)))
+    await score(dispatcher)
+    await asyncio.sleep(0.05)  # both links are up
+    await asyncio.gather(*(score(dispatcher) for _ in range(20)))
+    assert all(sum(n.model.calls) >= 9 for n in nodes)
+
+
+async def test_unknown_contract_and_no_active_release(world):
+    dispatcher = world.dispatcher()
+    with pytest.raises(UnknownContract):
+        dispatcher.route(CONTRACT)
+    dispatcher.apply(plan())
+    with pytest.raises(NoActiveServables):
+        await score(dispatcher)
+    dispatcher.apply(PlanUpdate(2, {CONTRACT: None}))
+    with pytest.raises(UnknownContract):
+        dispatcher.route(CONTRACT)
+
+
+async def test_a_full_plan_forgets_what_it_does_not_name(world):
+    dispatcher = world.dispatcher()
+    dispatcher.apply(plan())
+    route = dispatcher.route(CONTRACT)
+    dispatcher.apply(PlanUpdate(2, {}, full=True))
+    assert route.gone
+    with pytest.raises(UnknownContract):
+        dispatcher.route(CONTRACT)
+
+
+async def test_requests_lost_with_a_replica_are_sent_to_another(world):
+    stuck, good = await world.replica("1", swallow=True), await world.replica("2")
+    dispatcher = world.dispatcher()
+    dispatcher.apply(plan(release(A, stuck)))
+    waiting = [asyncio.ensure_future(score(dispatcher)) for _ in range(5)]
+    await asyncio.sleep(0.05)
+    dispatcher.apply(plan(release(A, stuck, good), version=2))
+    await asyncio.sleep(0.05)
+    await stuck.die()
+    assert [total(await w) for w in waiting] == [3.0] * 5
+
+
+async def test_requests_wait_for_the_only_replica_to_come_back(world):
+    node = await world.replica("1")
+    dispatcher = world.dispatcher()
+    dispatcher.apply(plan(release(A, node)))
+    await score(dispatcher)
+    await node.die()
+    waiting = asyncio.ensure_future(score(dispatcher))
+    await asyncio.sleep(0.05)
+    assert not waiting.done()
+    await node.start()
+    assert total(await waiting) == 3.0
+
+
+async def test_a_request_that_lost_two_replicas_is_given_up(world):
+    stuck = await world.replica("1", swallow=True)
+    dispatcher = world.dispatcher()
+    dispatcher.apply(plan(release(A, stuck)))
+    waiting = asyncio.ensure_future(score(dispatcher))
+    for _ in range(2):
+        await asyncio.sleep(0.05)
+        await stuck.die()
+        await stuck.start()
+    with pytest.raises(Unavailable, match="2 replicas"):
+        await waiting
+
+
+async def test_deadlines_hold_whatever_the_replica_does(world):
+    stuck = await world.replica("1", swallow=True)
+    dispatcher = world.dispatcher()
+    dispatcher.apply(plan(release(A, stuck)))
+    with pytest.raises(DeadlineExceeded, match="model answered"):
+        await score(dispatcher, timeout=0.1)
+    await stuck.die()
+    with pytest.raises(DeadlineExceeded, match="no replica"):
+        await score(dispatcher, timeout=0.1)
+
+
+async def test_the_release_s_own_deadline_applies_when_the_request_gives_none(world):
+    stuck = await world.replica("1", swallow=True)
+    dispatcher = world.dispatcher()
+    dispatcher.apply(plan(release(A, stuck, timeout_seconds=0.1)))
+    with pytest.raises(DeadlineExceeded):
+        await score(dispatcher, timeout=None)
+
+
+async def test_queues_are_bounded(world):
+    stuck = await world.replica("1", swallow=True)
+    dispatcher = world.dispatcher()
+    dispatcher.apply(plan(release(A, stuck, max_queued=2)))
+    await asyncio.sleep(0.05)
+    waiting = [asyncio.ensure_future(score(dispatcher)) for _ in range(3)]
+    with pytest.raises(QueueFull) as full:
+        await waiting[2]
+    assert full.value.retry_after_seconds == 1.0
+    await stuck.die()  # now nobody is there: at most max_queued may wait for its return
+    with pytest.raises(QueueFull, match="no replica"):
+        await score(dispatcher)
+    for task in waiting[:2]:
+        task.cancel()
+
+
+async def test_shadows_get_the_same_bytes_and_nobody_waits_for_them(world):
+    user, shadow = await world.replica("1", A), await world.replica("2", B)
+    dispatcher = world.dispatcher()
+    dispatcher.apply(plan(release(A, user), release(B, shadow, weight=0, shadow=True)))
+    await asyncio.sleep(0.05)
+    assert total(await score(dispatcher)) == 3.0
+    await asyncio.sleep(0.05)
+    assert shadow.model.calls == [1]
+    assert dispatcher.take_counts() == {A: (1, 0), B: (0, 1)}
+
+
+async def test_a_release_that_leaves_the_plan_finishes_what_it_has(world):
+    node = await world.replica("1")
+    dispatcher = world.dispatcher()
+    dispatcher.apply(plan(release(A, node)))
+    await score(dispatcher)
+    waiting = dispatcher.score(dispatcher.route(CONTRACT), BASIC, BODY, b"id", 5.0)
+    dispatcher.apply(PlanUpdate(2, {CONTRACT: None}))
+    assert total(await waiting) == 3.0
+    await asyncio.sleep(0.1)
+    assert not dispatcher.busy
+
+
+async def test_a_replica_of_another_cluster_is_not_believed(world):
+    stranger = await world.replica("1", secret=b"x" * 32)
+    dispatcher = world.dispatcher()
+    dispatcher.apply(plan(release(A, stranger)))
+    with pytest.raises(DeadlineExceeded):
+        await score(dispatcher, timeout=0.2)
+    assert stranger.model.calls == []
+
+
+async def test_a_replica_drops_peers_that_do_not_prove_themselves(world):
+    node = await world.replica("1")
+    for nonsense in (b"GET / HTTP/1.1\r\n\r\n" * 10, b"\x05\x00\x00\x00hello", b"\x31\x00\x00\x00\x02" + b"0" * 48):
+        reader, writer = await asyncio.open_unix_connection(node.path)
+        hello = await reader.readexactly(4 + 1 + 16)
+        assert hello[4] == 1
+        writer.write(nonsense)
+        with pytest.raises((ConnectionResetError, BrokenPipeError, asyncio.IncompleteReadError)):
+            await reader.readexactly(1)
+        writer.close()
+    assert node.model.calls == []
+
+
+async def test_reached_waits_for_a_version(world):
+    dispatcher = world.dispatcher()
+    waiting = asyncio.ensure_future(dispatcher.reached(5))
+    dispatcher.apply(plan(version=4))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    dispatcher.apply(plan(version=5))
+    await asyncio.wait_for(waiting, 1)

@@ -1,0 +1,441 @@
+"""The registry with a real journal and artifact store, and hosts that a test can make fail.
+
+The models are the example MOJOs; they are checked and copied, and their loading is the fake host's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from forestflow.domain import settings as s
+from forestflow.domain.errors import (
+    ContractValidationError,
+    Invalid,
+    LoadFailed,
+    NoActiveServables,
+    ServableAlreadyExists,
+    ServeRequestInvalid,
+    StorageFailed,
+    UnknownContract,
+    UnknownServable,
+)
+from forestflow.domain.ids import Contract, Fqrv
+from forestflow.domain.lifecycle import ReplicaState, ServableState
+from forestflow.domain.plan import ReplicaAddress
+from forestflow.domain.requests import H2OMojo, ServeRequest
+from forestflow.domain.tensors import IOMetadata, ModelMetadata, TensorType
+from forestflow.runtime.artifacts import ArtifactStore
+from forestflow.runtime.host import Loaded
+from forestflow.runtime.registry import Registry, RegistrySettings
+from forestflow.runtime.replicas import HostLost
+from forestflow.runtime.store import Journal
+
+MODELS = Path(__file__).parents[3] / "forestflow" / "examples" / "models"
+CONTRACT = Contract("samples", "energy", 0)
+METADATA = ModelMetadata((IOMetadata("numeric", TensorType.Float64, (4,)),))
+
+
+def fqrv(release="r1"):
+    return Fqrv(CONTRACT, release)
+
+
+def request(release="r1", model="energy_gbm_v1.zip", *, path=None, contract_settings=None, **settings):
+    return ServeRequest(
+        f"file://{path or MODELS}",
+        fqrv(release),
+        H2OMojo(model),
+        s.ServableSettings(**settings),
+        contract_settings,
+    )
+
+
+class FakeHosts:
+    """Host processes that live in memory. ``fail_load`` and ``kill`` make them misbehave."""
+
+    def __init__(self):
+        self.running = {}  # replica id -> Loaded or None
+        self.deaths = {}
+        self.fail_load = None
+        self.hang = False
+        self.stopped = []
+
+    async def start(self, replica_id, resources):
+        self.running[replica_id] = None
+        self.deaths[replica_id] = asyncio.Event()
+
+    async def alive(self, replica_id):
+        if replica_id not in self.running:
+            raise HostLost("gone")
+        self.deaths[replica_id] = asyncio.Event()
+
+    async def load(self, replica_id, assignment):
+        if self.hang:
+            await asyncio.Event().wait()
+        if isinstance(self.fail_load, Exception):
+            raise self.fail_load
+        assert assignment.artifact.is_file()
+        address = ReplicaAddress(replica_id, "node", f"/run/{replica_id}.sock", "127.0.0.1:1")
+        self.running[replica_id] = Loaded(assignment, address, METADATA, 1)
+        return self.running[replica_id]
+
+    async def lost(self, replica_id):
+        await self.deaths[replica_id].wait()
+
+    def kill(self, replica_id):
+        self.running[replica_id] = None
+        self.deaths[replica_id].set()
+
+    async def drain(self, replica_id, timeout_seconds):
+        pass
+
+    async def stop(self, replica_id):
+        self.running.pop(replica_id, None)
+        self.stopped.append(replica_id)
+
+    async def survivors(self):
+        for replica_id in self.running:
+            self.deaths[replica_id] = asyncio.Event()
+        return dict(self.running)
+
+
+class World:
+    """One data directory, the hosts, and a registry that can be restarted on them."""
+
+    def __init__(self, directory):
+        self.directory = directory
+        self.hosts = FakeHosts()
+        self.now_ms = 1_000_000
+        self.settings = RegistrySettings(load_timeout_seconds=5)
+        self.registry = None
+
+    async def start(self):
+        self.journal = Journal.in_directory(self.directory)
+        self.artifacts = ArtifactStore(self.directory / "artifacts", 1 << 30)
+        self.registry = Registry(self.journal, self.artifacts, self.hosts, self.settings, lambda: self.now_ms)
+        await self.registry.start()
+        return self.registry
+
+    async def crash(self):
+        """The registry's process dies: nothing is saved or stopped in order."""
+        if self.registry._ticker:
+            self.registry._ticker.cancel()
+        for task in list(self.registry._replicas._tasks):
+            task.cancel()
+        await asyncio.sleep(0)
+        self.journal.close()
+
+    async def restart(self):
+        await self.crash()
+        return await self.start()
+
+    def stored(self):
+        return sorted(p.name for p in (self.directory / "artifacts").iterdir())
+
+
+@pytest.fixture
+async def world(tmp_path):
+    world = World(tmp_path / "data")
+    await world.start()
+    yield world
+    await world.registry.stop()
+
+
+async def until(condition):
+    async with asyncio.timeout(5):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+async def plan_of(registry, contract=CONTRACT):
+    update = await registry.plan(0, 0)
+    assert update.full
+    return {r.fqrv.release_version: r for r in update.contracts[contract].releases}
+
+
+async def test_deploy_makes_contract_release_plan_and_copy(world):
+    registry = world.registry
+    assert await registry.deploy(request()) == fqrv()
+    assert await registry.contracts() == [CONTRACT]
+    assert await registry.contract_settings(CONTRACT) == s.ContractSettings()
+    assert await registry.releases(CONTRACT) == [fqrv()]
+    (metrics,) = await registry.metrics(CONTRACT)
+    assert (metrics.score_count, metrics.created_at_ms, metrics.became_valid_at_ms) == (0, 1_000_000, 1_000_000)
+    assert metrics.current_phase_in_pct == 100
+    assert (await registry.metadata(CONTRACT))[0].model == METADATA
+    assert (await registry.metadata_of(fqrv())).settings == s.ServableSettings()
+    plan = await plan_of(registry)
+    assert (plan["r1"].weight, len(plan["r1"].replicas)) == (100, 1)
+    assert len(world.stored()) == 1
+    status = await registry.status_of(fqrv())
+    assert (status.state, status.replicas) == (ServableState.AVAILABLE, (ReplicaState.READY,))
+    assert await registry.ready()
+
+
+async def test_the_source_may_vanish(world, tmp_path):
+    source = tmp_path / "source"
+    source.mkdir()
+    shutil.copy(MODELS / "energy_gbm_v1.zip", source)
+    await world.registry.deploy(request(path=source))
+    shutil.rmtree(source)
+    registry = await world.restart()
+    await until(lambda: registry._replicas.addresses(fqrv()))
+    assert await registry.ready()
+
+
+async def test_equal_artifacts_are_stored_once_and_removed_with_their_last_user(world):
+    keep = s.ContractSettings(s.KeepLatest(5))
+    await world.registry.deploy(request("r1", contract_settings=keep))
+    await world.registry.deploy(request("r2"))
+    await world.registry.deploy(request("r3", "energy_gbm_v2.zip"))
+    assert len(world.stored()) == 2
+    await world.registry.delete(fqrv("r1"))
+    assert len(world.stored()) == 2
+    await world.registry.delete(fqrv("r2"))
+    assert len(world.stored()) == 1
+    await world.registry.delete(fqrv("r3"))
+    assert world.stored() == []
+    assert await world.registry.contracts() == []
+    await until(lambda: not world.hosts.running)
+
+
+async def test_deleting_what_is_unknown_changes_nothing(world):
+    assert await world.registry.delete(fqrv("nobody")) == [fqrv("nobody")]
+    assert await world.registry.contracts() == []
+
+
+async def test_a_release_exists_once(world):
+    await world.registry.deploy(request())
+    with pytest.raises(ServableAlreadyExists) as refused:
+        await world.registry.deploy(request())
+    assert refused.value.settings == s.ServableSettings()
+
+
+async def test_two_deploys_of_one_release_at_once(world):
+    outcomes = await asyncio.gather(
+        world.registry.deploy(request()), world.registry.deploy(request()), return_exceptions=True
+    )
+    assert sorted(type(o).__name__ for o in outcomes) == ["Fqrv", "ServableAlreadyExists"]
+
+
+async def test_contract_settings_only_with_a_new_contract(world):
+    wanted = s.ContractSettings(s.KeepLatest(3), s.LatestPhaseInPctBasedRouter())
+    await world.registry.deploy(request("r1", contract_settings=wanted))
+    assert await world.registry.contract_settings(CONTRACT) == wanted
+    with pytest.raises(ContractValidationError, match="already exists"):
+        await world.registry.deploy(request("r2", contract_settings=wanted))
+    assert await world.registry.releases(CONTRACT) == [fqrv("r1")]
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (lambda: request(model="missing.zip"), "does not exist"),
+        (lambda: request(path="/nowhere"), "does not exist"),
+        (lambda: request(model="energy_gbm_v1.json"), "zip"),
+        (lambda: request(model="../models/energy_gbm_v1.zip"), "relative path"),
+        (lambda: replace(request(), path="gopher://x/y"), "supported protocol"),
+    ],
+)
+async def test_a_deploy_of_no_model_leaves_nothing_behind(world, make, reason):
+    with pytest.raises(ServeRequestInvalid, match=reason):
+        await world.registry.deploy(make())
+    await nothing_is_left(world)
+
+
+async def nothing_is_left(world):
+    await until(lambda: not world.hosts.running)
+    assert await world.registry.contracts() == []
+    assert world.stored() == []
+    assert list(world.journal.replay()) == []
+    with pytest.raises(UnknownServable):
+        await world.registry.status_of(fqrv())
+
+
+async def test_a_model_that_does_not_load_leaves_nothing_behind(world):
+    world.hosts.fail_load = LoadFailed("no Java found")
+    with pytest.raises(ServeRequestInvalid, match="no Java found"):
+        await world.registry.deploy(request())
+    await nothing_is_left(world)
+
+
+async def test_a_host_that_dies_over_a_model_leaves_nothing_behind(world):
+    world.hosts.fail_load = HostLost("the host's process died")
+    with pytest.raises(ServeRequestInvalid, match="died"):
+        await world.registry.deploy(request())
+    await nothing_is_left(world)
+
+
+async def test_a_load_that_never_ends_is_given_up(world):
+    world.registry._settings = RegistrySettings(load_timeout_seconds=0.2)
+    world.hosts.hang = True
+    with pytest.raises(ServeRequestInvalid, match=r"no replica was ready after 0.2 s \(replicas: LOADING\)"):
+        await world.registry.deploy(request())
+    await nothing_is_left(world)
+
+
+async def test_status_and_delete_while_loading(world):
+    world.hosts.hang = True
+    deploy = asyncio.ensure_future(world.registry.deploy(request()))
+    await until(lambda: world.hosts.running)
+    status = await world.registry.status_of(fqrv())
+    assert status.state is ServableState.LOADING
+    assert [x.fqrv for x in await world.registry.status(CONTRACT)] == [fqrv()]
+    await world.registry.delete(fqrv())
+    with pytest.raises(ServeRequestInvalid, match="deleted while it was loading"):
+        await deploy
+    await nothing_is_left(world)
+
+
+async def test_nothing_is_acknowledged_that_is_not_journalled(world, monkeypatch):
+    def full(records, at_ms):
+        raise StorageFailed("disk full")
+
+    monkeypatch.setattr(world.journal, "append", full)
+    with pytest.raises(StorageFailed):
+        await world.registry.create_contract(CONTRACT, s.ContractSettings())
+    with pytest.raises(StorageFailed):
+        await world.registry.deploy(request())
+    monkeypatch.undo()
+    await nothing_is_left(world)
+    await world.registry.deploy(request())
+
+
+async def test_contracts_are_created_updated_and_refused(world):
+    registry = world.registry
+    with pytest.raises(UnknownContract):
+        await registry.update_contract(CONTRACT, s.ContractSettings())
+    await registry.create_contract(CONTRACT, s.ContractSettings())
+    with pytest.raises(ContractValidationError):
+        await registry.create_contract(CONTRACT, s.ContractSettings())
+    changed = s.ContractSettings(s.KeepTopRanked(2, "auc"))
+    await registry.update_contract(CONTRACT, changed)
+    assert await registry.contract_settings(CONTRACT) == changed
+    for query in (registry.releases, registry.metrics, registry.servable_settings):
+        with pytest.raises(NoActiveServables):
+            await query(CONTRACT)
+        with pytest.raises(UnknownContract):
+            await query(Contract("no", "such", 1))
+    assert await registry.metadata(CONTRACT) == []
+    with pytest.raises(UnknownContract):
+        await registry.status(Contract("no", "such", 1))
+    for query in (registry.settings_of, registry.metadata_of, registry.status_of):
+        with pytest.raises(UnknownServable):
+            await query(fqrv())
+
+
+async def test_settings_updates_keep_clocks_and_counters(world):
+    registry = world.registry
+    await registry.deploy(request())
+    await registry.report_counts({fqrv(): (5, 2), fqrv("nobody"): (9, 9)})
+    world.now_ms += 10_000
+    await registry.update_servable(fqrv(), s.PolicySettings(phase_in_policy=s.LinearTimeBasedPhaseIn(20)), None)
+    await registry.update_servable(fqrv(), None, s.LoggingSettings(s.LogLevel.FULL, ("id",)))
+    (metrics,) = await registry.metrics(CONTRACT)
+    assert (metrics.score_count, metrics.shade_count, metrics.became_valid_at_ms) == (5, 2, 1_000_000)
+    assert metrics.current_phase_in_pct == 50
+    settings = await registry.settings_of(fqrv())
+    assert settings.logging_settings.log_level is s.LogLevel.FULL
+    assert (await registry.servable_settings(CONTRACT)) == [settings]
+    with pytest.raises(Invalid, match="key"):
+        await registry.update_servable(fqrv(), None, s.LoggingSettings(s.LogLevel.FULL))
+    with pytest.raises(UnknownServable):
+        await registry.update_servable(fqrv("nobody"), None, None)
+
+
+async def test_everything_survives_a_crash(world):
+    keep = s.ContractSettings(s.KeepLatest(2))
+    await world.registry.deploy(request("r1", contract_settings=keep))
+    await world.registry.deploy(request("r2", "energy_gbm_v2.zip"))
+    await world.registry.report_counts({fqrv("r1"): (5, 2)})
+    world.registry._save_counts()
+    before = [await world.registry.metrics(CONTRACT), await world.registry.servable_settings(CONTRACT)]
+    hosts = dict(world.hosts.running)
+    version = world.registry.version
+    world.now_ms += 60_000
+    registry = await world.restart()
+    assert [await registry.metrics(CONTRACT), await registry.servable_settings(CONTRACT)] == before
+    assert await registry.contract_settings(CONTRACT) == keep
+    assert world.hosts.running == hosts, "the hosts were taken over, not replaced"
+    assert await registry.ready()
+    assert registry.version > version
+    assert (await plan_of(registry))["r2"].replicas
+
+
+async def test_survivors_of_no_use_are_stopped(world):
+    await world.registry.deploy(request())
+    await world.hosts.start("stranger", s.Resources())
+    registry = await world.restart()
+    await until(lambda: "stranger" in world.hosts.stopped)
+    assert await registry.ready()
+
+
+async def test_a_killed_replica_comes_back(world):
+    await world.registry.deploy(request())
+    (replica_id,) = world.hosts.running
+    since = world.registry.version
+    world.hosts.kill(replica_id)
+    await until(lambda: world.registry.version > since)
+    assert (await plan_of(world.registry))["r1"].weight == 100, "requests wait for it"
+    await until(lambda: world.registry._replicas.addresses(fqrv()))
+    assert world.hosts.running[replica_id] is not None
+
+
+async def test_a_release_that_cannot_be_loaded_again_leaves_its_share_to_others(world):
+    await world.registry.deploy(request("r1", contract_settings=s.ContractSettings(s.KeepLatest(2))))
+    await world.registry.deploy(request("r2"))
+    replica_id = world.registry._replicas.addresses(fqrv("r1"))[0].replica_id
+    world.hosts.fail_load = LoadFailed("the disk is bad")
+    world.hosts.kill(replica_id)
+    await until(lambda: world.registry._replicas.failed(fqrv("r1")))
+    plan = await plan_of(world.registry)
+    assert (plan["r1"].weight, plan["r2"].weight) == (0, 100)
+    status = await world.registry.status_of(fqrv("r1"))
+    assert (status.state, status.message) == (ServableState.FAILED, "the disk is bad")
+    assert await world.registry.ready(), "a failed release does not hold the server back"
+    world.hosts.fail_load = None
+    await until(lambda: world.registry._replicas.addresses(fqrv("r1")))
+    assert (await plan_of(world.registry))["r1"].weight == 100
+
+
+async def test_replicas_follow_the_settings(world):
+    await world.registry.deploy(request(deployment_settings=s.DeploymentSettings(replicas=3)))
+    await until(lambda: len(world.registry._replicas.addresses(fqrv())) == 3)
+    assert (await world.registry.status_of(fqrv())).desired_replicas == 3
+
+
+async def test_keep_latest_expires_the_older_release_and_drains_it(world):
+    await world.registry.deploy(request("r1"))
+    world.now_ms += 1
+    await world.registry.deploy(request("r2", "energy_gbm_v2.zip"))
+    assert await world.registry.releases(CONTRACT) == [fqrv("r2")]
+    await until(lambda: len(world.hosts.running) == 1)
+    assert len(world.stored()) == 1
+
+
+async def test_time_based_validity_takes_effect_by_itself(world):
+    policy = s.PolicySettings((s.TimeBasedValidity(1000),))
+    await world.registry.deploy(request(policy_settings=policy))
+    assert (await plan_of(world.registry))["r1"].weight == 0
+    world.now_ms += 1000
+    waited = await world.registry.plan(world.registry.version, 5)
+    assert waited.contracts[CONTRACT].releases[0].weight == 100
+
+
+async def test_plan_updates_name_only_what_changed(world):
+    registry = world.registry
+    first = await registry.plan(0, 0)
+    assert first.full
+    await registry.create_contract(CONTRACT, s.ContractSettings())
+    update = await registry.plan(first.version, 5)
+    assert (set(update.contracts), update.full) == ({CONTRACT}, False)
+    nothing = await registry.plan(update.version, 0.01)
+    assert (nothing.version, nothing.contracts) == (update.version, {})
+    await registry.deploy(request())
+    await registry.delete(fqrv())
+    gone = await registry.plan(update.version, 0)
+    assert gone.contracts == {CONTRACT: None}

@@ -1,0 +1,209 @@
+"""A replica without sockets: jobs in, reply frames out, every turn of its pump under the test's control."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+
+import pytest
+
+from forestflow.codecs.table import BASIC
+from forestflow.domain.errors import Code
+from forestflow.domain.ids import Contract, Fqrv
+from forestflow.runtime import wire
+from forestflow.runtime.replica import MERGE_REQUESTS, Job, Replica
+from tests.unit.runtime.models import SumModel
+
+FQRV = Fqrv(Contract("o", "p", 0), "r")
+
+
+def body(*rows, configs=None):
+    return json.dumps(
+        {
+            "schema": [{"type": "Float64", "fields": ["a", "b"]}],
+            "datum": [{"tensors": [{"Float64": {"data": list(row)}}]} for row in rows],
+            "configs": configs or {},
+        }
+    ).encode()
+
+
+class Bench:
+    """One replica, its pump's queue, its clock, and what it answered, in order."""
+
+    def __init__(self, slice_rows=100, **options):
+        self.model = SumModel(slice_rows)
+        self.soon = deque()
+        self.now = 0.0
+        self.answers = []
+        self.replica = Replica(
+            self.model, FQRV, call_soon=self.soon.append, clock=lambda: self.now, **{"max_queued": 1000, **options}
+        )
+
+    def submit(self, number, payload, priority=wire.HIGH, codec=BASIC, deadline=10.0):
+        self.replica.submit(Job(self._receive, number, codec, b"id-%d" % number, payload, deadline), priority)
+
+    def _receive(self, frame):
+        code, retry_ms, rows, number, payload = wire.parse_reply(frame[4:])
+        self.answers.append((number, Code(code), rows, retry_ms, payload))
+
+    def turn(self):
+        self.soon.popleft()()
+
+    def run(self):
+        while self.soon:
+            self.turn()
+
+    def sums(self):
+        """Answers as {number: [sum of each row]}."""
+        return {
+            number: [d["tensors"][0]["Float64"]["data"][0] for d in json.loads(payload)["Prediction"]["datum"]]
+            for number, code, _, _, payload in self.answers
+            if code is Code.OK
+        }
+
+    def errors(self):
+        return {number: (code, payload) for number, code, _, _, payload in self.answers if code is not Code.OK}
+
+
+@pytest.fixture
+def bench():
+    return Bench()
+
+
+def test_waiting_requests_run_as_one_batch_and_each_gets_its_rows(bench):
+    bench.submit(1, body([1, 2]))
+    bench.submit(2, body([3, 4], [5, 6]))
+    bench.run()
+    assert bench.model.calls == [3]
+    assert bench.sums() == {1: [3.0], 2: [7.0, 11.0]}
+    assert [(number, rows) for number, _, rows, _, _ in bench.answers] == [(1, 1), (2, 2)]
+    assert bench.replica.idle
+
+
+def test_requests_with_other_configs_or_fields_do_not_merge(bench):
+    bench.submit(1, body([1, 2], configs={"group": "x"}))
+    bench.submit(2, body([1, 2], configs={"group": "y"}))
+    bench.submit(3, body([1, 2], configs={"group": "x", "reqid": "7"}))
+    bench.submit(4, body([1, 2]).replace(b'"b"', b'"c"'))
+    bench.run()
+    assert sorted(bench.model.calls) == [1, 1, 2]
+    assert set(bench.sums()) == {1, 2, 3, 4}
+
+
+def test_one_bad_request_fails_alone(bench):
+    bench.submit(1, body([1, 2]))
+    bench.submit(2, body([-1, 2]))
+    bench.submit(3, body([13, 2]))
+    bench.submit(4, b"{")
+    bench.run()
+    assert bench.sums() == {1: [3.0]}
+    errors = bench.errors()
+    assert errors[2][0] is Code.INVALID
+    assert json.loads(errors[2][1])["UnknownServableError"]["errorMessage"] == "a negative number"
+    assert errors[3][0] is Code.INTERNAL
+    assert b"thirteen" in errors[3][1]
+    assert b"Traceback" not in errors[3][1]
+    assert errors[4][0] is Code.MALFORMED
+
+
+def test_an_unknown_codec_is_refused(bench):
+    bench.submit(1, b"", codec=250)
+    bench.run()
+    assert bench.errors()[1][0] is Code.MALFORMED
+
+
+def test_merging_stops_at_a_slice():
+    bench = Bench(slice_rows=4)
+    for number in range(6):
+        bench.submit(number, body([1, 1], [2, 2]))
+    bench.run()
+    assert bench.model.calls == [4, 4, 4]
+    assert len(bench.sums()) == 6
+
+
+def test_a_long_batch_and_short_requests_take_turns():
+    bench = Bench(slice_rows=2)
+    bench.submit(1, body(*[[n, n] for n in range(10)]))
+    bench.turn()  # first slice
+    bench.submit(2, body([1, 2]))
+    bench.turn()
+    assert bench.sums() == {2: [3.0]}, "the short request did not wait for the long one"
+    bench.run()
+    assert bench.sums()[1] == [2.0 * n for n in range(10)]
+    assert bench.model.calls == [2, 1, 2, 2, 2, 2]
+
+
+def test_two_long_batches_share():
+    bench = Bench(slice_rows=2)
+    bench.submit(1, body(*[[1, 1]] * 4))
+    bench.submit(2, body(*[[2, 2]] * 4))
+    bench.run()
+    assert bench.sums() == {1: [2.0] * 4, 2: [4.0] * 4}
+
+
+def test_shadows_run_only_when_no_user_waits_and_in_slices():
+    bench = Bench(slice_rows=2)
+    bench.submit(9, body(*[[5, 5]] * 6), wire.LOW)
+    bench.turn()  # decoded
+    bench.turn()  # first slice of the shadow
+    bench.submit(1, body([1, 2]))
+    bench.turn()
+    assert bench.sums() == {1: [3.0]}, "the user waited for one slice at most"
+    bench.run()
+    assert bench.sums()[9] == [10.0] * 6
+
+
+def test_a_failing_shadow_is_answered_and_over():
+    bench = Bench(slice_rows=2)
+    bench.submit(9, body(*[[13, 5]] * 6), wire.LOW)
+    bench.submit(8, b"nonsense", wire.LOW)
+    bench.run()
+    assert bench.errors()[9][0] is Code.INTERNAL
+    assert bench.errors()[8][0] is Code.MALFORMED
+    assert bench.replica.idle
+
+
+def test_a_full_queue_answers_at_once_with_a_time_to_come_back():
+    bench = Bench(max_queued=2)
+    for number in range(3):
+        bench.submit(number, body([1, 2]))
+    assert [(n, c, r) for n, c, _, r, _ in bench.answers] == [(2, Code.EXHAUSTED, 1000)]
+    bench.run()
+    assert set(bench.sums()) == {0, 1}
+
+
+def test_a_full_backlog_drops_the_oldest_shadow():
+    bench = Bench(max_backlog=1)
+    bench.submit(1, body([1, 2]), wire.LOW)
+    bench.submit(2, body([3, 4]), wire.LOW)
+    assert bench.errors()[1][0] is Code.EXHAUSTED
+    bench.run()
+    assert bench.sums() == {2: [7.0]}
+
+
+def test_a_request_whose_time_is_over_is_not_scored(bench):
+    bench.submit(1, body([1, 2]), deadline=1.0)
+    bench.now = 1.5
+    bench.run()
+    assert bench.errors()[1][0] is Code.DEADLINE
+    assert bench.model.calls == []
+
+
+def test_a_long_batch_stops_at_its_deadline():
+    bench = Bench(slice_rows=2)
+    bench.submit(1, body(*[[1, 1]] * 100), deadline=1.0)
+    bench.turn()
+    bench.now = 1.5
+    bench.run()
+    assert bench.errors()[1][0] is Code.DEADLINE
+    assert bench.model.calls == [2]
+
+
+def test_one_turn_decodes_a_bounded_number_of_requests():
+    bench = Bench(slice_rows=10_000)
+    for number in range(MERGE_REQUESTS + 1):
+        bench.submit(number, body([1, 2]))
+    bench.turn()
+    assert len(bench.answers) == MERGE_REQUESTS
+    bench.run()
+    assert len(bench.answers) == MERGE_REQUESTS + 1

@@ -1,0 +1,48 @@
+"""Frames: laid out as documented, cut from any chunking, refused when hostile."""
+
+import struct
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from forestflow.runtime import wire
+
+
+def test_request_layout():
+    frame = wire.request(wire.LOW, 1, 7, 2**40, 30_000, b"id-1", b"{}")
+    assert frame == struct.pack("<IBBBBIQI", 26, 4, 1, 1, 4, 7, 2**40, 30_000) + b"id-1{}"
+    assert wire.parse_request(frame[4:]) == (1, 1, 7, 2**40, 30_000, b"id-1", b"{}")
+
+
+def test_reply_layout():
+    frame = wire.reply(7, 3, b"full", rows=9, retry_after_ms=1000)
+    assert frame == struct.pack("<IBBHIQ", 20, 5, 7, 1000, 9, 3) + b"full"
+    assert wire.parse_reply(frame[4:]) == (7, 1000, 9, 3, b"full")
+
+
+@given(st.lists(st.binary(max_size=50), max_size=10), st.data())
+def test_any_chunking_gives_the_same_frames(bodies, data):
+    stream = b"".join(struct.pack("<I", len(b)) + b for b in bodies)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=10)))
+    reader = wire.FrameReader(100)
+    frames = []
+    for start, stop in zip([0, *cuts], [*cuts, len(stream)], strict=True):
+        frames += reader.feed(stream[start:stop])
+    assert frames == bodies
+
+
+def test_a_frame_over_the_limit_is_refused_before_it_arrives():
+    reader = wire.FrameReader(10)
+    assert reader.feed(struct.pack("<I", 10)) == []
+    assert reader.feed(b"x" * 10) == [b"x" * 10]
+    with pytest.raises(wire.FrameError, match="over the limit"):
+        reader.feed(struct.pack("<I", 11))
+
+
+def test_only_who_knows_the_secret_passes_and_roles_cannot_be_swapped():
+    nonce = b"n" * 16
+    wire.check_mac(b"secret", b"router", nonce, wire.mac(b"secret", b"router", nonce))
+    for answer in (wire.mac(b"other", b"router", nonce), wire.mac(b"secret", b"replica", nonce), b""):
+        with pytest.raises(wire.FrameError, match="secret"):
+            wire.check_mac(b"secret", b"router", nonce, answer)
