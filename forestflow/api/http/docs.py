@@ -9,6 +9,7 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.openapi.utils import get_openapi
+from starlette.exceptions import HTTPException
 
 from forestflow.api.http.operations import schemas
 
@@ -57,7 +58,7 @@ async def _page(request: Request) -> Response:
 async def _asset(asset: str) -> Response:
     media_type = _ASSETS.get(asset)
     if media_type is None:
-        return Response(status_code=404)
+        raise HTTPException(404)
     return Response(_content(asset), media_type=media_type, headers=_CACHED)
 
 
