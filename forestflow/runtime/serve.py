@@ -30,6 +30,7 @@ EMBEDDED_NODE_IP = "127.0.0.2"  # Ray replaces 127.0.0.1 by the machine's own ad
 OBJECT_STORE_BYTES = 100 << 20  # models and requests do not travel through the object store
 FRAME_HEADROOM = 1 << 20
 STOP_SECONDS = 5.0
+EXIT_FAILED = 4
 
 _log = logging.getLogger("forestflow.serve")
 
@@ -51,8 +52,17 @@ class Server:
         return f"http://{Endpoint(*self.endpoint)}"
 
 
-def run(settings: Settings) -> None:
-    """Serve until SIGTERM or Ctrl-C. Raises CannotServe with a reason."""
+def run(settings: Settings) -> int:
+    """Serve until SIGTERM or Ctrl-C; the exit code. What keeps it from serving goes to standard error."""
+    try:
+        _serve(settings)
+    except CannotServe as error:
+        print(f"forestflow: {error}", file=sys.stderr)
+        return EXIT_FAILED
+    return 0
+
+
+def _serve(settings: Settings) -> None:
     stopped = threading.Event()
     _on_signals(stopped)
     began = time.monotonic()
