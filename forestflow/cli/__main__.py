@@ -1,0 +1,5 @@
+"""``python -m forestflow.cli``."""
+
+from forestflow.cli import main
+
+main()

@@ -1,0 +1,216 @@
+"""Commands that change what is served: deploy and delete."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from forestflow.cli.payload import PHASE_IN_FORMS, VALIDITY_FORMS, DeployFlags, payload_of
+from forestflow.cli.session import (
+    DEFAULT_URL,
+    AsJson,
+    ContractArgument,
+    Exit,
+    ReleaseArgument,
+    Server,
+    connected,
+    fail,
+    print_json,
+    printable,
+)
+
+if TYPE_CHECKING:
+    from forestflow.sdk import Client
+
+Json = dict[str, Any]
+
+POLL_SECONDS = 0.5
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command()(deploy)
+    app.command()(delete)
+
+
+def deploy(
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="CONTRACT|FILE.json",
+            help="organization/project/number, or a payload; - reads stdin.",
+        ),
+    ],
+    release: Annotated[str | None, typer.Option(help="Release version.")] = None,
+    mojo: Annotated[
+        str | None, typer.Option(metavar="FILE", help="H2O MOJO: a file of this machine, or relative to --path.")
+    ] = None,
+    path: Annotated[
+        str | None, typer.Option(metavar="URL", help="Directory or URL that --mojo lies under, seen from the server.")
+    ] = None,
+    replicas: Annotated[int | None, typer.Option(min=1, help="Loaded copies that share the load; default 1.")] = None,
+    validity: Annotated[
+        list[str] | None, typer.Option(metavar="RULE", help=f"When it may answer users: {VALIDITY_FORMS}. Repeatable.")
+    ] = None,
+    phase_in: Annotated[
+        str, typer.Option(metavar="POLICY", help=f"How fast it gets its share: {PHASE_IN_FORMS}.")
+    ] = "immediate",
+    log_level: Annotated[str | None, typer.Option(metavar="NONE|FULL|SAMPLE", help="Which predictions to log.")] = None,
+    key_feature: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Request config in the key of the log. Repeatable."),
+    ] = None,
+    cpu: Annotated[float | None, typer.Option(min=0, help="CPUs to reserve per replica.")] = None,
+    gpu: Annotated[float | None, typer.Option(min=0, help="GPUs to reserve per replica.")] = None,
+    memory_mb: Annotated[int | None, typer.Option(min=1, help="Memory to reserve per replica, in MB.")] = None,
+    max_queued: Annotated[int | None, typer.Option(min=1, help="Requests that may wait for one replica.")] = None,
+    timeout_seconds: Annotated[float | None, typer.Option(help="Deadline of requests that give none.")] = None,
+    keep: Annotated[int | None, typer.Option(min=1, help="New contract: how many releases to keep.")] = None,
+    router: Annotated[str | None, typer.Option(metavar="fair|latest", help="New contract: split of traffic.")] = None,
+    tag: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="A note. Repeatable.")] = None,
+    show: Annotated[bool, typer.Option("--print", help="Print the payload and deploy nothing.")] = False,
+    server: Server = DEFAULT_URL,
+    as_json: AsJson = False,
+) -> None:
+    """Deploy a release, and wait until it answers.
+
+    Examples: forestflow deploy payload.json;
+    forestflow deploy samples/energy/0 --release v1 --mojo model.zip;
+    forestflow deploy samples/energy/0 --release v2 --mojo new.zip --phase-in linear:600 --replicas 2
+    """
+    try:
+        if release is None and mojo is None and (target == "-" or target.endswith(".json") or Path(target).is_file()):
+            payload = _read_payload(target)
+        else:
+            if release is None or mojo is None:
+                raise ValueError("to deploy under a contract, give --release and --mojo; or give a payload FILE.json")
+            flags = DeployFlags(
+                release=release,
+                mojo=mojo,
+                path=path,
+                validity=validity or (),
+                phase_in=phase_in,
+                log_level=log_level,
+                key_features=key_feature or (),
+                replicas=replicas,
+                cpu=cpu,
+                gpu=gpu,
+                memory_mb=memory_mb,
+                max_queued=max_queued,
+                timeout_seconds=timeout_seconds,
+                keep=keep,
+                router=router,
+                tags=tag or (),
+            )
+            payload = {"fqrv": _fqrv(target, release), **payload_of(flags)}
+    except ValueError as wrong:
+        fail(Exit.USAGE, str(wrong), "see `forestflow deploy --help`")
+    if show:
+        print_json(payload)
+        return
+    with connected(server) as client:
+        started = time.monotonic()
+        fqrv = _deploy_with_progress(client, payload)
+        if as_json:
+            print_json({"ServableCreatedSuccessfully": {"fqrv": fqrv}})
+        else:
+            typer.echo(f"deployed {_name(fqrv)} in {time.monotonic() - started:.1f} s")
+
+
+def delete(
+    contract: ContractArgument,
+    release: ReleaseArgument,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    server: Server = DEFAULT_URL,
+    as_json: AsJson = False,
+) -> None:
+    """Delete a release; the last one takes its contract along. Asks first, on a terminal.
+
+    Example: forestflow delete samples/energy/0 v1 --yes
+    """
+    with connected(server) as client:
+        if not yes and sys.stdin.isatty() and not typer.confirm(f"delete {contract}/{release}?", err=True):
+            raise typer.Exit(Exit.INTERRUPTED)
+        deleted = client.delete(contract, release)
+        if as_json:
+            print_json({"ServablesDeletedSuccessfully": {"fqrv": deleted}})
+        else:
+            for fqrv in deleted:
+                typer.echo(f"deleted {_name(fqrv)}")
+
+
+def _read_payload(target: str) -> Json:
+    try:
+        payload = json.loads(sys.stdin.buffer.read() if target == "-" else Path(target).read_bytes())
+    except OSError as missing:
+        raise ValueError(f"cannot read {target}: {missing.strerror}") from None
+    except ValueError as bad:
+        raise ValueError(f"{target} is not JSON: {bad}") from None
+    if not isinstance(payload, dict):
+        raise ValueError(f"{target} holds no JSON object")
+    return payload
+
+
+def _deploy_with_progress(client: Client, payload: Json) -> Json:
+    """Deploy, with a spinner on stderr if that is a terminal. Ctrl-C leaves the deploy to the server."""
+    if not sys.stderr.isatty():
+        return client.deploy(payload)
+    from rich.console import Console
+    from rich.text import Text
+
+    outcome: dict[str, Any] = {}
+    worker = threading.Thread(target=_deploy_into, args=(client, payload, outcome), daemon=True)
+    started = time.monotonic()
+    worker.start()
+    try:
+        with Console(stderr=True).status("loading") as spinner:
+            while worker.is_alive():
+                worker.join(POLL_SECONDS)
+                spinner.update(Text(f"{_progress(client, payload)} · {time.monotonic() - started:.0f} s"))
+    except KeyboardInterrupt:
+        fail(Exit.INTERRUPTED, "interrupted; the server goes on loading", "see `forestflow status`")
+    if "error" in outcome:
+        raise outcome["error"]
+    return dict(outcome["fqrv"])
+
+
+def _deploy_into(client: Client, payload: Json, outcome: dict[str, Any]) -> None:
+    try:
+        outcome["fqrv"] = client.deploy(payload)
+    except Exception as failed:  # raised again by the thread that waits
+        outcome["error"] = failed
+
+
+def _progress(client: Client, payload: Json) -> str:
+    """What the server says of the release now; just "loading" where it says nothing."""
+    from forestflow.sdk import ClientError
+
+    try:
+        fqrv = payload["fqrv"]
+        contract = fqrv["contract"]
+        number = contract.get("contractNumber", contract.get("contract_number"))
+        release = fqrv.get("releaseVersion", fqrv.get("release_version"))
+        status = client.status_of(f"{contract['organization']}/{contract['project']}/{number}", release)
+    except (ClientError, KeyError, TypeError, AttributeError, ValueError):
+        return "loading"
+    return printable(status.get("message") or status["state"].lower())
+
+
+def _fqrv(contract: str, release: str) -> Json:
+    parts = contract.split("/")
+    if len(parts) != 3 or not all(parts) or not (parts[2].isascii() and parts[2].isdigit()):
+        raise ValueError(f"{contract!r} is no contract; write organization/project/number")
+    address = {"organization": parts[0], "project": parts[1], "contractNumber": int(parts[2])}
+    return {"contract": address, "releaseVersion": release}
+
+
+def _name(fqrv: Json) -> str:
+    contract = fqrv["contract"]
+    number = contract.get("contractNumber", 0)
+    return printable(f"{contract['organization']}/{contract['project']}/{number}/{fqrv['releaseVersion']}")
