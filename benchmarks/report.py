@@ -17,7 +17,7 @@ HEADINGS = ("measure", "value", "ratio", "target", "stretch", "verdict")
 
 def rows(found: Sequence[Result | Measure]) -> list[tuple[str, ...]]:
     """The cells of the table."""
-    cells = []
+    cells: list[tuple[str, ...]] = []
     for each in found:
         if isinstance(each, Measure):
             cells.append((each.title, "—", "—", each.bound(each.target), each.bound(each.stretch), "NOT MEASURED"))
