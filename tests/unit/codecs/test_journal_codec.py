@@ -1,0 +1,64 @@
+"""What the journal holds comes back as it was."""
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from forestflow.codecs import control, journal
+from forestflow.domain.errors import Malformed
+from forestflow.domain.events import (
+    ContractSet,
+    ServableBecameValid,
+    ServableDeployed,
+    ServablesDeleted,
+    ServableUpdated,
+)
+from tests.unit.codecs.strategies import (
+    contract_settings,
+    contracts,
+    fqrvs,
+    int64s,
+    servable_settings,
+    serve_requests,
+    texts,
+)
+
+events = st.one_of(
+    st.builds(ContractSet, contracts, contract_settings),
+    st.builds(ServableDeployed, serve_requests, texts, int64s),
+    st.builds(ServableUpdated, fqrvs, servable_settings),
+    st.builds(ServableBecameValid, fqrvs, int64s),
+    st.builds(ServablesDeleted, st.lists(fqrvs, max_size=3).map(tuple), st.lists(contracts, max_size=2).map(tuple)),
+)
+
+
+@settings(max_examples=500)
+@given(events)
+def test_events(event):
+    kind, document = journal.encode_event(event)
+    assert journal.decode_event(kind, json.loads(json.dumps(document))) == event
+
+
+@given(serve_requests)
+def test_a_journalled_request_is_a_body_of_the_control_api(request):
+    assert control.parse_serve_request(json.dumps(journal.encode_serve_request(request)).encode()) == request
+
+
+@given(contract_settings)
+def test_printed_contract_settings_are_read_back(value):
+    printed = json.loads(control.contract_settings(value))["ContractSettings"]
+    assert control.parse_contract_settings(json.dumps(printed).encode()) == value
+
+
+@given(servable_settings)
+def test_printed_servable_settings_are_read_back(value):
+    printed = json.loads(control.servable_settings(value))["ServableSettings"]
+    assert journal.decode_servable_settings(printed) == value
+
+
+@pytest.mark.parametrize(("kind", "body"), [("Later", {}), ("ContractSet", {}), ("ServableUpdated", {"fqrv": {}})])
+def test_what_this_version_does_not_know(kind, body):
+    with pytest.raises(Malformed):
+        journal.decode_event(kind, body)

@@ -1,0 +1,241 @@
+"""Strict JSON into messages. Oracle: google.protobuf.json_format, which reads all that we read, and more."""
+
+import json
+import math
+
+import pytest
+from google.protobuf.json_format import MessageToDict, MessageToJson, ParseDict, ParseError
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from forestflow._gen import inference_pb2, responses_pb2, servable_pb2, settings_pb2
+from forestflow._gen.serve_request_pb2 import BasicServeRequest
+from forestflow.codecs import control, message_json, messages
+from forestflow.domain.errors import Invalid, InvalidIdentifier, InvalidSettings, Malformed
+from forestflow.domain.settings import (
+    ContractSettings,
+    FairPhaseInPctBasedRouter,
+    ImmediatelyValid,
+    KeepTopRanked,
+    LogLevel,
+    Ordering,
+    PerformanceBasedValidity,
+)
+from tests.unit.codecs.strategies import inference_requests, int32s, serve_requests, texts
+
+
+@settings(max_examples=200)
+@given(serve_requests.map(messages.serve_request_to), st.booleans(), st.booleans())
+def test_what_protobuf_prints_is_read_exactly(message, snake_case, enum_numbers):
+    text = MessageToJson(message, preserving_proto_field_name=snake_case, use_integers_for_enums=enum_numbers)
+    assert message_json.parse(text.encode(), BasicServeRequest()) == message
+
+
+@settings(max_examples=100)
+@given(inference_requests())
+def test_a_message_of_every_scalar_type(message):
+    document = MessageToDict(message)
+    read = message_json.read(document, inference_pb2.InferenceRequest())
+    theirs = ParseDict(document, inference_pb2.InferenceRequest())  # a NaN's sign is lost in print
+    assert read.SerializeToString(deterministic=True) == theirs.SerializeToString(deterministic=True)
+
+
+scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**64), 2**64)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.sampled_from(
+        ["1", "-5", "1.0", "1e3", "NaN", "-Infinity", "FULL", "DESC", "Float64", "a", "", "1_0", " 1", "YQ"]
+    )
+    | texts
+)
+_MESSAGES = [
+    settings_pb2.ContractSettings,
+    settings_pb2.ServableSettings,
+    settings_pb2.LoggingSettings,
+    BasicServeRequest,
+    servable_pb2.ServableMetrics,
+    servable_pb2.BasicMetaData,
+    servable_pb2.ServableStatus,
+    inference_pb2.InferenceRequest,
+    inference_pb2.PredictionGP,
+]
+
+
+def documents_of(descriptor, depth=0):
+    """JSON that is nearly a message: the right names, mostly the right shapes, any scalars."""
+    members = {}
+    for field in descriptor.fields:
+        if field.message_type is not None and field.message_type.GetOptions().map_entry:
+            value = st.dictionaries(texts, scalars, max_size=2)
+        elif field.message_type is not None:
+            value = documents_of(field.message_type, depth + 1) | scalars
+        else:
+            value = scalars | int32s
+        if field.is_repeated and not isinstance(value, dict):
+            value = st.lists(value, max_size=2) | value
+        members[field.name] = members[field.json_name] = value
+    shim = bool(descriptor.oneofs)
+    names = (
+        st.lists(st.sampled_from(sorted(members)), max_size=1 if shim else 6, unique=True) if members else st.just([])
+    )
+    return names.flatmap(lambda chosen: st.fixed_dictionaries({name: members[name] for name in chosen}))
+
+
+@settings(max_examples=1500)
+@given(st.sampled_from(_MESSAGES).flatmap(lambda m: st.tuples(st.just(m), documents_of(m.DESCRIPTOR))))
+def test_what_we_read_protobuf_reads_the_same(pair):
+    message, document = pair
+    try:
+        read = message_json.read(document, message())
+    except Malformed:
+        return
+    theirs = ParseDict(document, message())
+    assert read.SerializeToString(deterministic=True) == theirs.SerializeToString(deterministic=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "unexpected end"),
+        ('{"logLevel":NaN}', "malformed"),
+        ('{"logLevel":"LOUD"}', "'LOUD' is none of NONE, FULL, SAMPLE"),
+        ('{"logLevel":4}', "4 is none of"),
+        ('{"logLevel":true}', "none of"),
+        ('{"keyFeatures":["a"]}', "required fields are missing: logLevel"),
+        ('{"logLevel":null}', "missing: logLevel"),
+        ('{"logLevel":1,"keyFeatures":"a"}', "keyFeatures: expected an array"),
+        ('{"logLevel":1,"keyFeatures":[null]}', "keyFeatures[0]: expected a string, got null"),
+        ('{"logLevel":1,"loud":1}', "LoggingSettings: unknown field 'loud'"),
+        ('"logLevel"', "expected an object, got a string"),
+        ("[" * 100_000, ""),
+        ('{"logLevel":1}\x00', ""),
+    ],
+)
+def test_logging_settings_that_are_none(text, message):
+    with pytest.raises(Malformed) as raised:
+        control.parse_logging_settings(text.encode())
+    assert str(raised.value).startswith("The request content was malformed:\n")
+    assert message in str(raised.value)
+
+
+def settings_body(expiration: object, router: object = None) -> bytes:
+    return json.dumps({"expirationPolicy": expiration, "router": router or {"FairPhaseInPctBasedRouter": {}}}).encode()
+
+
+def test_leniency_of_contract_settings():
+    body = settings_body({"KeepTopRanked": {"servablesToKeep": "3", "metricToEvaluate": "auc", "ordering": 2}})
+    expected = ContractSettings(KeepTopRanked(3, "auc", Ordering.ASC), FairPhaseInPctBasedRouter())
+    assert control.parse_contract_settings(body) == expected
+
+
+def test_of_two_members_of_a_oneof_the_lowest_number_counts():
+    body = settings_body(
+        {"KeepTopRanked": {"servablesToKeep": 3, "metricToEvaluate": "auc"}, "KeepLatest": {"servablesToKeep": 2}},
+        {"LatestPhaseInPctBasedRouter": {}, "FairPhaseInPctBasedRouter": {}},
+    )
+    read = control.parse_contract_settings(body)
+    assert read.expiration_policy.servables_to_keep == 2
+    assert read.router == FairPhaseInPctBasedRouter()
+    body = settings_body({"KeepTopRanked": {"servablesToKeep": 3, "metricToEvaluate": "auc"}, "KeepLatest": None})
+    assert isinstance(control.parse_contract_settings(body).expiration_policy, KeepTopRanked)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        settings_body({}),
+        settings_body({"KeepLatest": {"servablesToKeep": 0}}),
+        settings_body({"KeepLatest": {"servablesToKeep": 1}}, {"FairPhaseInPctBasedRouter": None}),
+    ],
+)
+def test_contract_settings_that_make_no_sense(body):
+    with pytest.raises(InvalidSettings):
+        control.parse_contract_settings(body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        settings_body({"KeepLatest": {"servablesToKeep": 2**31}}),
+        settings_body({"KeepLatest": {"servablesToKeep": True}}),
+        settings_body({"KeepLatest": ""}),
+        settings_body({"KeepLatest": []}),
+        settings_body({"KeepLatest": {}}),
+        settings_body([]),
+    ],
+)
+def test_contract_settings_that_are_none(body):
+    with pytest.raises(Malformed):
+        control.parse_contract_settings(body)
+
+
+def test_a_field_spelled_both_ways():
+    with pytest.raises(Malformed, match="given twice"):
+        control.parse_policy_settings(
+            b'{"phaseInPolicy":{"LinearTimeBasedPhaseIn":{"phase_in_over_secs":1,"phaseInOverSecs":2}}}'
+        )
+
+
+def test_policies():
+    read = control.parse_policy_settings(
+        b'{"validityPolicy":[{"PerformanceBasedValidity":{"minThreshold":"0.1"}},{"ImmediatelyValid":{}}],'
+        b'"phaseInPolicy":{"LinearTimeBasedPhaseIn":{"phaseInOverSecs":2}}}'
+    )
+    assert read.validity_policy == (PerformanceBasedValidity(0.1), ImmediatelyValid())
+    for threshold in ("1e39", '"NaN"'):
+        with pytest.raises((Malformed, InvalidSettings)):
+            control.parse_policy_settings(
+                b'{"validityPolicy":[{"PerformanceBasedValidity":{"minThreshold":%b}}],'
+                b'"phaseInPolicy":{"ImmediatePhaseIn":{}}}' % threshold.encode()
+            )
+    with pytest.raises(InvalidSettings, match="names no rule"):
+        control.parse_policy_settings(b'{"validityPolicy":[{}],"phaseInPolicy":{"ImmediatePhaseIn":{}}}')
+
+
+def test_logging_defaults():
+    read = control.parse_logging_settings(b'{"logLevel":"2","keyFeatures":["a"]}')
+    assert (read.log_level, read.key_features_separator) == (LogLevel.FULL, ".")
+
+
+DEPLOY = {
+    "path": "p",
+    "fqrv": {"contract": {"organization": "o", "project": "p", "contractNumber": 1}, "releaseVersion": "r"},
+    "servableSettings": {"policySettings": {"phaseInPolicy": {"ImmediatePhaseIn": {}}}},
+    "flavor": {"H2OMojo": {"mojoPath": "m"}},
+}
+
+
+def deploy(**changes: object) -> bytes:
+    return json.dumps({key: value for key, value in (DEPLOY | changes).items() if value != ...}).encode()
+
+
+def test_deploys_that_make_no_sense():
+    with pytest.raises(Invalid, match="fqrv is missing"):
+        control.parse_serve_request(deploy(fqrv=...))
+    with pytest.raises(Invalid, match="MLFlowServeRequest is not supported"):
+        control.parse_serve_request(deploy(flavor=...))
+    with pytest.raises(Invalid, match="names no flavor"):
+        control.parse_serve_request(deploy(flavor={}))
+    with pytest.raises(Malformed, match=r"missing: .*servableSettings"):
+        control.parse_serve_request(deploy(servableSettings=...))
+    with pytest.raises(Malformed, match="missing: servableSettings, flavor"):
+        control.parse_serve_request(b'{"path":"p","flavor":null}')
+    with pytest.raises(InvalidIdentifier):
+        control.parse_serve_request(
+            deploy(
+                fqrv={"contract": {"organization": "v1", "project": "p", "contractNumber": 1}, "releaseVersion": "r"}
+            )
+        )
+
+
+def test_unset_floats_are_shortest_and_infinite_ones_survive():
+    assert messages.shortest(0.10000000149011612) == 0.1
+    assert messages.shortest(math.inf) == math.inf
+    assert responses_pb2.SuccessResponse.DESCRIPTOR.fields_by_name["ServableStatus"].number == 100
+
+
+def test_the_oracle_itself_refuses_two_members_of_a_oneof():
+    with pytest.raises(ParseError):
+        ParseDict({"KeepLatest": {}, "KeepTopRanked": {}}, settings_pb2.ExpirationPolicyShim())

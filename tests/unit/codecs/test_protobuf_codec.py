@@ -1,0 +1,78 @@
+"""The binary form of BASIC."""
+
+import pytest
+from google.protobuf import unknown_fields
+from hypothesis import given, settings
+
+from forestflow._gen import inference_pb2 as pb
+from forestflow.codecs import protobuf
+from forestflow.codecs.protobuf import ProtobufCodec, decode_request
+from forestflow.codecs.table import CODECS, codec_for
+from forestflow.domain.errors import InvalidInput, Malformed
+from forestflow.domain.ids import Contract, Fqrv
+from tests.unit.codecs.strategies import assert_same, batches, inference_requests
+
+FQRV = Fqrv(Contract("o", "p", 1), "r")
+REQUEST = pb.InferenceRequest(
+    schema=[pb.TensorSchema(type="String", fields=["abc"])],
+    datum=[pb.Datum(tensors=[pb.Tensor(String=pb.StringData(data=["xyz"]))])],
+    configs={"key": "value"},
+)
+
+
+def test_a_request():
+    request = decode_request(REQUEST.SerializeToString())
+    assert request.batch.columns[0].data.tolist() == [["xyz"]]
+    assert request.configs == {"key": "value"}
+
+
+@given(inference_requests())
+def test_serialized_requests(message):
+    assert_same(decode_request(message.SerializeToString()).batch, protobuf.from_message(message).batch)
+
+
+@settings(max_examples=100)
+@given(batches(min_rows=1))
+def test_a_prediction_read_back_as_a_request_gives_the_same_columns(batch):
+    if not batch.columns:
+        return
+    prediction = pb.Prediction.FromString(ProtobufCodec(FQRV).encode(batch))
+    assert not unknown_fields.UnknownFieldSet(prediction)
+    request = pb.InferenceRequest(schema=prediction.schema, datum=prediction.datum)
+    read = {(c.type, c.fields): c for c in protobuf.from_message(request).batch.columns}
+    assert len(request.datum) == batch.rows
+    for column in batch.columns:
+        assert (column.type, column.fields) in read
+
+
+@pytest.mark.parametrize("text", [b"abc", b"xyz", b"key", b"value"])
+def test_strings_that_are_not_utf8(text):
+    with pytest.raises(Malformed, match="UTF-8"):
+        decode_request(REQUEST.SerializeToString().replace(text, b"\xff" * len(text)))
+
+
+@pytest.mark.parametrize("junk", [b"\xff", b"\x0a\x00", b"\x0a\x02\x08\x63", REQUEST.SerializeToString()[:-1]])
+def test_junk(junk):
+    with pytest.raises(Malformed, match="not an InferenceRequest"):
+        decode_request(junk)
+
+
+def test_no_data():
+    with pytest.raises(InvalidInput, match="No input data provided"):
+        decode_request(b"")
+    with pytest.raises(InvalidInput, match="holds no data"):
+        decode_request(pb.InferenceRequest(datum=[pb.Datum(tensors=[pb.Tensor()])]).SerializeToString())
+
+
+def test_a_tensor_that_contradicts_itself():
+    tensor = pb.Tensor(Int8=pb.Int8Data(data=[1], tensorType="Int16"))
+    with pytest.raises(InvalidInput, match="Int16"):
+        protobuf.from_message(pb.InferenceRequest(datum=[pb.Datum(tensors=[tensor])]))
+
+
+@pytest.mark.parametrize("number", CODECS)
+def test_every_codec_of_the_table_answers_in_its_own_words(number):
+    codec = codec_for(number, FQRV)
+    with pytest.raises(InvalidInput) as raised:
+        codec.decode(b"{}" if number == 1 else b"")
+    assert b"No input data provided" in codec.encode_error(raised.value, "id-1")
