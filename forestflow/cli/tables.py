@@ -41,7 +41,7 @@ def time_of(milliseconds: str | int | None) -> str:
     """Milliseconds since 1970 in local time, to the second."""
     if milliseconds is None:
         return ""
-    return datetime.fromtimestamp(int(milliseconds) / 1000).astimezone().isoformat(" ", "seconds")
+    return datetime.fromtimestamp(int(milliseconds) / 1000).isoformat(" ", "seconds")
 
 
 def _text(cell: Any) -> str:

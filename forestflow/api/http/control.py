@@ -7,7 +7,7 @@ is called and how it is documented stands in ``operations``.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Path, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -21,7 +21,7 @@ from forestflow.api.http.hosts import HostGuard
 from forestflow.api.http.operations import OPERATIONS
 from forestflow.codecs import control as codec
 from forestflow.domain.errors import Code, ForestFlowError, Invalid, Unavailable
-from forestflow.domain.ids import MAX_CONTRACT_NUMBER, Contract, Fqrv
+from forestflow.domain.ids import MAX_CONTRACT_NUMBER, MAX_NAME_LENGTH, Contract, Fqrv
 from forestflow.runtime.control import ControlPlane
 
 Score = Callable[[Request], Awaitable[Response]]
@@ -30,8 +30,13 @@ _ALIVE = b'{"status":"alive"}'
 _READY = b'{"status":"ready"}'
 _NOT_READY = b'{"status":"not ready"}'
 
-Organization = Annotated[str, Path(description="Who the use case belongs to.", examples=["samples"])]
-Project = Annotated[str, Path(description="What it is about.", examples=["energy_output"])]
+# Told in the OpenAPI document; checked by the domain, whose errors say more.
+_NAME: dict[str, Any] = {"minLength": 1, "maxLength": MAX_NAME_LENGTH, "pattern": "^[^/\\u0000-\\u001f\\u007f]+$"}
+
+Organization = Annotated[
+    str, Path(description="Who the use case belongs to.", examples=["samples"], json_schema_extra=_NAME)
+]
+Project = Annotated[str, Path(description="What it is about.", examples=["energy_output"], json_schema_extra=_NAME)]
 ContractNumber = Annotated[
     str,
     Path(
@@ -40,7 +45,7 @@ ContractNumber = Annotated[
         json_schema_extra={"type": "integer", "minimum": 0, "maximum": MAX_CONTRACT_NUMBER},
     ),
 ]
-Release = Annotated[str, Path(description="The release version.", examples=["v1"])]
+Release = Annotated[str, Path(description="The release version.", examples=["v1"], json_schema_extra=_NAME)]
 
 
 async def contract_in_path(organization: Organization, project: Project, contract_number: ContractNumber) -> Contract:
