@@ -8,6 +8,7 @@ import hex.genmodel.MojoModel;
 import hex.genmodel.PredictContributions;
 import hex.genmodel.PredictContributionsFactory;
 import hex.genmodel.algos.drf.DrfMojoModel;
+import hex.genmodel.algos.gam.GamMojoModelBase;
 import hex.genmodel.algos.glrm.GlrmMojoModel;
 import hex.genmodel.algos.targetencoder.ColumnsMapping;
 import hex.genmodel.algos.targetencoder.TargetEncoderMojoModel;
@@ -21,6 +22,7 @@ import hex.genmodel.easy.exception.PredictException;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.io.PrintStream;
+import java.lang.reflect.Field;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.DoubleBuffer;
@@ -166,10 +168,11 @@ public final class BatchScorer {
     return at < 0 || at >= domains.length || domains[at] == null ? new String[0] : domains[at];
   }
 
-  /** The levels a categorical column has inside the model, which EnumLimited encoding makes differ from the input's. */
+  /** The levels at a categorical input's place inside the model, which EnumLimited encoding makes differ from the input's. */
   public String[] innerLevels(String input) {
-    String[] levels = model.getDomainValues(input);
-    return levels == null ? new String[0] : levels;
+    String[][] domains = model.getDomainValues();
+    int at = mapping.get(input);
+    return at >= domains.length || domains[at] == null ? new String[0] : domains[at];
   }
 
   /**
@@ -211,6 +214,17 @@ public final class BatchScorer {
   /** Whether a row depends on more than a column by column conversion, so that only {@link #convert} is right. */
   public boolean needsConvert() {
     return model instanceof ConverterFactoryProvidingModel;
+  }
+
+  /** The columns that a GAM makes basis columns of, or those basis columns; H2O keeps both to itself. */
+  public String[] gamColumns(boolean expanded) throws ReflectiveOperationException {
+    Field field = GamMojoModelBase.class.getDeclaredField(expanded ? "_gamColNamesCenter" : "_gam_columns");
+    field.setAccessible(true);
+    List<String> names = new ArrayList<>();
+    for (String[] group : (String[][]) field.get(model)) {
+      names.addAll(Arrays.asList(group));
+    }
+    return names.toArray(new String[0]);
   }
 
   public String[] targetEncodings() {

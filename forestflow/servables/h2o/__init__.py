@@ -27,4 +27,5 @@ def load(path: Path, flavor: H2OMojo, resources: Resources) -> Servable:
     """
     from forestflow.servables.h2o.servable import load_mojo
 
-    return load_mojo(path, read_archive(path), resources)
+    read_archive(path)
+    return load_mojo(path, resources)

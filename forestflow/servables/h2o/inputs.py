@@ -33,22 +33,23 @@ _NOT_NUMBERS = frozenset({TensorType.Bool})
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Levels:
-    """How one categorical input is written: ``cells[row_of[value]]``, shape (values + 2, width).
+    """How one categorical input is written: ``cells[row_of[value]]``, shape (1 + values, width).
 
-    Row 0 is that of an unknown or NaN value, row 1 (all NaN) that of an absent one.
+    Row 0 is that of an unknown or missing value.
     """
 
-    row_of: dict[str | None, int]
+    row_of: dict[str, int]
     cells: Rows
 
 
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """One input: its place in a row, and its levels when it is categorical."""
+    """One input: its place in a row, its levels when it is categorical, and whether the metadata lists it."""
 
     name: str
     place: int
     levels: Levels | None = None
+    listed: bool = True
 
 
 _Step = Callable[[tuple[Column, ...], int, int, Rows], None]
@@ -65,8 +66,8 @@ class InputRows:
 
     def __init__(self, features: Sequence[Feature], width: int, offset: str | None = None) -> None:
         """``width`` counts encoded cells without the offset; ``offset`` names the column that carries it."""
-        self.categorical = tuple(f.name for f in features if f.levels is not None)
-        self.numeric = tuple(f.name for f in features if f.levels is None)
+        self.categorical = tuple(f.name for f in features if f.listed and f.levels is not None)
+        self.numeric = tuple(f.name for f in features if f.listed and f.levels is None)
         if offset is not None and offset not in self.numeric:
             self.numeric += (offset,)
         self.expected_columns = bool(self.categorical) + bool(self.numeric)
@@ -147,6 +148,20 @@ class InputRows:
             Batch(batch.rows, (Column(column.type, (self._offset,), data),)), start, stop, rows
         )
         return rows[:, self._width]
+
+    def made_up(self, rows: int) -> Batch:
+        """Rows of known levels and of numbers from minute to large, the same each time."""
+        random = np.random.default_rng(0)
+        columns = []
+        if self.categorical:
+            levels = [self._by_name[name].levels for name in self.categorical]
+            texts = [random.choice(list(known.row_of) or [""], rows) for known in levels if known is not None]
+            columns.append(Column(TensorType.String, self.categorical, np.array(texts, dtype=object).T))
+        if self.numeric:
+            shape = (rows, len(self.numeric))
+            numbers = random.standard_normal(shape) * 10.0 ** random.integers(-1, 4, shape)
+            columns.append(Column(TensorType.Float64, self.numeric, numbers))
+        return Batch(rows, tuple(columns))
 
     def _remember(self, key: tuple[Any, ...], columns: tuple[Column, ...]) -> _Plan:
         if len(self._plans) >= _MAX_PLANS:  # clients may come with any number of them
@@ -248,7 +263,7 @@ def _categorical_step(
 
     def step(columns: tuple[Column, ...], start: int, stop: int, rows: Rows) -> None:
         texts = _texts(name, type_, columns[index].data, position, start, stop)
-        rows[:, place : place + width] = levels.cells[[row_of(text, 0) for text in texts]]
+        rows[:, place : place + width] = levels.cells[[row_of(text, 0) for text in texts]]  # type: ignore[arg-type]  # None is no key
 
     return step
 

@@ -34,7 +34,6 @@ def scorer_class(memory_mb: int | None) -> Any:
     """
     try:
         import jpype
-        import jpype.config
     except ImportError as error:
         raise LoadFailed("JPype is not installed: pip install forestflow[h2o]") from error
     with _start:
@@ -140,7 +139,6 @@ def _start_jvm(jpype: Any, memory_mb: int | None) -> None:
     libjvm = find_libjvm()
     jars = [str(h2o_jar()), str(Path(__file__).with_name("batchscorer.jar"))]
     try:
-        jpype.config.destroy_jvm = False  # nothing of ours in it needs a farewell, and a process should end at once
         jpype.startJVM(
             str(libjvm), *jvm_options(java_version(libjvm), memory_mb), classpath=jars, convertStrings=False,
             interrupt=True,

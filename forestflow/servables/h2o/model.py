@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -27,11 +27,10 @@ class MojoModel:
     inputs: InputRows
 
 
-def describe(scorer: Any, gam_columns: tuple[str, ...] = ()) -> MojoModel:
+def describe(scorer: Any) -> MojoModel:
     """Read the model's inputs and outputs.
 
-    ``gam_columns`` are the inputs of a GAM that its MOJO expands itself. Raises
-    :class:`~forestflow.domain.errors.LoadFailed` for a model without inputs.
+    Raises :class:`~forestflow.domain.errors.LoadFailed` for a model without inputs.
     """
     category = str(scorer.category())
     features = int(scorer.features())
@@ -40,10 +39,10 @@ def describe(scorer: Any, gam_columns: tuple[str, ...] = ()) -> MojoModel:
     needs_convert = bool(scorer.needsConvert())
     names = [str(name) for name in scorer.inputs()]
     found = [Feature(name, int(scorer.place(name)), _levels(scorer, name)) for name in names]
-    if needs_convert:
-        known = {feature.name for feature in found}
-        found = [f for f in found if f.levels is not None or not _is_expanded(f.name, gam_columns)]
-        found += [Feature(name, -1) for name in gam_columns if name not in known]
+    if needs_convert:  # a GAM makes basis columns of some inputs; giving them ready-made works too
+        expanded = {str(name) for name in scorer.gamColumns(True)}
+        found = [replace(feature, listed=feature.name not in expanded) for feature in found]
+        found += [Feature(str(name), -1) for name in scorer.gamColumns(False) if str(name) not in names]
     inputs = InputRows(found, features, str(offset) if with_offset else None)
     if not inputs.expected_columns and category != "WordEmbedding":
         raise LoadFailed("a model with no inputs; an H2O model must have some features")
@@ -57,11 +56,6 @@ def describe(scorer: Any, gam_columns: tuple[str, ...] = ()) -> MojoModel:
         needs_convert=needs_convert,
         inputs=inputs,
     )
-
-
-def _is_expanded(name: str, gam_columns: tuple[str, ...]) -> bool:
-    """Whether a GAM's feature is one of the basis columns it makes of a ``gam_column`` (``x_0_center__CS``, …)."""
-    return any(name.startswith(f"{column}_") and "_center_" in name for column in gam_columns)
 
 
 def _levels(scorer: Any, name: str) -> Levels | None:
@@ -79,9 +73,5 @@ def _levels(scorer: Any, name: str) -> Levels | None:
     short += [s.removeprefix("top_").removesuffix("_levels") for s in short]
     values = list(dict.fromkeys(levels + short))
     table = np.asarray(scorer.encode(name, values)).reshape(1 + len(values), -1)
-    width = table.shape[1] - 1
-    cells = np.concatenate([table[:1, 1:], np.full((1, width), np.nan), table[1:, 1:]])
-    known = table[1:, 0] == 1
-    row_of: dict[str | None, int] = {value: i + 2 for i, value in enumerate(values) if known[i]}
-    row_of[None] = 1
-    return Levels(row_of, cells)
+    known = table[:, 0] == 1
+    return Levels({value: i for i, value in enumerate(values, 1) if known[i]}, table[:, 1:].copy())

@@ -16,7 +16,6 @@ from forestflow.domain.errors import ForestFlowError
 from forestflow.domain.settings import Resources
 from forestflow.domain.tensors import Batch, Column, ModelMetadata
 from forestflow.servables.base import Servable
-from forestflow.servables.h2o.archive import MojoInfo
 from forestflow.servables.h2o.failures import load_failure, predict_failure
 from forestflow.servables.h2o.jvm import scorer_class
 from forestflow.servables.h2o.model import MojoModel, describe
@@ -86,18 +85,17 @@ class H2OServable:
     def warm_up(self) -> None:
         """Score made-up rows, levels and all, until the JIT has settled or a quarter of a second is over."""
         end = time.perf_counter() + _WARM_UP_SECONDS
-        rows = min(64, self._chunk)
-        cells = self._made_up_rows(rows)
+        few, many = (self._inputs.made_up(rows) for rows in (2, min(64, self._chunk)))
         seconds: deque[float] = deque(maxlen=101)
         try:
-            while not seconds or time.perf_counter() < end:
-                self._in[:rows] = cells
+            while len(seconds) < 2 or time.perf_counter() < end:
+                self.predict(few, {})
                 began = time.perf_counter()
-                self._score(rows)
+                self.predict(many, {})
                 seconds.append(time.perf_counter() - began)
-        except Exception:  # a model may refuse made-up rows; real ones tell why
+        except ForestFlowError:  # a model may refuse made-up rows; real ones tell why
             return
-        self._slice_rows = max(1, min(self._chunk, int(_SLICE_SECONDS * rows / median(seconds))))
+        self._slice_rows = max(1, min(self._chunk, int(_SLICE_SECONDS * many.rows / median(seconds))))
 
     def close(self) -> None:
         """Let go of the model, so that the JVM may free it."""
@@ -114,33 +112,24 @@ class H2OServable:
 
     def _convert(self, batch: Batch, start: int, stop: int) -> None:
         """Let H2O's own RowToRawDataConverter write the rows, for models that look at a whole row at once (GAM)."""
+        from jpype import JArray, JDouble, JObject, JString
+
         names, columns = self._inputs.for_java(batch, start, stop)
         self._in[: stop - start, -1] = self._inputs.offsets(batch, start, stop)
-        self._scorer.convert(stop - start, names, columns)
-
-    def _made_up_rows(self, rows: int) -> npt.NDArray[np.float64]:
-        random = np.random.default_rng(0)
-        cells = random.standard_normal((rows, self._model.features + 1))
-        cells[:, -1] = 0.0
-        return cells
+        arrays = [JArray(JString if isinstance(column, list) else JDouble)(column) for column in columns]
+        self._scorer.convert(stop - start, names, JArray(JObject)(arrays))
 
 
-def load_mojo(path: Path, info: MojoInfo, resources: Resources) -> Servable:
+def load_mojo(path: Path, resources: Resources) -> Servable:
     """Load a checked archive. Raises :class:`~forestflow.domain.errors.LoadFailed`."""
     scorer_of = scorer_class(resources.memory_mb)
     try:
-        model = describe(scorer_of.load(str(path)), _listed(info.values.get("gam_columns")))
+        model = describe(scorer_of.load(str(path)))
         return WordEmbeddings(model) if model.category == "WordEmbedding" else H2OServable(model)
     except ForestFlowError:
         raise
     except Exception as error:
         raise load_failure(path, error) from None
-
-
-def _listed(value: str | None) -> tuple[str, ...]:
-    """A list as ``model.ini`` writes it: ``[a, b]``."""
-    items = (item.strip() for item in (value or "").strip("[]").split(","))
-    return tuple(item for item in items if item)
 
 
 def _shared(rows: int, columns: int) -> npt.NDArray[np.float64]:
