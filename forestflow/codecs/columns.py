@@ -21,8 +21,6 @@ from forestflow.domain.tensors import DTYPES, Batch, Column, TensorType
 Schema = Sequence[tuple[TensorType, tuple[str, ...]]]
 Tensor = tuple[TensorType, Sequence[Any]]
 
-FLOAT32_MAX = float(np.finfo(np.float32).max)
-
 _kind: Callable[[Tensor], TensorType] = itemgetter(0)
 
 
@@ -117,7 +115,7 @@ def _narrow_floats(
 ) -> npt.NDArray[Any]:
     with np.errstate(over="ignore"):
         narrow = wide.astype(dtype)
-    outside = np.isfinite(wide) & ((np.abs(wide) > FLOAT32_MAX) | np.isinf(narrow))
+    outside = np.isfinite(wide) & np.isinf(narrow)
     if outside.any():
         worst = int(outside.argmax())
         top = float(np.finfo(dtype).max)

@@ -80,7 +80,7 @@ def _type(value: object, where: str) -> TensorType:
     if type(value) is str and value in TensorType.__members__:
         return TensorType[value]
     try:
-        return TensorType(strict_json.integer(value, where))
+        return TensorType(strict_json.ordinal(value, where))
     except ValueError:
         raise malformed(
             f"{where}: {value!r} is not a tensor type; they are {', '.join(TensorType.__members__)}"

@@ -15,12 +15,13 @@ from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
 from forestflow.codecs import strict_json
-from forestflow.codecs.columns import FLOAT32_MAX
 from forestflow.codecs.strict_json import malformed
 from forestflow.domain.errors import Malformed
 
 M = TypeVar("M", bound=Message)
 
+# The first double that rounds to no finite float. The largest float, printed with its shortest digits, lies just below.
+_FLOAT_LIMIT = float(2**128 - 2**103)
 _FLOATING = (FieldDescriptor.CPPTYPE_FLOAT, FieldDescriptor.CPPTYPE_DOUBLE)
 
 
@@ -88,7 +89,7 @@ def _scalar(field: FieldDescriptor, value: object, where: str) -> Any:
         return strict_json.boolean(value, where)
     if field.cpp_type in _FLOATING:
         number = strict_json.number(value, where)
-        if field.cpp_type == FieldDescriptor.CPPTYPE_FLOAT and FLOAT32_MAX < abs(number) < float("inf"):
+        if field.cpp_type == FieldDescriptor.CPPTYPE_FLOAT and _FLOAT_LIMIT <= abs(number) < float("inf"):
             raise malformed(f"{where}: {number} is not in the range of a float")
         return number
     if field.cpp_type == FieldDescriptor.CPPTYPE_ENUM:
@@ -107,7 +108,7 @@ def _enum_number(field: FieldDescriptor, value: object, where: str) -> int:
         return enum.values_by_name[value].number
     names = ", ".join(enum.values_by_name)
     try:
-        number = strict_json.integer(value, where)
+        number = strict_json.ordinal(value, where)
     except Malformed:
         raise malformed(f"{where}: {value!r} is none of {names}") from None
     if number not in enum.values_by_number:

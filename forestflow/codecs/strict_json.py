@@ -97,6 +97,13 @@ def integer(value: object, where: str) -> int:
     return int(parsed)
 
 
+def ordinal(value: object, where: str) -> int:
+    """The number of an enum's value: a whole number, or a string of its digits."""
+    if type(value) is str and not _INTEGER.fullmatch(value):
+        raise malformed(f"{where}: {value[:40]!r} is neither a name nor a number of the enum")
+    return integer(value, where)
+
+
 def blob(value: object, where: str) -> bytes:
     """Bytes from base64: standard or URL-safe, padded or not."""
     encoded = text(value, where).translate(_URL_SAFE).rstrip("=")

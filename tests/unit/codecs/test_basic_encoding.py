@@ -19,7 +19,7 @@ from tests.unit.codecs.strategies import batches, fqrvs
 FQRV = Fqrv(Contract("o", "p", 1), "r")
 
 
-@settings(max_examples=400)
+@settings(deadline=None, max_examples=400)
 @given(fqrvs, batches())
 def test_the_json_is_protobufs(fqrv, batch):
     text = encode_prediction(fqrv, batch)
@@ -28,11 +28,13 @@ def test_the_json_is_protobufs(fqrv, batch):
     # read back first: of subnormal single-precision numbers protobuf prints more digits than are needed
     assert MessageToDict(ParseDict(document["Prediction"], Prediction())) == MessageToDict(message)
     assert list(document["Prediction"]) == list(MessageToDict(message))
-    # compact, and in the order of declaration
-    assert text == json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode() or b"e" in text
+    if not any(
+        column.data.dtype.kind == "f" for column in batch.columns
+    ):  # json and orjson write exponents differently
+        assert text == json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-@settings(max_examples=100)
+@settings(deadline=None, max_examples=100)
 @given(st.lists(batches(), min_size=2, max_size=5))
 def test_one_encoder_serves_every_schema(several):
     encoder = PredictionEncoder(FQRV)

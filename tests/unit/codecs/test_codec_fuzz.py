@@ -36,7 +36,7 @@ def survives(body: bytes) -> None:
             control.error(error, None, "id")
 
 
-@settings(max_examples=1500, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=1500, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_mutated_bodies(data):
     if data.draw(st.booleans()):
@@ -71,13 +71,13 @@ json_values = st.recursive(
 )
 
 
-@settings(max_examples=1500)
+@settings(deadline=None, max_examples=1500)
 @given(json_values)
 def test_arbitrary_documents(value):
     survives(json.dumps(value).encode())
 
 
-@settings(max_examples=1000)
+@settings(deadline=None, max_examples=1000)
 @given(st.data())
 def test_well_formed_documents_with_one_value_replaced(data):
     document = MessageToDict(data.draw(inference_requests()))
@@ -97,13 +97,13 @@ def test_well_formed_documents_with_one_value_replaced(data):
     assert repr(outcomes[0]) == repr(outcomes[1])
 
 
-@settings(max_examples=1000)
+@settings(deadline=None, max_examples=1000)
 @given(st.binary(max_size=200))
 def test_arbitrary_bytes(body):
     survives(body)
 
 
-@settings(max_examples=1000)
+@settings(deadline=None, max_examples=1000)
 @given(inference_requests(), st.data())
 def test_mutated_messages(message, data):
     body = bytearray(message.SerializeToString())
@@ -113,7 +113,7 @@ def test_mutated_messages(message, data):
     survives(bytes(body))
 
 
-@settings(max_examples=300)
+@settings(deadline=None, max_examples=300)
 @given(serve_requests, st.data())
 def test_mutated_journal_documents(request, data):
     text = json.dumps(journal.encode_serve_request(request))

@@ -34,24 +34,27 @@ events = st.one_of(
 )
 
 
-@settings(max_examples=500)
+@settings(deadline=None, max_examples=500)
 @given(events)
 def test_events(event):
     kind, document = journal.encode_event(event)
     assert journal.decode_event(kind, json.loads(json.dumps(document))) == event
 
 
+@settings(deadline=None)
 @given(serve_requests)
 def test_a_journalled_request_is_a_body_of_the_control_api(request):
     assert control.parse_serve_request(json.dumps(journal.encode_serve_request(request)).encode()) == request
 
 
+@settings(deadline=None)
 @given(contract_settings)
 def test_printed_contract_settings_are_read_back(value):
     printed = json.loads(control.contract_settings(value))["ContractSettings"]
     assert control.parse_contract_settings(json.dumps(printed).encode()) == value
 
 
+@settings(deadline=None)
 @given(servable_settings)
 def test_printed_servable_settings_are_read_back(value):
     printed = json.loads(control.servable_settings(value))["ServableSettings"]

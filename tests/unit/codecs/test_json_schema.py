@@ -34,19 +34,19 @@ def test_examples_are_valid_and_are_read(name):
     READERS[name](json.dumps(examples.EXAMPLES[name]).encode())
 
 
-@settings(max_examples=50)
+@settings(deadline=None, max_examples=50)
 @given(serve_requests)
 def test_requests(request):
     check(MessageToDict(messages.serve_request_to(request)), json_schema.json_schema("BasicServeRequest"))
 
 
-@settings(max_examples=50)
+@settings(deadline=None, max_examples=50)
 @given(batches())
 def test_predictions(batch):
     check(json.loads(encode_prediction(FQRV, batch)), json_schema.reply_schema("Prediction"))
 
 
-@settings(max_examples=20)
+@settings(deadline=None, max_examples=20)
 @given(contract_settings)
 def test_settings(value):
     check(json.loads(control.contract_settings(value)), json_schema.reply_schema("ContractSettings"))

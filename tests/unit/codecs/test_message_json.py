@@ -24,14 +24,14 @@ from forestflow.domain.settings import (
 from tests.unit.codecs.strategies import inference_requests, int32s, serve_requests, texts
 
 
-@settings(max_examples=200)
+@settings(deadline=None, max_examples=200)
 @given(serve_requests.map(messages.serve_request_to), st.booleans(), st.booleans())
 def test_what_protobuf_prints_is_read_exactly(message, snake_case, enum_numbers):
     text = MessageToJson(message, preserving_proto_field_name=snake_case, use_integers_for_enums=enum_numbers)
     assert message_json.parse(text.encode(), BasicServeRequest()) == message
 
 
-@settings(max_examples=100)
+@settings(deadline=None, max_examples=100)
 @given(inference_requests())
 def test_a_message_of_every_scalar_type(message):
     document = MessageToDict(message)
@@ -83,7 +83,7 @@ def documents_of(descriptor, depth=0):
     return names.flatmap(lambda chosen: st.fixed_dictionaries({name: members[name] for name in chosen}))
 
 
-@settings(max_examples=1500)
+@settings(deadline=None, max_examples=1500)
 @given(st.sampled_from(_MESSAGES).flatmap(lambda m: st.tuples(st.just(m), documents_of(m.DESCRIPTOR))))
 def test_what_we_read_protobuf_reads_the_same(pair):
     message, document = pair
@@ -102,6 +102,7 @@ def test_what_we_read_protobuf_reads_the_same(pair):
         ('{"logLevel":NaN}', "malformed"),
         ('{"logLevel":"LOUD"}', "'LOUD' is none of NONE, FULL, SAMPLE"),
         ('{"logLevel":4}', "4 is none of"),
+        ('{"logLevel":"1.0"}', "'1.0' is none of"),
         ('{"logLevel":true}', "none of"),
         ('{"keyFeatures":["a"]}', "required fields are missing: logLevel"),
         ('{"logLevel":null}', "missing: logLevel"),
@@ -184,7 +185,7 @@ def test_policies():
         b'"phaseInPolicy":{"LinearTimeBasedPhaseIn":{"phaseInOverSecs":2}}}'
     )
     assert read.validity_policy == (PerformanceBasedValidity(0.1), ImmediatelyValid())
-    for threshold in ("1e39", '"NaN"'):
+    for threshold in ("3.4028236e38", "1e39", '"NaN"'):
         with pytest.raises((Malformed, InvalidSettings)):
             control.parse_policy_settings(
                 b'{"validityPolicy":[{"PerformanceBasedValidity":{"minThreshold":%b}}],'

@@ -26,12 +26,13 @@ def test_a_request():
     assert request.configs == {"key": "value"}
 
 
+@settings(deadline=None)
 @given(inference_requests())
 def test_serialized_requests(message):
     assert_same(decode_request(message.SerializeToString()).batch, protobuf.from_message(message).batch)
 
 
-@settings(max_examples=100)
+@settings(deadline=None, max_examples=100)
 @given(batches(min_rows=1))
 def test_a_prediction_read_back_as_a_request_gives_the_same_columns(batch):
     if not batch.columns:
