@@ -21,7 +21,8 @@ from forestflow.domain.plan import PlanUpdate
 from forestflow.domain.settings import Resources
 from forestflow.runtime import logs
 from forestflow.runtime.artifacts import ArtifactStore
-from forestflow.runtime.host import Assignment, Host, Loaded
+from forestflow.runtime.assignment import Assignment, Loaded
+from forestflow.runtime.host import Host
 from forestflow.runtime.registry import Registry, RegistrySettings
 from forestflow.runtime.replicas import HostLost
 from forestflow.runtime.router import RegistryClient, Router, RouterSettings

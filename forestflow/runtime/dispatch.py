@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from forestflow.domain.errors import (
     Code,
     DeadlineExceeded,
+    ForestFlowError,
     NoActiveServables,
     QueueFull,
     Unavailable,
@@ -25,7 +26,7 @@ from forestflow.domain.ids import Contract, Fqrv
 from forestflow.domain.plan import ContractPlan, PlanUpdate, ReleasePlan
 from forestflow.domain.routing import WeightedChooser
 from forestflow.runtime import wire
-from forestflow.runtime.link import Link, Pending, Reply
+from forestflow.runtime.link import Link, Outcome, Pending, Reply
 
 MAX_ATTEMPTS = 2
 SWEEP_SECONDS = 0.05
@@ -90,13 +91,13 @@ class Release:
         ready = self.ready
         if not ready:
             if len(self.parked) >= self.max_queued:
-                pending.fail(QueueFull(1.0, f"no replica of {self.fqrv} is up and its queue is full"))
+                pending.finish(QueueFull(1.0, f"no replica of {self.fqrv} is up and its queue is full"))
             else:
                 self.parked.append(pending)
             return
         link = ready[0] if len(ready) == 1 else min(ready, key=_load)
         if len(link.outstanding) >= self.max_queued:
-            pending.fail(QueueFull(1.0, f"the queues of {self.fqrv} are full"))
+            pending.finish(QueueFull(1.0, f"the queues of {self.fqrv} are full"))
             return
         pending.attempts += 1
         link.send(pending, wire.HIGH, now)
@@ -121,16 +122,16 @@ class Release:
             self.ready.remove(link)
         now = time.monotonic()
         for pending in lost:
-            if pending.future is None or pending.over:
+            if pending.over:
                 continue
             if pending.attempts >= MAX_ATTEMPTS:
-                pending.fail(Unavailable(f"the request was lost with {pending.attempts} replicas of {self.fqrv}"))
+                pending.finish(Unavailable(f"the request was lost with {pending.attempts} replicas of {self.fqrv}"))
             else:
                 self.send(pending, now)
 
     def replied(self, pending: Pending, code: int, rows: int) -> None:
         if code == Code.OK:
-            if pending.future is None:
+            if pending.resolve is None:
                 self.shaded += 1
             else:
                 self.scored += 1
@@ -138,11 +139,11 @@ class Release:
     def expire(self, now: float) -> None:
         """Fail what has passed its deadline, here and at the replicas."""
         while self.parked and (self.parked[0].over or self.parked[0].deadline <= now):
-            self.parked.popleft().fail(DeadlineExceeded("no replica was there before the deadline"))
+            self.parked.popleft().finish(DeadlineExceeded("no replica was there before the deadline"))
         for link in [*self.links.values(), *self.draining]:
             for pending in link.outstanding.values():
                 if pending.deadline <= now and not pending.over:
-                    pending.fail(DeadlineExceeded("the deadline passed before the model answered"))
+                    pending.finish(DeadlineExceeded("the deadline passed before the model answered"))
             if link in self.draining and not link.outstanding:
                 self.draining.discard(link)
                 link.close()
@@ -153,7 +154,7 @@ class Release:
 
     def close(self) -> None:
         for pending in self.parked:
-            pending.fail(Unavailable(f"{self.fqrv} is gone"))
+            pending.finish(Unavailable(f"{self.fqrv} is gone"))
         self.parked.clear()
         for link in self.links.values():
             self._release_link(link)
@@ -231,26 +232,48 @@ class Dispatcher:
             raise UnknownContract(contract)
         return route
 
-    def score(
-        self, route: ContractRoute, codec: int, payload: bytes, request_id: bytes, timeout: float | None = None
-    ) -> asyncio.Future[Reply]:
-        """Send a request on its way; the future gives the reply, or raises a ForestFlowError.
+    def send(
+        self,
+        route: ContractRoute,
+        codec: int,
+        payload: bytes,
+        request_id: bytes,
+        seconds: float | None,
+        resolve: Callable[[Outcome], None],
+    ) -> None:
+        """Send a request on its way; ``resolve`` is called once, now or later, with a reply or a ForestFlowError.
 
-        ``timeout`` in seconds, ``None``: the release's setting. Raises NoActiveServables.
+        ``seconds`` are its time, ``None``: the release's setting.
         """
-        if route.chooser is None:
-            raise NoActiveServables(route.contract)
-        release = route.chooser.next()
+        chooser = route.chooser
+        if chooser is None:
+            resolve(NoActiveServables(route.contract))
+            return
+        release = chooser.next()
         now = self._clock()
-        deadline = now + (timeout or release.timeout)
-        future: asyncio.Future[Reply] = self._loop.create_future()
+        deadline = now + (seconds or release.timeout)
         self._active.add(release)
-        release.send(Pending(future, release, codec, payload, request_id, deadline), now)
+        release.send(Pending(resolve, release, codec, payload, request_id, deadline), now)
         for shadow in route.shadows:
             if shadow is not release:
                 self._active.add(shadow)
                 shadow.shade(codec, payload, request_id, deadline, now)
-        return future
+
+    async def score(
+        self, route: ContractRoute, codec: int, payload: bytes, request_id: bytes, seconds: float | None = None
+    ) -> Reply:
+        """The same for coroutines: returns the reply or raises the ForestFlowError."""
+        answered: asyncio.Future[Outcome] = self._loop.create_future()
+
+        def resolve(outcome: Outcome) -> None:
+            if not answered.done():  # cancelled: nobody waits any more
+                answered.set_result(outcome)
+
+        self.send(route, codec, payload, request_id, seconds, resolve)
+        outcome = await answered
+        if isinstance(outcome, ForestFlowError):
+            raise outcome
+        return outcome
 
     def take_counts(self) -> dict[Fqrv, tuple[int, int]]:
         """(scored, shaded) of each release since the last call."""

@@ -12,17 +12,13 @@ import struct
 import threading
 import time
 from collections.abc import Coroutine
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from forestflow.domain.errors import LoadFailed
-from forestflow.domain.ids import Fqrv
 from forestflow.domain.plan import ReplicaAddress
-from forestflow.domain.requests import Flavor
-from forestflow.domain.settings import Resources
-from forestflow.domain.tensors import ModelMetadata
 from forestflow.runtime import wire
+from forestflow.runtime.assignment import Assignment, Loaded
 from forestflow.runtime.replica import Job, Replica
 from forestflow.servables import loading
 from forestflow.servables.base import Servable
@@ -30,30 +26,6 @@ from forestflow.servables.base import Servable
 T = TypeVar("T")
 
 SERVABLE_NUMBER = 1  # of the one servable a host has today
-
-
-@dataclass(frozen=True, slots=True)
-class Assignment:
-    """What a host is to load, and how it is to answer."""
-
-    replica_id: str
-    fqrv: Fqrv
-    flavor: Flavor
-    artifact: Path
-    digest: str
-    resources: Resources
-    max_queued: int
-    max_frame: int
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """What a host answers once its replica takes frames."""
-
-    assignment: Assignment
-    address: ReplicaAddress
-    metadata: ModelMetadata
-    pid: int
 
 
 class Host:

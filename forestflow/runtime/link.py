@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, cast
 
-from forestflow.domain.errors import Code, ForestFlowError
+from forestflow.domain.errors import ForestFlowError
 from forestflow.domain.ids import Fqrv
 from forestflow.domain.plan import ReplicaAddress
 from forestflow.runtime import wire
@@ -34,25 +34,38 @@ class Reply:
     retry_after_seconds: float = 0.0
 
 
-@dataclass(slots=True, eq=False)
+Outcome = Reply | ForestFlowError
+
+
 class Pending:
-    """A request on its way. ``future`` is ``None`` for a shadow, whose reply nobody waits for."""
+    """A request on its way. ``resolve`` is called once, with its outcome; it is ``None`` for a shadow."""
 
-    future: asyncio.Future[Reply] | None
-    release: LinkOwner
-    codec: int
-    payload: bytes
-    request_id: bytes
-    deadline: float
-    attempts: int = 0
+    __slots__ = ("attempts", "codec", "deadline", "over", "payload", "release", "request_id", "resolve")
 
-    def fail(self, error: ForestFlowError) -> None:
-        if self.future is not None and not self.future.done():
-            self.future.set_exception(error)
+    def __init__(
+        self,
+        resolve: Callable[[Outcome], None] | None,
+        release: LinkOwner,
+        codec: int,
+        payload: bytes,
+        request_id: bytes,
+        deadline: float,
+    ) -> None:
+        self.resolve = resolve
+        self.release = release
+        self.codec = codec
+        self.payload = payload
+        self.request_id = request_id
+        self.deadline = deadline
+        self.attempts = 0
+        self.over = resolve is None
 
-    @property
-    def over(self) -> bool:
-        return self.future is not None and self.future.done()
+    def finish(self, outcome: Outcome) -> None:
+        """Tell who waits, unless it was told already."""
+        if not self.over:
+            self.over = True
+            assert self.resolve is not None
+            self.resolve(outcome)
 
 
 class LinkOwner(Protocol):
@@ -172,14 +185,9 @@ class Link(asyncio.Protocol):
         code, retry_ms, rows, number, payload = wire.parse_reply(frame)
         pending = self.outstanding.pop(number)
         self._owner.replied(pending, code, rows)
-        future = pending.future
-        if future is not None and not future.done():
-            future.set_result(Reply(code, payload, self._owner.fqrv, rows, retry_ms / 1000))
+        if not pending.over:
+            pending.finish(Reply(code, payload, self._owner.fqrv, rows, retry_ms / 1000))
 
     async def wait_closed(self) -> None:
         with contextlib.suppress(asyncio.CancelledError):
             await self._task
-
-
-def is_success(code: int) -> bool:
-    return code == Code.OK

@@ -49,8 +49,8 @@ from forestflow.domain.settings import (
 from forestflow.domain.state import ContractState, Release, State
 from forestflow.domain.tensors import ModelMetadata
 from forestflow.runtime.artifacts import ArtifactStore
+from forestflow.runtime.assignment import Assignment
 from forestflow.runtime.evaluate import contract_plan, due_events, snapshot
-from forestflow.runtime.host import Assignment
 from forestflow.runtime.replicas import Hosts, ReplicaSet, Wanted
 from forestflow.runtime.store import Journal, Record
 

@@ -20,7 +20,7 @@ from forestflow.domain.lifecycle import ReplicaState, advance_replica
 from forestflow.domain.plan import ReplicaAddress
 from forestflow.domain.settings import Resources
 from forestflow.domain.tensors import ModelMetadata
-from forestflow.runtime.host import Assignment, Loaded
+from forestflow.runtime.assignment import Assignment, Loaded
 from forestflow.runtime.reconcile import Await, Drain, Load, Observed, Start, Stop, reconcile
 
 DRAIN_SECONDS = 10.0

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import uvicorn
 
@@ -27,6 +27,8 @@ HTTP_APPLICATION = "forestflow.api.http.app:create_app"
 PLAN_WAIT_SECONDS = 10.0
 RETRY_SECONDS = 0.2
 REPORT_SECONDS = 0.5
+IDLE_SECONDS = 60.0  # for a connection to send its next request's head
+SWEEP_SECONDS = 5.0
 
 _log = logging.getLogger("forestflow.router")
 
@@ -52,6 +54,22 @@ class RegistryClient:
     command: Callable[..., Awaitable[tuple[Any, int]]]  # (name, *arguments) -> (value, Plan version)
     plan: Callable[[int, float], Awaitable[PlanUpdate]]
     report: Callable[[Mapping[Fqrv, tuple[int, int]]], Awaitable[None]]
+
+
+class HttpConnection(Protocol):
+    """What a router asks of an open connection."""
+
+    def close_if_idle(self, before: float) -> None:
+        """Close it if it has waited for a request since before that time of the loop's clock."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class HttpApplication:
+    """What serves HTTP: an ASGI application, and the uvicorn protocol class that feeds it."""
+
+    asgi: Callable[..., Awaitable[None]]
+    protocol: Callable[..., asyncio.Protocol]
 
 
 class Router:
@@ -99,12 +117,14 @@ class Router:
         dispatcher = Dispatcher(settings.dispatch)
         control = ControlPlane(self._channel(dispatcher))
         module, _, name = HTTP_APPLICATION.partition(":")
-        application = getattr(import_module(module), name)(control, dispatcher, settings, self.endpoint)
-        server = _Server(
+        application: HttpApplication = getattr(import_module(module), name)(
+            control, dispatcher, settings, self.endpoint
+        )
+        server = uvicorn.Server(
             uvicorn.Config(
-                application,
+                application.asgi,
                 loop="none",
-                http="httptools",
+                http=cast(Any, application.protocol),
                 ws="none",
                 lifespan="off",
                 log_config=None,
@@ -114,8 +134,8 @@ class Router:
                 proxy_headers=False,
                 backlog=2048,
                 limit_concurrency=settings.max_connections,
+                timeout_keep_alive=int(IDLE_SECONDS),
                 timeout_graceful_shutdown=max(1, int(settings.drain_seconds)),
-                h11_max_incomplete_event_size=1 << 16,
             )
         )
         follower = self._loop.create_task(self._follow(dispatcher))
@@ -126,11 +146,13 @@ class Router:
         gc.set_threshold(20_000, 20, 50)
         serving = self._loop.create_task(server.serve(sockets=[listener]))
         self._up.set()
+        sweeper = self._loop.create_task(self._close_idle(server))
         stopping = self._loop.create_task(self._stopping.wait())
         await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)
         server.should_exit = True
         await serving
         stopping.cancel()
+        sweeper.cancel()
         follower.cancel()
         reporter.cancel()
         await self._report(dispatcher)
@@ -160,6 +182,14 @@ class Router:
             if update.version != dispatcher.version:
                 dispatcher.apply(update)
 
+    async def _close_idle(self, server: uvicorn.Server) -> None:
+        """Close connections that wait, or dawdle over the head of a request."""
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            before = self._loop.time() - IDLE_SECONDS
+            for connection in list(server.server_state.connections):
+                cast(HttpConnection, connection).close_if_idle(before)
+
     async def _report_regularly(self, dispatcher: Dispatcher) -> None:
         while True:
             await asyncio.sleep(REPORT_SECONDS)
@@ -173,15 +203,6 @@ class Router:
             await self._registry.report(counts)
         except Unavailable:
             dispatcher.return_counts(counts)  # reported again when the registry is back
-
-
-class _Server(uvicorn.Server):
-    """uvicorn without signal handlers: a router is stopped by its owner."""
-
-    def capture_signals(self) -> Any:
-        from contextlib import nullcontext
-
-        return nullcontext()
 
 
 def _listen(host: str, port: int) -> socket.socket:

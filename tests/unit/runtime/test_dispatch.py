@@ -259,7 +259,8 @@ async def test_a_release_that_leaves_the_plan_finishes_what_it_has(world):
     dispatcher = world.dispatcher()
     dispatcher.apply(plan(release(A, node)))
     await score(dispatcher)
-    waiting = dispatcher.score(dispatcher.route(CONTRACT), BASIC, BODY, b"id", 5.0)
+    waiting = asyncio.ensure_future(score(dispatcher))
+    await asyncio.sleep(0)  # it is sent
     dispatcher.apply(PlanUpdate(2, {CONTRACT: None}))
     assert total(await waiting) == 3.0
     await asyncio.sleep(0.1)

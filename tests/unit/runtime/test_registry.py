@@ -30,7 +30,7 @@ from forestflow.domain.plan import ReplicaAddress
 from forestflow.domain.requests import H2OMojo, ServeRequest
 from forestflow.domain.tensors import IOMetadata, ModelMetadata, TensorType
 from forestflow.runtime.artifacts import ArtifactStore
-from forestflow.runtime.host import Loaded
+from forestflow.runtime.assignment import Loaded
 from forestflow.runtime.registry import Registry, RegistrySettings
 from forestflow.runtime.replicas import HostLost
 from forestflow.runtime.store import Journal
