@@ -23,7 +23,8 @@ VALUES = {
     TensorType.Int32: st.integers(-(2**31), 2**31 - 1),
     TensorType.Int64: st.integers(-(2**63), 2**63 - 1),
     TensorType.Float16: st.floats(width=16),
-    TensorType.Float32: st.floats(width=32),
+    # json_format refuses to read the largest float as it prints it; test_basic_decoding has that case
+    TensorType.Float32: st.floats(width=32).filter(lambda value: abs(value) != float(np.finfo(np.float32).max)),
     TensorType.Float64: st.floats(),
     TensorType.Bool: st.booleans(),
     TensorType.Bytes: st.binary(max_size=8),
