@@ -113,7 +113,9 @@ public final class BatchScorer {
   }
 
   public static BatchScorer load(String path) throws IOException {
-    return new BatchScorer(MojoModel.load(path));
+    MojoModel model = MojoModel.load(path);
+    // A random forest's contributions need its variable importances, which are metadata.
+    return new BatchScorer(model instanceof DrfMojoModel ? MojoModel.load(path, true) : model);
   }
 
   // ---- what the model is
@@ -331,7 +333,8 @@ public final class BatchScorer {
     boolean offered =
         model instanceof PredictContributionsFactory
             && (category == ModelCategory.Regression || category == ModelCategory.Binomial)
-            && !(model instanceof DrfMojoModel && ((DrfMojoModel) model).isBinomialDoubleTrees());
+            && !(model instanceof DrfMojoModel
+                && (((DrfMojoModel) model).isBinomialDoubleTrees() || model._modelAttributes == null));
     if (!offered) {
       return null;
     }

@@ -103,7 +103,7 @@ class InputRows:
     def write(self, batch: Batch, start: int, stop: int, rows: Rows) -> None:
         """Encode rows ``start`` to ``stop`` of the batch into ``rows``, shape (stop - start, width + 1)."""
         columns = batch.columns
-        key = tuple([(c.type, c.fields, c.data.ndim) for c in columns])
+        key = tuple([(c.type, c.fields, c.data.shape[1:]) for c in columns])
         plan = self._plans.get(key)
         if plan is None:
             plan = self._remember(key, columns)
