@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from forestflow.domain.tensors import Batch
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class ScoreRequest:
     """A batch to score and the configs that came with it."""
 

@@ -40,7 +40,8 @@ DTYPES: dict[TensorType, np.dtype[Any]] = {
 }
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+# Column and Batch are values, too, but not frozen: a few are made for each request, and freezing costs microseconds.
+@dataclass(slots=True, eq=False)
 class Column:
     """A group of equally typed fields for every row of a batch (one entry of a BASIC schema).
 
@@ -54,7 +55,7 @@ class Column:
     data: npt.NDArray[Any]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Batch:
     """``rows`` records as columns. ``columns`` all have ``rows`` as the length of their first axis."""
 
@@ -64,12 +65,12 @@ class Batch:
     @property
     def signature(self) -> tuple[tuple[TensorType, tuple[str, ...], tuple[int, ...]], ...]:
         """Equal for batches that may be merged row-wise: types, fields and the shape of one row."""
-        return tuple((c.type, c.fields, c.data.shape[1:]) for c in self.columns)
+        return tuple([(c.type, c.fields, c.data.shape[1:]) for c in self.columns])
 
     def slice(self, start: int, stop: int) -> Batch:
         """Rows ``start`` to ``stop`` as views of the same memory."""
         stop = min(stop, self.rows)
-        return Batch(stop - start, tuple(Column(c.type, c.fields, c.data[start:stop]) for c in self.columns))
+        return Batch(stop - start, tuple([Column(c.type, c.fields, c.data[start:stop]) for c in self.columns]))
 
 
 def concat(batches: Sequence[Batch]) -> Batch:

@@ -119,6 +119,7 @@ class ReplicaProtocol(asyncio.Protocol):
         self._reader = wire.FrameReader(wire.HANDSHAKE_MAX)
         self._nonce = secrets.token_bytes(wire.NONCE_BYTES)
         self._trusted = False
+        self._reply = self._send  # one bound method, so that the replica sees one connection
         self._transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -151,7 +152,7 @@ class ReplicaProtocol(asyncio.Protocol):
         if servable != SERVABLE_NUMBER:
             raise wire.FrameError(f"no servable has the number {servable}")
         deadline = time.monotonic() + timeout_ms / 1000
-        self._replica.submit(Job(self._send, number, codec, request_id, payload, deadline), priority)
+        self._replica.submit(Job(self._reply, number, codec, request_id, payload, deadline), priority)
 
     def _send(self, frame: bytes) -> None:
         if not self._transport.is_closing():

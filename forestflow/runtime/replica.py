@@ -40,7 +40,7 @@ _log = logging.getLogger("forestflow.replica")
 Reply = Callable[[bytes], None]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Job:
     """One request as it came off the wire. ``deadline`` is on the replica's own monotonic clock."""
 
@@ -52,7 +52,7 @@ class Job:
     deadline: float
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class LongRun:
     """A batch that is scored slice by slice."""
 
@@ -83,6 +83,7 @@ class Replica:
         self._long_high: deque[LongRun] = deque()
         self._long_low: LongRun | None = None
         self._codecs: dict[int, Codec] = {}
+        self._outbox: dict[Reply, list[bytes]] = {}  # what a turn answers, by connection
         self._call_soon = call_soon or asyncio.get_running_loop().call_soon
         self._clock = clock
         self._scheduled = False
@@ -96,11 +97,13 @@ class Replica:
         if priority == wire.HIGH:
             if not self._queue.offer_high(job):
                 self._answer_error(job, QueueFull(1.0, f"the queue of {self.fqrv} is full"))
+                self._flush()
                 return
         else:
             dropped = self._queue.offer_low(job)
             if dropped is not None:
                 self._answer_error(dropped, QueueFull(1.0, "dropped from the shadow backlog"))
+                self._flush()
         if not self._scheduled:
             self._scheduled = True
             self._call_soon(self._pump)
@@ -110,6 +113,7 @@ class Replica:
             self._turn()
         except Exception:  # of ours: whoever waits for the answer runs into its deadline, the next request does not
             _log.exception("a turn of the replica failed", extra={"release": str(self.fqrv)})
+            self._flush()
         if self.idle:
             self._scheduled = False
         else:
@@ -128,6 +132,13 @@ class Replica:
                 self._long_low = None
         elif queue.low:
             self._start_shadow(queue.low.popleft())
+        self._flush()
+
+    def _flush(self) -> None:
+        """Write the answers of a turn, once per connection."""
+        for send, frames in self._outbox.items():
+            send(frames[0] if len(frames) == 1 else b"".join(frames))
+        self._outbox.clear()
 
     # --- user requests ---------------------------------------------------------------------------------------------
 
@@ -241,7 +252,14 @@ class Replica:
         except Exception as error:
             self._answer_error(run.job, self._as_error(error, run.job))
             return
-        run.job.send(wire.reply(Code.OK, run.job.number, payload, answer.rows))
+        self._send(run.job, wire.reply(Code.OK, run.job.number, payload, answer.rows))
+
+    def _send(self, job: Job, frame: bytes) -> None:
+        frames = self._outbox.get(job.send)
+        if frames is None:
+            self._outbox[job.send] = [frame]
+        else:
+            frames.append(frame)
 
     def _answer_error(self, job: Job, error: ForestFlowError) -> None:
         try:
@@ -249,7 +267,7 @@ class Replica:
         except KeyError:
             payload = error.message.encode()
         retry_ms = min(65_535, int(error.retry_after_seconds * 1000)) if isinstance(error, QueueFull) else 0
-        job.send(wire.reply(error.code, job.number, payload, 0, retry_ms))
+        self._send(job, wire.reply(error.code, job.number, payload, 0, retry_ms))
 
     def _as_error(self, error: Exception, job: Job) -> ForestFlowError:
         if isinstance(error, ForestFlowError):
