@@ -131,9 +131,7 @@ def score(client: Client) -> None:
         table.add_column(column, justify="right" if column != "release" else "left")
     for release in RELEASES:
         median = sorted(took[release])[len(took[release]) // 2]
-        table.add_row(
-            release, str(answered[release]), f"{answered[release] / BATCHES:.1%}", f"{median * 1000:.2f} ms"
-        )
+        table.add_row(release, str(answered[release]), f"{answered[release] / BATCHES:.1%}", f"{median * 1000:.2f} ms")
     console.print(table)
     if sum(answered.values()) != BATCHES or max(answered.values()) - min(answered.values()) > 1:
         raise SystemExit("the split is not even")

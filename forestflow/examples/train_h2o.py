@@ -96,8 +96,16 @@ def _write(folder: Path, model: Any, fields: list[str], rows: list[list[Any]], t
     for i, name in enumerate(answer[0]):
         cells = [line[i] for line in answer[1:]]
         predictions[name] = cells if name == "predict" and len(answer[0]) > 1 else [float(cell) for cell in cells]
-    golden = {"fields": fields, "rows": rows, "predictions": predictions}
-    (folder / f"{model.model_id}.json").write_text(json.dumps(golden, indent=1) + "\n", "utf-8")
+    (folder / f"{model.model_id}.json").write_text(_golden(fields, rows, predictions), "utf-8")
+
+
+def _golden(fields: list[str], rows: list[list[Any]], predictions: dict[str, list[Any]]) -> str:
+    """JSON with a line for each row and each column of predictions."""
+    lines = ",\n  ".join(json.dumps(row) for row in rows)
+    answers = ",\n  ".join(f"{json.dumps(name)}: {json.dumps(values)}" for name, values in predictions.items())
+    return (
+        f'{{\n "fields": {json.dumps(fields)},\n "rows": [\n  {lines}\n ],\n "predictions": {{\n  {answers}\n }}\n}}\n'
+    )
 
 
 def _free_port() -> int:

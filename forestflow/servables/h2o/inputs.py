@@ -101,7 +101,10 @@ class InputRows:
         )
 
     def write(self, batch: Batch, start: int, stop: int, rows: Rows) -> None:
-        """Encode rows ``start`` to ``stop`` of the batch into ``rows``, shape (stop - start, width + 1)."""
+        """Encode rows ``start`` to ``stop`` of the batch into ``rows``, shape (stop - start, width + 1).
+
+        Every cell is written, but where the model has no offset its cell may be left alone: it must hold 0 already.
+        """
         columns = batch.columns
         key = tuple([(c.type, c.fields, c.data.shape[1:]) for c in columns])
         plan = self._plans.get(key)

@@ -18,6 +18,7 @@ from forestflow.servables.h2o.jvm import h2o_jar
 SOURCE = Path(__file__).with_name("BatchScorer.java")
 JAR = Path(__file__).with_name("batchscorer.jar")
 _DIGEST = "BatchScorer-Source-SHA256: "
+_COMPILER = "Created-By: "
 _JAVA_8 = 52  # class file major version
 
 
@@ -28,10 +29,24 @@ def source_digest() -> str:
 
 def jar_digest() -> str:
     """The digest the jar says it was built from; empty where it says none."""
+    return _manifest(_DIGEST)
+
+
+def jar_compiler() -> str:
+    """The compiler the jar says it was built by."""
+    return _manifest(_COMPILER)
+
+
+def compiler() -> str:
+    """The compiler on the PATH, as ``javac -version`` names it."""
+    return subprocess.run(["javac", "-version"], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def _manifest(key: str) -> str:
     with zipfile.ZipFile(JAR) as jar:
         # A manifest line ends after 72 bytes and goes on in the next, after a space.
         manifest = jar.read("META-INF/MANIFEST.MF").decode().replace("\r\n ", "")
-    return next((line.removeprefix(_DIGEST) for line in manifest.splitlines() if line.startswith(_DIGEST)), "")
+    return next((line.removeprefix(key) for line in manifest.splitlines() if line.startswith(key)), "")
 
 
 def build(target: Path = JAR) -> None:
@@ -43,7 +58,9 @@ def build(target: Path = JAR) -> None:
             check=True,
         )  # fmt: skip
         digest = source_digest()
-        manifest = f"Manifest-Version: 1.0\r\n{_DIGEST}{digest[:40]}\r\n {digest[40:]}\r\n\r\n"
+        manifest = (
+            f"Manifest-Version: 1.0\r\n{_COMPILER}{compiler()}\r\n{_DIGEST}{digest[:40]}\r\n {digest[40:]}\r\n\r\n"
+        )
         members = {"META-INF/MANIFEST.MF": manifest.encode()}
         for path in sorted(Path(folder).rglob("*.class")):
             members[path.relative_to(folder).as_posix()] = path.read_bytes()

@@ -158,7 +158,12 @@ def test_total_and_count_caps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     refused(path, "inflates to more than")
     monkeypatch.setattr(archive, "MAX_ENTRIES", 10)
     refused(path, "21 entries")
-    monkeypatch.setattr(archive, "MAX_DIRECTORY_BYTES", 100)
+
+
+def test_a_huge_directory_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path / "m.zip", *((f"t{i}", b"") for i in range(300)))
+    read_archive(path)
+    monkeypatch.setattr(archive, "MAX_DIRECTORY_BYTES", 5000)
     refused(path, "directory is larger")
 
 
