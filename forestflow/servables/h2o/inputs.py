@@ -289,9 +289,30 @@ def _texts(
     return values
 
 
+@np.errstate(invalid="ignore", over="ignore")  # NaNs of any kind, and values that fit no narrower type, may come
 def shortest_decimal(data: npt.NDArray[Any]) -> Rows:
     """Float16/32 as the doubles of their shortest decimals, the way the original's GraphPipe and H2O's CSV read them.
 
     0.1 in Float32 becomes 0.1, not 0.10000000149011612; H2O trained its split points on the former.
+
+    Of a number with p bits the shortest decimal is the nearest one with the fewest places that gives the number back.
+    Below 2**p that is ``rint(x * 10**k) / 10**k`` for the first fitting k: the product is exact (24 + 5**12's 28 bits),
+    the quotient correctly rounded. All others are printed and read.
     """
-    return data.astype("U32").astype(np.float64)
+    narrow = data.ravel()
+    wide = narrow.astype(np.float64)
+    result = np.rint(wide)
+    fits = result.astype(narrow.dtype) == narrow
+    big = np.abs(wide) >= 2.0 ** (np.finfo(narrow.dtype).nmant + 1)
+    left = np.flatnonzero(~fits & ~big & ~np.isnan(wide))
+    for places in range(1, 13):
+        if not left.size:
+            break
+        tried = np.rint(wide[left] * 10.0**places) / 10.0**places
+        fit = tried.astype(narrow.dtype) == narrow[left]
+        result[left[fit]] = tried[fit]
+        left = left[~fit]
+    printed = np.concatenate([left, np.flatnonzero(big)])
+    if printed.size:
+        result[printed] = narrow[printed].astype("U32").astype(np.float64)
+    return result.reshape(data.shape)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -126,3 +127,16 @@ def test_shortest_decimals() -> None:
     narrow = np.array(values, dtype=np.float32)
     assert shortest_decimal(narrow).tolist() == [0.1, 33.2, 1e-30, 3.4028235e38, 16777216.0, -0.0, math.inf, 1010.7]
     assert math.isnan(shortest_decimal(np.array([math.nan], dtype=np.float16))[0])
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+def test_shortest_decimals_are_those_printed(dtype: type[np.floating[Any]]) -> None:
+    random = np.random.default_rng(5)
+    bits = random.integers(0, 2 ** (8 * np.dtype(dtype).itemsize), 20_000, dtype=np.uint64)
+    anything = bits.astype(np.dtype(dtype).str.replace("f", "u")).view(dtype)
+    likely = np.round(random.uniform(-2000, 2000, 20_000), 2).astype(dtype)
+    small = (10.0 ** random.uniform(-12, 2, 20_000)).astype(dtype)
+    for values in (anything, likely, small):
+        with np.errstate(invalid="ignore"):
+            printed = values.astype("U32").astype(np.float64)
+        assert np.array_equal(shortest_decimal(values), printed, equal_nan=True)
