@@ -33,10 +33,7 @@ def assemble(schema: Schema, datums: Sequence[Sequence[Tensor]]) -> Batch:
         raise InvalidInput("No input data provided")
     counts = set(map(len, datums))
     if len(counts) > 1:
-        raise InvalidInput(
-            f"Number of inputs (Found min: {min(counts)} max: {max(counts)}) "
-            f"does not match expected number for a request {len(schema)}"
-        )
+        raise _wrong_count(counts, len(schema))
     rows = [sorted(datum, key=_kind) for datum in datums]
     kinds = [_kind(tensor) for tensor in rows[0]]
     for i, row in enumerate(rows):
@@ -47,6 +44,14 @@ def assemble(schema: Schema, datums: Sequence[Sequence[Tensor]]) -> Batch:
         position: column(*schema[position], [row[lane][1] for row in rows]) for lane, position in enumerate(positions)
     }
     return Batch(len(rows), tuple(columns[position] for position in sorted(columns)))
+
+
+def _wrong_count(found: set[int], expected: int) -> InvalidInput:
+    """In the original's words."""
+    return InvalidInput(
+        f"Number of inputs (Found min: {min(found)} max: {max(found)}) "
+        f"does not match expected number for a request {expected}"
+    )
 
 
 def _positions(schema: Schema, kind: TensorType, count: int) -> Sequence[int]:
@@ -60,9 +65,7 @@ def _positions(schema: Schema, kind: TensorType, count: int) -> Sequence[int]:
         return entries
     if count == 1:
         return entries[-1:]
-    raise InvalidInput(
-        f"each datum holds {count} {kind.name} tensors, the schema has {len(entries)} entries of that type"
-    )
+    raise _wrong_count({count}, len(entries))
 
 
 def _names(kinds: Any) -> str:

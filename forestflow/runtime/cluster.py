@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import ray
 from ray.actor import ActorHandle
-from ray.exceptions import RayActorError, RayError
+from ray.exceptions import RayActorError, RayError, RayTaskError
 
 from forestflow.domain.errors import ForestFlowError, LoadFailed, Unavailable
 from forestflow.domain.ids import Fqrv
@@ -229,8 +229,8 @@ class ForestFlowRegistry:
     async def plan(self, since: int, wait_seconds: float) -> PlanUpdate:
         return await (await self._running()).plan(since, wait_seconds)
 
-    async def report(self, counts: Mapping[Fqrv, tuple[int, int]]) -> None:
-        await (await self._running()).report_counts(counts)
+    async def report(self, reporter: str, number: int, counts: Mapping[Fqrv, tuple[int, int]]) -> None:
+        await (await self._running()).report_counts(reporter, number, counts)
 
     async def artifact(self, digest: str) -> bytes:
         await self._running()
@@ -254,6 +254,10 @@ def registry_client(registry: ActorHandle[Any]) -> RegistryClient:
             return await _result(getattr(registry, method).remote(*arguments))
         except RayActorError as error:
             raise Unavailable("the registry is down; scoring goes on, control commands do not") from error
+        except RayTaskError as error:
+            if isinstance(error.cause, ForestFlowError):
+                raise error.cause from error
+            raise
 
     async def command(name: str, *arguments: Any) -> tuple[Any, int]:
         value, version = await call("command", name, *arguments)
@@ -264,8 +268,8 @@ def registry_client(registry: ActorHandle[Any]) -> RegistryClient:
     async def plan(since: int, wait_seconds: float) -> PlanUpdate:
         return cast(PlanUpdate, await call("plan", since, wait_seconds))
 
-    async def report(counts: Mapping[Fqrv, tuple[int, int]]) -> None:
-        await call("report", dict(counts))
+    async def report(reporter: str, number: int, counts: Mapping[Fqrv, tuple[int, int]]) -> None:
+        await call("report", reporter, number, dict(counts))
 
     return RegistryClient(command, plan, report)
 

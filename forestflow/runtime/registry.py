@@ -68,12 +68,6 @@ class _Pending:
     digest: str | None = None
 
 
-@dataclass(slots=True)
-class _Counts:
-    scored: int = 0
-    shaded: int = 0
-
-
 @dataclass(frozen=True, slots=True)
 class RegistrySettings:
     """What the registry needs to know of its server."""
@@ -101,9 +95,8 @@ class Registry:
         self._now_ms = now_ms
         self._state = State()
         self._pending: dict[Fqrv, _Pending] = {}
-        self._counts: dict[Fqrv, _Counts] = {}
-        self._dirty_counts: set[Fqrv] = set()
-        self._gone_counts: set[Fqrv] = set()
+        self._counts: dict[Fqrv, tuple[int, int]] = {}  # scored, shaded
+        self._reported: dict[str, int] = {}
         self._models: dict[Fqrv, ModelMetadata] = {}
         self._replicas = ReplicaSet(hosts, self._wanted, self._replica_changed)
         self._plans: dict[Contract, ContractPlan] = {}
@@ -120,9 +113,8 @@ class Registry:
         for record in self._journal.replay():
             self._state.apply(journal_codec.decode_event(record.kind, record.body))
         by_name = {str(release.fqrv): release.fqrv for release in self._state.releases()}
-        for name, (scored, shaded) in self._journal.counters().items():
-            if name in by_name:
-                self._counts[by_name[name]] = _Counts(scored, shaded)
+        self._counts = {by_name[name]: count for name, count in self._journal.counters().items() if name in by_name}
+        self._reported = self._journal.reporters()
         self._artifacts.keep_only({release.digest for release in self._state.releases()})
         await self._replicas.adopt()
         for contract in self._state.contracts:
@@ -131,10 +123,9 @@ class Registry:
         self._ticker = asyncio.get_running_loop().create_task(self._tick())
 
     async def stop(self) -> None:
-        """Write what is only in memory, and stop every host."""
+        """Stop every host. All that must last is written already."""
         if self._ticker:
             self._ticker.cancel()
-        self._save_counts()
         await self._replicas.close()
         self._journal.close()
 
@@ -145,7 +136,6 @@ class Registry:
                 for contract in list(self._volatile):
                     self._evaluate(contract)
                 self._replicas.reconcile()  # back-offs and drains fall due with time
-                self._save_counts()
             except StorageFailed as error:  # tried again at the next tick; scoring goes on
                 _log.error("%s", error.message)
 
@@ -279,14 +269,21 @@ class Registry:
                 "the cluster may lack the resources that the settings ask for"
             ) from None
 
-    async def report_counts(self, counts: Mapping[Fqrv, tuple[int, int]]) -> None:
-        """Add what a router counted since its last report."""
+    async def report_counts(self, reporter: str, number: int, counts: Mapping[Fqrv, tuple[int, int]]) -> None:
+        """Add what a router counted since its last report, once, however often it is sent.
+
+        It is written before it is acknowledged, so no count is lost with this process.
+        """
+        if self._reported.get(reporter, 0) >= number:
+            return
+        fresh = {}
         for fqrv, (scored, shaded) in counts.items():
             if self._state.release(fqrv) is not None:
-                known = self._counts.setdefault(fqrv, _Counts())
-                known.scored += scored
-                known.shaded += shaded
-                self._dirty_counts.add(fqrv)
+                before = self._counts.get(fqrv, (0, 0))
+                fresh[fqrv] = (before[0] + scored, before[1] + shaded)
+        self._journal.save_counters({str(fqrv): count for fqrv, count in fresh.items()}, reporter, number)
+        self._reported[reporter] = number
+        self._counts.update(fresh)
 
     # --- the Plan ----------------------------------------------------------------------------------------------------
 
@@ -362,7 +359,7 @@ class Registry:
     def _forget(self, release: Release) -> None:
         self._models.pop(release.fqrv, None)
         if self._counts.pop(release.fqrv, None) is not None:
-            self._gone_counts.add(release.fqrv)
+            self._journal.forget_counters([str(release.fqrv)])
         self._drop_artifact(release.digest)
 
     def _drop_artifact(self, digest: str) -> None:
@@ -442,17 +439,17 @@ class Registry:
 
     def _count_map(self, known: ContractState) -> dict[Fqrv, tuple[int, int]]:
         return {
-            release.fqrv: (self._counts[release.fqrv].scored, self._counts[release.fqrv].shaded)
+            release.fqrv: self._counts[release.fqrv]
             for release in known.releases.values()
             if release.fqrv in self._counts
         }
 
     def _metrics(self, release: Release, now_ms: int) -> ServableMetrics:
-        counts = self._counts.get(release.fqrv, _Counts())
+        scored, shaded = self._counts.get(release.fqrv, (0, 0))
         return ServableMetrics(
             release.fqrv,
-            counts.scored,
-            counts.shaded,
+            scored,
+            shaded,
             release.created_at_ms,
             {},
             release.became_valid_at_ms,
@@ -478,15 +475,6 @@ class Registry:
             state = ServableState.LOADING
             message = message or ("copying the artifact" if pending and pending.digest is None else None)
         return ServableStatus(fqrv, state, settings.deployment_settings.replicas, states, message)
-
-    def _save_counts(self) -> None:
-        if not self._dirty_counts and not self._gone_counts:
-            return
-        known = {fqrv: self._counts[fqrv] for fqrv in self._dirty_counts if fqrv in self._counts}
-        rows = {str(fqrv): (counts.scored, counts.shaded) for fqrv, counts in known.items()}
-        self._journal.save_counters(rows, [str(fqrv) for fqrv in self._gone_counts])
-        self._dirty_counts.clear()
-        self._gone_counts.clear()
 
 
 def _failed(outcome: asyncio.Future[None]) -> bool:

@@ -10,6 +10,7 @@ import gc
 import logging
 import socket
 import threading
+import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -17,7 +18,7 @@ from typing import Any, Protocol, cast
 
 import uvicorn
 
-from forestflow.domain.errors import Unavailable
+from forestflow.domain.errors import ForestFlowError, Unavailable
 from forestflow.domain.ids import Fqrv
 from forestflow.domain.plan import PlanUpdate
 from forestflow.runtime.control import Channel, ControlPlane
@@ -53,7 +54,7 @@ class RegistryClient:
 
     command: Callable[..., Awaitable[tuple[Any, int]]]  # (name, *arguments) -> (value, Plan version)
     plan: Callable[[int, float], Awaitable[PlanUpdate]]
-    report: Callable[[Mapping[Fqrv, tuple[int, int]]], Awaitable[None]]
+    report: Callable[[str, int, Mapping[Fqrv, tuple[int, int]]], Awaitable[None]]  # (reporter, number, counts)
 
 
 class HttpConnection(Protocol):
@@ -81,8 +82,12 @@ class Router:
         self._thread = threading.Thread(target=self._main, name="router", daemon=True)
         self._up = threading.Event()
         self._stopping: asyncio.Event
+        self._reporting: asyncio.Lock
         self._loop: asyncio.AbstractEventLoop
         self._failure: BaseException | None = None
+        self._reporter = uuid.uuid4().hex  # reports are numbered, so that none is counted twice
+        self._reports = 0
+        self._unsent: Mapping[Fqrv, tuple[int, int]] | None = None
         self.endpoint = ("", 0)
 
     def start(self) -> tuple[str, int]:
@@ -112,6 +117,7 @@ class Router:
         settings = self._settings
         self._loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
+        self._reporting = asyncio.Lock()
         listener = _listen(settings.host, settings.port)
         self.endpoint = listener.getsockname()[:2]
         dispatcher = Dispatcher(settings.dispatch)
@@ -196,13 +202,19 @@ class Router:
             await self._report(dispatcher)
 
     async def _report(self, dispatcher: Dispatcher) -> None:
-        counts = dispatcher.take_counts()
-        if not counts:
-            return
-        try:
-            await self._registry.report(counts)
-        except Unavailable:
-            dispatcher.return_counts(counts)  # reported again when the registry is back
+        """Send what was counted; a report that was not acknowledged is sent again, the same, before the next."""
+        async with self._reporting:
+            if self._unsent is None:
+                counts = dispatcher.take_counts()
+                if not counts:
+                    return
+                self._reports += 1
+                self._unsent = counts
+            try:
+                await self._registry.report(self._reporter, self._reports, self._unsent)
+            except ForestFlowError:  # the registry is down, or cannot write: again at the next turn
+                return
+            self._unsent = None
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -21,7 +21,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TextIO, cast
 
 from forestflow.runtime import logs
 from forestflow.runtime.config import Endpoint, Settings
@@ -30,7 +30,6 @@ EMBEDDED_NODE_IP = "127.0.0.2"  # Ray replaces 127.0.0.1 by the machine's own ad
 OBJECT_STORE_BYTES = 100 << 20  # models and requests do not travel through the object store
 FRAME_HEADROOM = 1 << 20
 STOP_SECONDS = 5.0
-EXIT_FAILED = 4
 
 _log = logging.getLogger("forestflow.serve")
 
@@ -52,33 +51,24 @@ class Server:
         return f"http://{Endpoint(*self.endpoint)}"
 
 
-def run(settings: Settings) -> int:
-    """Serve until SIGTERM or Ctrl-C; the exit code. What keeps it from serving goes to standard error."""
-    try:
-        _serve(settings)
-    except CannotServe as error:
-        print(f"forestflow: {error}", file=sys.stderr)
-        return EXIT_FAILED
-    return 0
-
-
-def _serve(settings: Settings) -> None:
+def run(settings: Settings) -> None:
+    """Serve until SIGTERM or Ctrl-C. Raises CannotServe with a reason."""
     stopped = threading.Event()
     _on_signals(stopped)
     began = time.monotonic()
     with contextlib.ExitStack() as undo:
         undo.enter_context(_data_directory(settings.data_dir))
         logs.configure(_log_settings(settings))
+        terminal = undo.enter_context(_terminal(settings.data_dir / "logs" / "ray.log"))
         undo.enter_context(_ray(settings))
         _on_signals(stopped)  # again: Ray has put its own in place
         server = undo.enter_context(_server(settings))
-        print(
+        terminal.write(
             f"ForestFlow serves {server.url} (API at {server.url}/docs, data in {settings.data_dir}, "
-            f"up in {time.monotonic() - began:.1f} s); Ctrl-C stops it",
-            flush=True,
+            f"up in {time.monotonic() - began:.1f} s); Ctrl-C stops it\n"
         )
         stopped.wait()
-        print("stopping: answering what is under way", flush=True)
+        terminal.write("stopping: answering what is under way\n")
     print("stopped", flush=True)
 
 
@@ -102,36 +92,61 @@ def _data_directory(path: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def _terminal(noise: Path) -> Iterator[TextIO]:
+    """The terminal for our own words; whatever Ray prints, from Python or C++, goes to the file ``noise``."""
+    noise.parent.mkdir(parents=True, exist_ok=True)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    kept = [os.dup(1), os.dup(2)]
+    with noise.open("ab") as sink, os.fdopen(os.dup(1), "w", buffering=1) as terminal:
+        try:
+            for number in (1, 2):
+                os.dup2(sink.fileno(), number)
+            yield terminal
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            for number, descriptor in zip((1, 2), kept, strict=True):
+                os.dup2(descriptor, number)
+                os.close(descriptor)
+
+
+@contextlib.contextmanager
 def _ray(settings: Settings) -> Iterator[None]:
     address = settings.address or os.environ.get("RAY_ADDRESS")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # its own files still have all of it
-    with _quiet():
-        import ray
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # what it says would reach the terminal
+    os.environ.setdefault("RAY_worker_niceness", "0")  # these workers serve users; Ray would run them at 15
+    import ray
 
+    common: dict[str, Any] = {
+        "namespace": _namespace(settings),
+        "log_to_driver": False,
+        "logging_level": "ERROR",
+    }
+    temporary = None
+    try:
         if address:
-            ray.init(address, namespace=_namespace(settings), log_to_driver=False, logging_level="ERROR")
+            ray.init(address, **common)
         else:
             temporary = tempfile.mkdtemp(prefix="ff-ray-", dir="/tmp")  # Ray's socket paths must stay short
             ray.init(
                 "local",
-                namespace=_namespace(settings),
                 num_cpus=settings.num_cpus,
                 include_dashboard=False,
-                log_to_driver=False,
-                logging_level="ERROR",
                 object_store_memory=OBJECT_STORE_BYTES,
                 _node_ip_address=EMBEDDED_NODE_IP,
                 _temp_dir=temporary,
+                **common,
             )
-    try:
         yield
+    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+        raise CannotServe(f"Ray failed: {error}") from error
     finally:
-        with _quiet():
-            ray.shutdown()
-            if not address:
-                _end_children()
-                shutil.rmtree(temporary, ignore_errors=True)
+        ray.shutdown()
+        if temporary:
+            _end_children()
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -253,29 +268,6 @@ def _check_free(endpoint: Endpoint) -> None:
             probe.bind(address)
     except OSError as error:
         raise CannotServe(f"cannot listen on {endpoint}: {error.strerror}; choose another with --http") from error
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep what Ray says on the terminal, from Python or C++, out of it; if it fails, show it."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    with tempfile.TemporaryFile() as said:
-        kept = [os.dup(1), os.dup(2)]
-        try:
-            os.dup2(said.fileno(), 1)
-            os.dup2(said.fileno(), 2)
-            yield
-        except BaseException:
-            said.seek(0)
-            os.write(kept[1], said.read())
-            raise
-        finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            for number, descriptor in zip((1, 2), kept, strict=True):
-                os.dup2(descriptor, number)
-                os.close(descriptor)
 
 
 def _end_children() -> None:

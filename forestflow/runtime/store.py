@@ -7,7 +7,7 @@ not know what they mean. Counters are not events: they are overwritten in place,
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,13 @@ _COUNTERS = sa.Table(
     sa.Column("servable", sa.Text, primary_key=True),
     sa.Column("scored", sa.BigInteger, nullable=False),
     sa.Column("shaded", sa.BigInteger, nullable=False),
+)
+
+_REPORTERS = sa.Table(
+    "reporters",
+    _METADATA,
+    sa.Column("reporter", sa.String(64), primary_key=True),
+    sa.Column("last", sa.BigInteger, nullable=False),
 )
 
 
@@ -79,21 +86,35 @@ class Journal:
             for kind, body in connection.execute(sa.select(_EVENTS.c.kind, _EVENTS.c.body).order_by(_EVENTS.c.seq)):
                 yield Record(kind, json.loads(body))
 
-    def save_counters(self, counters: Mapping[str, tuple[int, int]], forget: Sequence[str] = ()) -> None:
-        """Overwrite (scored, shaded) of the servables named, and drop those in ``forget``."""
+    def save_counters(self, counters: Mapping[str, tuple[int, int]], reporter: str, number: int) -> None:
+        """Overwrite (scored, shaded) of the servables named, and remember that this report is counted: all or nothing.
+
+        ``number`` is the report's in the sequence of its ``reporter``.
+        """
         rows = [{"servable": name, "scored": scored, "shaded": shaded} for name, (scored, shaded) in counters.items()]
-        gone = [*forget, *counters]
         try:
             with self._engine.begin() as connection:
-                if gone:
-                    connection.execute(
-                        sa.delete(_COUNTERS).where(_COUNTERS.c.servable == sa.bindparam("gone")),
-                        [{"gone": name} for name in gone],
-                    )
+                _delete(connection, _COUNTERS.c.servable, counters)
                 if rows:
                     connection.execute(sa.insert(_COUNTERS), rows)
+                _delete(connection, _REPORTERS.c.reporter, [reporter])
+                connection.execute(sa.insert(_REPORTERS), [{"reporter": reporter, "last": number}])
         except SQLAlchemyError as error:
             raise StorageFailed(f"the counters cannot be written: {_reason(error)}") from error
+
+    def forget_counters(self, servables: Sequence[str]) -> None:
+        """Drop the counters of servables that are gone."""
+        try:
+            with self._engine.begin() as connection:
+                _delete(connection, _COUNTERS.c.servable, servables)
+        except SQLAlchemyError as error:
+            raise StorageFailed(f"the counters cannot be written: {_reason(error)}") from error
+
+    def reporters(self) -> dict[str, int]:
+        """The number of the last report counted, by reporter."""
+        with self._engine.connect() as connection:
+            rows = connection.execute(sa.select(_REPORTERS.c.reporter, _REPORTERS.c.last))
+            return {row.reporter: row.last for row in rows}
 
     def counters(self) -> dict[str, tuple[int, int]]:
         """(scored, shaded) by servable."""
@@ -102,6 +123,12 @@ class Journal:
 
     def close(self) -> None:
         self._engine.dispose()
+
+
+def _delete(connection: sa.Connection, column: sa.Column[Any], keys: Iterable[str]) -> None:
+    parameters = [{"gone": key} for key in keys]
+    if parameters:
+        connection.execute(sa.delete(column.table).where(column == sa.bindparam("gone")), parameters)
 
 
 def _connect_args(url: str) -> dict[str, Any]:

@@ -244,7 +244,7 @@ def test_the_journal_is_durable_sqlite(server):
 
 def test_several_routers_share_the_port(tmp_path):
     with running(tmp_path / "data", "--routers", "2") as server:
-        assert len(server.pids("router")) == 2
+        wait_for(lambda: len(server.pids("router")) == 2)
         server.deploy(CONTRACT, "v1").raise_for_status()
         for _ in range(20):  # a connection each, so that both routers get some
             with httpx.Client(base_url=server.url) as client:

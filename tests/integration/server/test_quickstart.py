@@ -86,8 +86,7 @@ def test_score_is_h2os_own_prediction_in_the_originals_form(quickstart):
     rows, expected = golden()
     assert rows[:2] == [[33.2, 60.5, 1010.7, 30.0], [29.6, 62.0, 998.5, 40.62]]
     assert values(reply) == pytest.approx(expected[:2], rel=1e-9)
-    numbers = [json.dumps(v) for v in values(reply)]
-    datum = ",".join('{"tensors":[{"Float64":{"data":[%s]}}]}' % n for n in numbers)
+    datum = ",".join('{"tensors":[{"Float64":{"data":[' + json.dumps(v) + "]}}]}" for v in values(reply))
     assert reply.text == (
         '{"Prediction":{"fqrv":{"contract":{"organization":"samples","project":"energy_output","contractNumber":0},'
         f'"releaseVersion":"{RELEASE}"}},"schema":[{{"type":"Float64","fields":["Regression"]}}],"datum":[{datum}]}}}}'

@@ -207,7 +207,7 @@ def test_a_body_over_the_limit_is_refused_before_it_is_read(server, bad_contract
 
 def test_methods_types_and_sites(server, bad_contract):
     assert server.http.get(f"/{bad_contract}/score").status_code == 405
-    assert server.http.get(f"/{bad_contract}/score").headers["allow"] == "POST"
+    assert "POST" in server.http.get(f"/{bad_contract}/score").headers["allow"].split(", ")
     text = server.http.post(f"/{bad_contract}/score", content=b"{}", headers={"Content-Type": "text/csv"})
     assert text.status_code == 415
     stranger = server.score(bad_contract, BODY, Host="evil.example")

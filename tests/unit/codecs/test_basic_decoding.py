@@ -165,7 +165,7 @@ F = ("Float64", "a", "b")
         (body([F], [("String", ["a"])]), "String tensor, the schema names only Float64"),
         (body([], [("String", ["a"])]), "the schema names only nothing"),
         (body([F], [("Float64", [1, 2])], [("String", ["a"])]), "datum 1 has tensors of String, datum 0 has Float64"),
-        (body([F], [("Float64", [1, 2]), ("Float64", [1, 2])]), "2 Float64 tensors, the schema has 1 entries"),
+        (body([F], [("Float64", [1, 2]), ("Float64", [1, 2])]), "(Found min: 2 max: 2) does not match"),
         (body([("Float64",)], [("Float64", [1])]), "1 values for 0 fields"),
         (body([("Int8", "x")], [("Int8", [1])], [("Int8", [128])]), "datum 1, Int8 tensor: value 128 at position 0"),
         (body([("Int8", "x", "y")], [("Int8", [1, 10**30])]), "position 1 is not in -128..127"),

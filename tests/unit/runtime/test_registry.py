@@ -331,7 +331,7 @@ async def test_contracts_are_created_updated_and_refused(world):
 async def test_settings_updates_keep_clocks_and_counters(world):
     registry = world.registry
     await registry.deploy(request())
-    await registry.report_counts({fqrv(): (5, 2), fqrv("nobody"): (9, 9)})
+    await registry.report_counts("router", 1, {fqrv(): (5, 2), fqrv("nobody"): (9, 9)})
     world.now_ms += 10_000
     await registry.update_servable(fqrv(), s.PolicySettings(phase_in_policy=s.LinearTimeBasedPhaseIn(20)), None)
     await registry.update_servable(fqrv(), None, s.LoggingSettings(s.LogLevel.FULL, ("id",)))
@@ -351,8 +351,7 @@ async def test_everything_survives_a_crash(world):
     keep = s.ContractSettings(s.KeepLatest(2))
     await world.registry.deploy(request("r1", contract_settings=keep))
     await world.registry.deploy(request("r2", "energy_gbm_v2.zip"))
-    await world.registry.report_counts({fqrv("r1"): (5, 2)})
-    world.registry._save_counts()
+    await world.registry.report_counts("router", 1, {fqrv("r1"): (5, 2)})
     before = [await world.registry.metrics(CONTRACT), await world.registry.servable_settings(CONTRACT)]
     hosts = dict(world.hosts.running)
     version = world.registry.version
@@ -363,6 +362,9 @@ async def test_everything_survives_a_crash(world):
     assert world.hosts.running == hosts, "the hosts were taken over, not replaced"
     assert await registry.ready()
     assert registry.version > version
+    await registry.report_counts("router", 1, {fqrv("r1"): (5, 2)})  # its acknowledgement was lost
+    await registry.report_counts("router", 2, {fqrv("r1"): (1, 0)})
+    assert (await registry.metrics(CONTRACT))[0].score_count == 6
     assert (await plan_of(registry))["r2"].replicas
 
 
