@@ -42,11 +42,12 @@ def say(text: str) -> None:
 
 
 def order(sessions: list[str], round_number: int) -> list[str]:
-    """The floor before and after ours; ours and its big Plan change places every other round."""
-    servers = [name for name in ("ours", "plan") if name in sessions]
-    middle = servers if round_number % 2 == 0 else servers[::-1]
+    """The floor before and after ours; the two Plans change places every other round."""
+    ours = [name for name in ("ours",) if name in sessions]
+    plans = [name for name in ("plan", "plan-of-one") if name in sessions][:: 1 if round_number % 2 == 0 else -1]
     floor = ["floor"] if "floor" in sessions else []
-    return [*floor, *middle, *(floor if middle else []), *(s for s in sessions if s not in {"floor", *servers})]
+    rest = [name for name in sessions if name not in {"floor", *ours, *plans}]
+    return [*floor, *ours, *(floor if ours else []), *plans, *rest]
 
 
 def one_round(number: int, sessions: list[str], wanted: set[str], seconds: float, problems: list[str]) -> Figures:

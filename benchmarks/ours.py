@@ -17,12 +17,6 @@ from benchmarks.payloads import Address
 from benchmarks.processes import REPOSITORY, Running, StartFailed, free_ports, poll
 
 START_TIMEOUT = 120.0
-SYNTHETIC_CONTRACTS, SYNTHETIC_RELEASES = 1000, 8
-
-
-def synthetic_plan() -> Mapping[str, str]:
-    """The environment that makes the server add contracts to its Plan that no replica serves."""
-    return {"FORESTFLOW_BENCH_SYNTHETIC_PLAN": f"{SYNTHETIC_CONTRACTS}x{SYNTHETIC_RELEASES}"}
 
 
 class Ours:
@@ -66,11 +60,6 @@ class Ours:
         """A few hundred scores, one after another."""
         for _ in range(requests):
             self._http.post(f"{address.path}/score", content=payloads.two_rows()).raise_for_status()
-
-    def contracts(self) -> int:
-        """How many contracts the server lists."""
-        listed = self._http.get("/contracts/list").raise_for_status().json()
-        return len(listed["Contracts"]["contracts"])
 
     def hosts(self) -> list[psutil.Process]:
         """The processes that hold replicas."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -55,14 +56,17 @@ def forestflow(wanted: set[str], seconds: float) -> Figures:
     return figures
 
 
-def plan(wanted: set[str], seconds: float) -> Figures:
-    """Ours with a Plan of 1,000 contracts of 8 releases, one contract really served."""
-    address = Address()
-    with ours.serving(ours.synthetic_plan()) as server:
-        server.deploy(address)
-        if (count := server.contracts()) < ours.SYNTHETIC_CONTRACTS:
-            raise StartFailed(f"the server lists {count} contracts: it did not read {dict(ours.synthetic_plan())}")
-        return _loads("plan", server.score_url(address), payloads.two_rows(), wanted, seconds)
+def plan(contracts: int, releases: int, name: str, wanted: set[str], seconds: float) -> Figures:
+    """Our router with a Plan of that size, one contract really served."""
+    (port,) = free_ports(1)
+    command = [PYTHON, "-m", "benchmarks.plan_server", str(port), str(contracts), str(releases)]
+    with Running(command) as running:
+        url = f"http://127.0.0.1:{port}{Address().path}/score"
+        _wait_answer(running, url, payloads.two_rows(), "Prediction")
+        listed = httpx.get(f"http://127.0.0.1:{port}/contracts/list").raise_for_status().json()
+        if (count := len(listed["Contracts"]["contracts"])) != contracts:
+            raise StartFailed(f"the router lists {count} contracts, not {contracts}")
+        return _loads(name, url, payloads.two_rows(), wanted, seconds)
 
 
 def java(wanted: set[str], seconds: float) -> Figures:
@@ -134,7 +138,8 @@ def _peer(name: str) -> Session:
 SESSIONS: Mapping[str, Session] = {
     "floor": floor,
     "ours": forestflow,
-    "plan": plan,
+    "plan": partial(plan, 1000, 8, "plan"),
+    "plan-of-one": partial(plan, 1, 1, "plan-of-one"),
     "java": java,
     **{f"ray-{variant}": _ray(variant) for variant in ray_serve.VARIANTS},
     "mlserver": _peer("mlserver"),
