@@ -1,17 +1,12 @@
+from collections.abc import Iterator
+
 import pytest
 
-from tests.integration.server.running import RunningServer, running
-
-
-@pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> RunningServer:
-    """One server, one Ray, for all tests that do not harm it; each test uses a contract of its own."""
-    with running(tmp_path_factory.mktemp("shared") / "data") as server:
-        yield server
+from tests.serving import RunningServer
 
 
 @pytest.fixture
-def contract(request: pytest.FixtureRequest, server: RunningServer) -> str:
+def contract(request: pytest.FixtureRequest, server: RunningServer) -> Iterator[str]:
     """A contract named after the test; what is deployed under it is deleted afterwards."""
     name = f"tests/{request.node.name.replace('/', '-')[:100]}/0"
     yield name

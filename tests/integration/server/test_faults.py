@@ -14,7 +14,7 @@ import time
 import httpx
 import pytest
 
-from tests.integration.server.running import MODELS, free_port, golden, rows_body, running, values
+from tests.serving import MODELS, free_port, golden, rows_body, running, values
 
 CONTRACT = "faults/energy/0"
 ROWS, EXPECTED = golden()

@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from tests.integration.server.running import MODELS, golden, rows_body, values
+from tests.serving import MODELS, golden, rows_body, values
 
 RELEASE = "StackedEnsemble_AllModels_AutoML_20191002_103122"
 FQRV = {

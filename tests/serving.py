@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 import psutil
 
-MODELS = Path(__file__).parents[3] / "forestflow" / "examples" / "models"
+MODELS = Path(__file__).parents[1] / "forestflow" / "examples" / "models"
 FIELDS = ["TemperatureCelcius", "ExhaustVacuumHg", "AmbientPressureMillibar", "RelativeHumidity"]
 START_SECONDS = 60
 ROLES = {"router": "ForestFlowRouter", "registry": "ForestFlowRegistry", "host": "ForestFlowHost"}
@@ -42,6 +42,7 @@ class RunningServer:
         self.data_dir = data_dir
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
+        self.grpc = f"127.0.0.1:{free_port()}"
         self.flags = flags
         self.env = {**os.environ, **(env or {})}
         self.output = data_dir.parent / f"{data_dir.name}-output.txt"
@@ -50,7 +51,7 @@ class RunningServer:
 
     def start(self) -> None:
         command = [sys.executable, "-m", "forestflow.cli", "serve"]
-        command += ["--http", f"127.0.0.1:{self.port}", "--grpc", f"127.0.0.1:{free_port()}"]
+        command += ["--http", f"127.0.0.1:{self.port}", "--grpc", self.grpc]
         command += ["--data-dir", str(self.data_dir), *self.flags]
         with self.output.open("ab") as output:
             self.process = subprocess.Popen(command, stdout=output, stderr=output, env=self.env, start_new_session=True)
