@@ -40,6 +40,7 @@ check: setup  ## Lint, types, layers, generated code.
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python proto/generate.py --check
+	$(BIN)/python -m forestflow.servables.h2o.jar
 
 gen: setup  ## Generate code from proto/.
 	$(BIN)/python proto/generate.py
@@ -49,7 +50,8 @@ fmt: setup  ## Format the code.
 	$(BIN)/ruff check --fix .
 
 bench: setup  ## Measure ours against the floor and the peers; prints ratios.
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.setup
+	$(BIN)/python -m benchmarks $(BENCH)
 
 clean:  ## Remove .venv and caches.
 	rm -rf $(VENV) .venv-* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage

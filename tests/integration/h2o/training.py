@@ -85,6 +85,9 @@ def cluster() -> Iterator[Any]:
         warnings.simplefilter("ignore")  # the h2o client leaves sockets and temporary files to the collector
         import h2o
 
+        from forestflow.examples.train_h2o import ensure_java
+
+        ensure_java()
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1] & ~1
