@@ -20,7 +20,7 @@ from forestflow.domain.settings import (
     TimeBasedValidity,
     ValidityRule,
 )
-from forestflow.domain.tensors import IOMetadata
+from forestflow.domain.tensors import IOMetadata, ModelMetadata
 
 
 def metrics_to(metrics: ServableMetrics) -> ServableMetricsMessage:
@@ -42,8 +42,18 @@ def metadata_to(metadata: ServableMetadata) -> BasicMetaData:
         server="ForestFlow",
         description=describe(metadata.settings),
         inputs=map(_io_to, metadata.model.inputs),
-        outputs=map(_io_to, metadata.model.outputs),
+        outputs=map(_io_to, _told_outputs(metadata.model)),
     )
+
+
+# What the original serves; of these its metadata tells the inputs alone, and an answer's schema names the category.
+_ORIGINAL_OUTPUTS = (
+    "Regression", "Binomial", "Multinomial", "Clustering", "AutoEncoder", "DimReduction", "AnomalyDetection",
+)  # fmt: skip
+
+
+def _told_outputs(model: ModelMetadata) -> tuple[IOMetadata, ...]:
+    return () if all(output.name in _ORIGINAL_OUTPUTS for output in model.outputs) else model.outputs
 
 
 def _io_to(io: IOMetadata) -> BasicIOMetadata:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from forestflow.domain.events import Event, ServableBecameValid, ServablesDeleted
 from forestflow.domain.ids import Contract, Fqrv
@@ -11,13 +11,13 @@ from forestflow.domain.policies import ReleaseSnapshot, expired, is_valid, share
 from forestflow.domain.settings import LogLevel, ServableSettings
 from forestflow.domain.state import ContractState, Release
 
-Counts = Mapping[Fqrv, tuple[int, int]]
+Counts = Callable[[Fqrv], tuple[int, int]]  # scored, shaded
 Addresses = Callable[[Fqrv], tuple[ReplicaAddress, ...]]
 
 
-def snapshot(release: Release, counts: Counts) -> ReleaseSnapshot:
+def snapshot(release: Release, counts: Counts = lambda _: (0, 0)) -> ReleaseSnapshot:
     """What the policies may know of ``release``."""
-    scored, shaded = counts.get(release.fqrv, (0, 0))
+    scored, shaded = counts(release.fqrv)
     return ReleaseSnapshot(
         release.fqrv, release.settings, release.created_at_ms, release.became_valid_at_ms, scored + shaded
     )

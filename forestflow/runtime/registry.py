@@ -36,7 +36,7 @@ from forestflow.domain.events import (
 )
 from forestflow.domain.ids import Contract, Fqrv
 from forestflow.domain.lifecycle import ReplicaState, ServableState
-from forestflow.domain.plan import ContractPlan, PlanUpdate
+from forestflow.domain.plan import PlanUpdate
 from forestflow.domain.policies import percent_of
 from forestflow.domain.reports import ServableMetadata, ServableMetrics, ServableStatus
 from forestflow.domain.requests import ServeRequest
@@ -50,7 +50,9 @@ from forestflow.domain.state import ContractState, Release, State
 from forestflow.domain.tensors import ModelMetadata
 from forestflow.runtime.artifacts import ArtifactStore
 from forestflow.runtime.assignment import Assignment
+from forestflow.runtime.counters import Counters
 from forestflow.runtime.evaluate import contract_plan, due_events, snapshot
+from forestflow.runtime.planbook import PlanBook
 from forestflow.runtime.replicas import Hosts, ReplicaSet, Wanted
 from forestflow.runtime.store import Journal, Record
 
@@ -95,15 +97,11 @@ class Registry:
         self._now_ms = now_ms
         self._state = State()
         self._pending: dict[Fqrv, _Pending] = {}
-        self._counts: dict[Fqrv, tuple[int, int]] = {}  # scored, shaded
-        self._reported: dict[str, int] = {}
+        self._counters = Counters(journal)
         self._models: dict[Fqrv, ModelMetadata] = {}
         self._replicas = ReplicaSet(hosts, self._wanted, self._replica_changed)
-        self._plans: dict[Contract, ContractPlan] = {}
-        self._changed_at: dict[Contract, int] = {}
+        self._book = PlanBook(now_ms())  # a time, so that versions grow over restarts, too
         self._volatile: set[Contract] = set()
-        self._first_version = self._version = now_ms()  # grows over restarts, too
-        self._version_changed = asyncio.Event()
         self._ticker: asyncio.Task[None] | None = None
 
     # --- life --------------------------------------------------------------------------------------------------------
@@ -112,9 +110,7 @@ class Registry:
         """Replay the journal, take over surviving hosts, begin to reconcile."""
         for record in self._journal.replay():
             self._state.apply(journal_codec.decode_event(record.kind, record.body))
-        by_name = {str(release.fqrv): release.fqrv for release in self._state.releases()}
-        self._counts = {by_name[name]: count for name, count in self._journal.counters().items() if name in by_name}
-        self._reported = self._journal.reporters()
+        self._counters.load(release.fqrv for release in self._state.releases())
         self._artifacts.keep_only({release.digest for release in self._state.releases()})
         await self._replicas.adopt()
         for contract in self._state.contracts:
@@ -270,71 +266,43 @@ class Registry:
             ) from None
 
     async def report_counts(self, reporter: str, number: int, counts: Mapping[Fqrv, tuple[int, int]]) -> None:
-        """Add what a router counted since its last report, once, however often it is sent.
-
-        It is written before it is acknowledged, so no count is lost with this process.
-        """
-        if self._reported.get(reporter, 0) >= number:
-            return
-        fresh = {}
-        for fqrv, (scored, shaded) in counts.items():
-            if self._state.release(fqrv) is not None:
-                before = self._counts.get(fqrv, (0, 0))
-                fresh[fqrv] = (before[0] + scored, before[1] + shaded)
-        self._journal.save_counters({str(fqrv): count for fqrv, count in fresh.items()}, reporter, number)
-        self._reported[reporter] = number
-        self._counts.update(fresh)
+        """Add what a router counted since its last report, once, however often it is sent."""
+        self._counters.add(reporter, number, counts, lambda fqrv: self._state.release(fqrv) is not None)
 
     # --- the Plan ----------------------------------------------------------------------------------------------------
 
     @property
     def version(self) -> int:
-        return self._version
+        """The Plan's."""
+        return self._book.version
 
     async def plan(self, since: int, wait_seconds: float) -> PlanUpdate:
         """What changed after version ``since``; waits up to ``wait_seconds`` for a change."""
-        if since == self._version:
-            try:
-                async with asyncio.timeout(wait_seconds):
-                    await self._version_changed.wait()
-            except TimeoutError:
-                return PlanUpdate(self._version)
-        if not self._first_version <= since <= self._version:
-            return PlanUpdate(self._version, dict(self._plans), full=True)
-        changed = {c: self._plans.get(c) for c, version in self._changed_at.items() if version > since}
-        return PlanUpdate(self._version, changed)
+        return await self._book.since(since, wait_seconds)
 
     def _publish(self, contract: Contract) -> None:
         """Evaluate one contract and let routers know when its Plan changed."""
         known = self._state.contracts.get(contract)
         if known is None:
             self._volatile.discard(contract)
-            if self._plans.pop(contract, None) is None:
-                return
-        else:
-            now_ms = self._now_ms()
-            fresh = contract_plan(
-                contract, known, self._replicas.addresses, self._replicas.failed, self._count_map(known), now_ms
-            )
-            self._note_volatile(contract, known, now_ms)
-            if self._plans.get(contract) == fresh:
-                return
-            self._plans[contract] = fresh
-        self._version += 1
-        self._changed_at[contract] = self._version
-        self._version_changed.set()
-        self._version_changed = asyncio.Event()
+            self._book.put(contract, None)
+            return
+        now_ms = self._now_ms()
+        replicas = self._replicas
+        fresh = contract_plan(contract, known, replicas.addresses, replicas.failed, self._counters.of, now_ms)
+        self._note_volatile(contract, known, now_ms)
+        self._book.put(contract, fresh)
 
     def _note_volatile(self, contract: Contract, known: ContractState, now_ms: int) -> None:
         """Remember which contracts may change with time or counts alone."""
-        settled = all(percent_of(snapshot(r, {}), now_ms) >= 100 for r in known.releases.values())
+        settled = all(percent_of(snapshot(r), now_ms) >= 100 for r in known.releases.values())
         (self._volatile.discard if settled else self._volatile.add)(contract)
 
     def _evaluate(self, contract: Contract) -> None:
         """Let due validity and expiration take effect, then publish."""
         known = self._state.contracts.get(contract)
         if known is not None:
-            events = due_events(known, self._replicas.addresses, self._count_map(known), self._now_ms())
+            events = due_events(known, self._replicas.addresses, self._counters.of, self._now_ms())
             if events:
                 self._write(events)
         self._publish(contract)
@@ -358,8 +326,7 @@ class Registry:
 
     def _forget(self, release: Release) -> None:
         self._models.pop(release.fqrv, None)
-        if self._counts.pop(release.fqrv, None) is not None:
-            self._journal.forget_counters([str(release.fqrv)])
+        self._counters.forget(release.fqrv)
         self._drop_artifact(release.digest)
 
     def _drop_artifact(self, digest: str) -> None:
@@ -437,15 +404,8 @@ class Registry:
             raise UnknownServable(fqrv)
         return release
 
-    def _count_map(self, known: ContractState) -> dict[Fqrv, tuple[int, int]]:
-        return {
-            release.fqrv: self._counts[release.fqrv]
-            for release in known.releases.values()
-            if release.fqrv in self._counts
-        }
-
     def _metrics(self, release: Release, now_ms: int) -> ServableMetrics:
-        scored, shaded = self._counts.get(release.fqrv, (0, 0))
+        scored, shaded = self._counters.of(release.fqrv)
         return ServableMetrics(
             release.fqrv,
             scored,
@@ -453,7 +413,7 @@ class Registry:
             release.created_at_ms,
             {},
             release.became_valid_at_ms,
-            percent_of(snapshot(release, {}), now_ms),
+            percent_of(snapshot(release), now_ms),
         )
 
     def _status(self, fqrv: Fqrv) -> ServableStatus:

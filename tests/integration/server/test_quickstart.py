@@ -75,6 +75,7 @@ def test_metadata(quickstart):
             "type": "Float64",
         }
     ]
+    assert "outputs" not in metadata, "as in the original"
     assert server.http.get("/samples/energy_output/0/metadata").json() == [{"BasicMetaData": metadata}]
 
 
