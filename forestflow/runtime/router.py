@@ -1,6 +1,6 @@
-"""A router process: owns the public HTTP port of its node and follows the Plan. Knows nothing of Ray.
+"""A router process: owns the public ports of its node and follows the Plan. Knows nothing of Ray.
 
-The HTTP application is given by import string, so that this layer does not know the transports above it.
+The HTTP and gRPC applications are given by import string, so that this layer does not know the transports above it.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from forestflow.runtime.control import Channel, ControlPlane
 from forestflow.runtime.dispatch import Dispatcher, DispatchSettings
 
 HTTP_APPLICATION = "forestflow.api.http.app:create_app"
+GRPC_APPLICATION = "forestflow.api.grpc.server:serve_grpc"
 PLAN_WAIT_SECONDS = 10.0
 RETRY_SECONDS = 0.2
 REPORT_SECONDS = 0.5
@@ -36,11 +37,12 @@ _log = logging.getLogger("forestflow.router")
 
 @dataclass(frozen=True, slots=True)
 class RouterSettings:
-    """What a router needs to know of its server. Sizes in bytes, times in seconds."""
+    """What a router needs to know of its server. Sizes in bytes, times in seconds; without ``grpc`` there is none."""
 
     host: str
     port: int
     dispatch: DispatchSettings
+    grpc: tuple[str, int] | None = None
     max_body_bytes: int = 64 << 20
     control_max_body_bytes: int = 1 << 20
     max_connections: int = 4096
@@ -73,8 +75,16 @@ class HttpApplication:
     protocol: Callable[..., asyncio.Protocol]
 
 
+class GrpcServer(Protocol):
+    """What a router asks of its gRPC server."""
+
+    async def stop(self, drain_seconds: float) -> None:
+        """Take no new calls; end when those under way have, or after that time."""
+        ...
+
+
 class Router:
-    """Runs the HTTP server and the plan follower on one event loop of its own thread."""
+    """Runs the HTTP and gRPC servers and the plan follower on one event loop of its own thread."""
 
     def __init__(self, settings: RouterSettings, registry: RegistryClient) -> None:
         self._settings = settings
@@ -122,10 +132,7 @@ class Router:
         self.endpoint = listener.getsockname()[:2]
         dispatcher = Dispatcher(settings.dispatch)
         control = ControlPlane(self._channel(dispatcher))
-        module, _, name = HTTP_APPLICATION.partition(":")
-        application: HttpApplication = getattr(import_module(module), name)(
-            control, dispatcher, settings, self.endpoint
-        )
+        application: HttpApplication = _load(HTTP_APPLICATION)(control, dispatcher, settings, self.endpoint)
         server = uvicorn.Server(
             uvicorn.Config(
                 application.asgi,
@@ -146,7 +153,11 @@ class Router:
         )
         follower = self._loop.create_task(self._follow(dispatcher))
         reporter = self._loop.create_task(self._report_regularly(dispatcher))
+        serve_grpc = self._loop.run_in_executor(None, _load, GRPC_APPLICATION) if settings.grpc else None
         await self._first_plan(dispatcher)
+        grpc: GrpcServer | None = None
+        if serve_grpc is not None:  # its modules were loaded while the Plan was on its way
+            grpc = await (await serve_grpc)(control, dispatcher, settings, settings.grpc)
         gc.collect()
         gc.freeze()
         gc.set_threshold(20_000, 20, 50)
@@ -156,7 +167,7 @@ class Router:
         stopping = self._loop.create_task(self._stopping.wait())
         await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)
         server.should_exit = True
-        await serving
+        await asyncio.gather(serving, *([grpc.stop(settings.drain_seconds)] if grpc else []))
         stopping.cancel()
         sweeper.cancel()
         follower.cancel()
@@ -215,6 +226,11 @@ class Router:
             except ForestFlowError:  # the registry is down, or cannot write: again at the next turn
                 return
             self._unsent = None
+
+
+def _load(application: str) -> Callable[..., Any]:
+    module, _, name = application.partition(":")
+    return cast(Callable[..., Any], getattr(import_module(module), name))
 
 
 def _listen(host: str, port: int) -> socket.socket:

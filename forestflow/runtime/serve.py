@@ -43,6 +43,7 @@ class Server:
     """A running ForestFlow: its actors, where it listens, and what must be undone."""
 
     endpoint: tuple[str, int]
+    grpc: Endpoint
     registry: Any
     routers: list[Any] = field(default_factory=list)
 
@@ -64,8 +65,8 @@ def run(settings: Settings) -> None:
         _on_signals(stopped)  # again: Ray has put its own in place
         server = undo.enter_context(_server(settings))
         terminal.write(
-            f"ForestFlow serves {server.url} (API at {server.url}/docs, data in {settings.data_dir}, "
-            f"up in {time.monotonic() - began:.1f} s); Ctrl-C stops it\n"
+            f"ForestFlow serves {server.url} and gRPC at {server.grpc} (API at {server.url}/docs, "
+            f"data in {settings.data_dir}, up in {time.monotonic() - began:.1f} s); Ctrl-C stops it\n"
         )
         stopped.wait()
         terminal.write("stopping: answering what is under way\n")
@@ -158,8 +159,9 @@ def _server(settings: Settings) -> Iterator[Server]:
     from forestflow.runtime.registry import RegistrySettings
     from forestflow.runtime.router import RouterSettings
 
-    http = Endpoint.parse(settings.http)
-    _check_free(http)
+    http, grpc = _free(settings.http_endpoint, "--http"), _free(settings.grpc_endpoint, "--grpc")
+    if http == grpc:  # SO_REUSEPORT would let both have it
+        raise CannotServe(f"--http and --grpc are both {http}; give each a port of its own")
     secret = _secret(settings.data_dir)
     max_frame = settings.max_body_bytes * 4 + FRAME_HEADROOM  # answers may be longer than what was asked
     shared = cluster.ClusterSettings(
@@ -185,12 +187,13 @@ def _server(settings: Settings) -> Iterator[Server]:
         .options(name=cluster.REGISTRY_NAME, namespace=shared.namespace, max_concurrency=10_000, **options)
         .remote(shared)
     )
-    server = Server((http.host, http.port), registry)
+    server = Server((http.host, http.port), grpc, registry)
     try:
         for _ in range(settings.routers):
             router = RouterSettings(
                 host=http.host,
                 port=server.endpoint[1],
+                grpc=grpc,
                 dispatch=DispatchSettings(
                     node_id="",
                     secret=secret,
@@ -259,15 +262,19 @@ def _secret(directory: Path) -> bytes:
     return path.read_bytes()
 
 
-def _check_free(endpoint: Endpoint) -> None:
-    """Fail early and clearly when somebody else has the port (SO_REUSEPORT would share it silently)."""
+def _free(endpoint: Endpoint, flag: str) -> Endpoint:
+    """The endpoint, with a port that is free now in place of 0.
+
+    Fails early and clearly when somebody else has the port (SO_REUSEPORT would share it silently).
+    """
     try:
         family, kind, _, _, address = socket.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
+            return Endpoint(endpoint.host, probe.getsockname()[1])
     except OSError as error:
-        raise CannotServe(f"cannot listen on {endpoint}: {error.strerror}; choose another with --http") from error
+        raise CannotServe(f"cannot listen on {endpoint}: {error.strerror}; choose another with {flag}") from error
 
 
 def _end_children() -> None:

@@ -1,0 +1,1 @@
+"""gRPC: what a router answers beside HTTP, on the same event loop."""

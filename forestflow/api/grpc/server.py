@@ -1,0 +1,61 @@
+"""The gRPC server of a router: ForestFlow's own service, health and reflection, on the router's event loop.
+
+Methods take and give bytes, by generic handlers: what a score carries is for the replica to read. Reflection
+describes the service from the generated descriptors all the same.
+"""
+
+from __future__ import annotations
+
+import grpc.aio
+from grpc_reflection.v1alpha import reflection  # type: ignore[import-untyped, unused-ignore]
+
+from forestflow._gen import service_pb2
+from forestflow.api.grpc import health
+from forestflow.api.grpc.score import ScoreMethod
+from forestflow.runtime.config import Endpoint
+from forestflow.runtime.control import ControlPlane
+from forestflow.runtime.dispatch import Dispatcher
+from forestflow.runtime.router import RouterSettings
+
+SERVICE: str = service_pb2.DESCRIPTOR.services_by_name["ForestFlow"].full_name
+MAX_MESSAGE_BYTES = 2**31 - 1  # an int of gRPC's
+
+
+class GrpcServer:
+    """A server that answers (:class:`forestflow.runtime.router.GrpcServer`)."""
+
+    def __init__(self, server: grpc.aio.Server, health: health.Health) -> None:
+        self._server = server
+        self._health = health
+
+    async def stop(self, drain_seconds: float) -> None:
+        """Take no new calls, and end when those under way have, or after ``drain_seconds``."""
+        self._health.stop()
+        await self._server.stop(drain_seconds)
+
+
+async def serve_grpc(
+    control: ControlPlane, dispatcher: Dispatcher, settings: RouterSettings, endpoint: tuple[str, int]
+) -> GrpcServer:
+    """Bind and serve. Raises OSError when the port is taken."""
+    server = grpc.aio.server(
+        maximum_concurrent_rpcs=settings.max_connections,
+        options=[
+            ("grpc.so_reuseport", 1),  # more routers of this node share the port
+            ("grpc.max_receive_message_length", min(settings.max_body_bytes, MAX_MESSAGE_BYTES)),
+            ("grpc.max_send_message_length", -1),
+        ],
+    )
+    score = {"Score": grpc.unary_unary_rpc_method_handler(ScoreMethod(dispatcher).answer)}
+    watched = health.Health(control, (SERVICE,))
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, score), watched.handler()))
+    reflection.enable_server_reflection((SERVICE, health.SERVICE, reflection.SERVICE_NAME), server)
+    address = str(Endpoint(*endpoint))
+    try:
+        bound = server.add_insecure_port(address)
+    except RuntimeError as error:
+        raise OSError(f"cannot listen on {address}: {error}") from error
+    if not bound:
+        raise OSError(f"cannot listen on {address}")
+    await server.start()
+    return GrpcServer(server, watched)
