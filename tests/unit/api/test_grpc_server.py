@@ -1,0 +1,256 @@
+"""The gRPC server in this process, over a dispatcher and a registry that are played: deadlines, limits, health."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import grpc.aio
+import pytest
+from grpc import StatusCode
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest, ServerReflectionResponse
+
+from forestflow._gen.inference_pb2 import InferenceRequest
+from forestflow._gen.service_pb2 import ScoreRequest
+from forestflow.api.grpc.server import SERVICE, serve_grpc
+from forestflow.codecs.messages import contract_to
+from forestflow.codecs.table import PROTOBUF
+from forestflow.domain.errors import Code, QueueFull, Unavailable, UnknownContract
+from forestflow.domain.ids import Contract, Fqrv
+from forestflow.runtime.control import ControlPlane
+from forestflow.runtime.dispatch import DispatchSettings
+from forestflow.runtime.link import Reply
+from forestflow.runtime.router import RouterSettings
+from tests.serving import free_port
+
+CONTRACT = Contract("o", "p", 0)
+RELEASE = Fqrv(CONTRACT, "v 1")
+REQUEST = InferenceRequest(configs={"a": "b"})
+MESSAGE = ScoreRequest(contract=contract_to(CONTRACT), request=REQUEST).SerializeToString()
+LIMIT = 100_000
+
+
+class Dispatcher:
+    """Answers ``outcome``, or raises it; remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.outcome: Reply | Exception = Reply(Code.OK, b"a prediction", RELEASE)
+        self.asked: list[tuple[int, bytes, bytes, float | None]] = []
+        self.hold: asyncio.Event | None = None
+
+    def route(self, contract: Contract) -> Contract:
+        if contract != CONTRACT:
+            raise UnknownContract(contract)
+        return contract
+
+    async def score(self, route, codec, payload, request_id, seconds=None) -> Reply:
+        self.asked.append((codec, payload, request_id, seconds))
+        if self.hold is not None:
+            await self.hold.wait()
+        if isinstance(self.outcome, Exception):
+            raise self.outcome
+        return self.outcome
+
+
+class World:
+    """One server and one client of it."""
+
+    def __init__(self) -> None:
+        self.dispatcher = Dispatcher()
+        self.ready: bool | Exception = True
+
+    async def __aenter__(self) -> World:
+        async def command(name: str, *_: Any) -> bool:
+            assert name == "ready"
+            if isinstance(self.ready, Exception):
+                raise self.ready
+            return self.ready
+
+        settings = RouterSettings("", 0, DispatchSettings("", b""), max_body_bytes=LIMIT)
+        self.endpoint = ("127.0.0.1", free_port())
+        self.server = await serve_grpc(ControlPlane(command), self.dispatcher, settings, self.endpoint)
+        self.channel = grpc.aio.insecure_channel("{}:{}".format(*self.endpoint))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.channel.close()
+        await self.server.stop(0)
+
+    def call(self, message: bytes = MESSAGE, **options: Any) -> grpc.aio.UnaryUnaryCall:
+        return self.channel.unary_unary(f"/{SERVICE}/Score")(message, **options)
+
+    async def refused(self, message: bytes = MESSAGE, **options: Any) -> grpc.aio.AioRpcError:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await self.call(message, **options)
+        return caught.value
+
+    def health(self, method: str) -> Any:
+        kind = self.channel.unary_unary if method == "Check" else self.channel.unary_stream
+        return kind(
+            f"/grpc.health.v1.Health/{method}", HealthCheckRequest.SerializeToString, HealthCheckResponse.FromString
+        )
+
+
+@pytest.fixture
+async def world():
+    async with World() as world:
+        yield world
+
+
+async def test_the_request_goes_on_as_it_is_and_the_answer_comes_back_so(world):
+    call = world.call(metadata=[("x-request-id", "mine")])
+    assert await call == b"a prediction"
+    assert dict(await call.trailing_metadata()) == {"x-request-id": "mine", "x-forestflow-fqrv": "o/p/0/v%201"}
+    assert world.dispatcher.asked == [(PROTOBUF, REQUEST.SerializeToString(), b"mine", None)]
+
+
+async def test_request_ids_are_made_where_there_is_none_and_cleaned(world):
+    made = [dict(await call.trailing_metadata())["x-request-id"] for call in (world.call(), world.call())]
+    assert len(set(made)) == 2
+    forged = world.call(metadata=[("x-request-id", "a b" + "c" * 200)])
+    cleaned = dict(await forged.trailing_metadata())["x-request-id"]
+    assert cleaned == "ab" + "c" * 126
+
+
+async def test_the_deadline_is_the_calls(world):
+    await world.call(timeout=5)
+    await world.call(timeout=10_000_000)
+    seconds = [asked[3] for asked in world.dispatcher.asked]
+    assert seconds[0] == pytest.approx(5, abs=0.5)
+    assert seconds[1] == 86_400
+    world.dispatcher.hold = asyncio.Event()
+    assert (await world.refused(timeout=0.1)).code() is StatusCode.DEADLINE_EXCEEDED
+
+
+async def test_errors_have_a_code_a_message_and_the_request_id(world):
+    stranger = ScoreRequest(contract=contract_to(Contract("no", "such", 1)), request=REQUEST).SerializeToString()
+    unknown = await world.refused(stranger, metadata=[("x-request-id", "mine")])
+    assert (unknown.code(), unknown.details()) == (StatusCode.NOT_FOUND, "unknown contract no.such.1")
+    assert dict(unknown.trailing_metadata()) == {"x-request-id": "mine"}
+    garbage = await world.refused(b"\xff")
+    assert garbage.code() is StatusCode.INVALID_ARGUMENT
+    assert garbage.details().startswith("not a ScoreRequest")
+
+
+async def test_errors_of_a_replica(world):
+    world.dispatcher.outcome = Reply(Code.INVALID, "größer als 9".encode(), RELEASE)
+    error = await world.refused()
+    assert (error.code(), error.details()) == (StatusCode.INVALID_ARGUMENT, "größer als 9")
+    assert dict(error.trailing_metadata())["x-forestflow-fqrv"] == "o/p/0/v%201"
+    world.dispatcher.outcome = Reply(Code.INTERNAL, ("ü" * 100_000).encode(), RELEASE)
+    error = await world.refused()
+    assert error.code() is StatusCode.INTERNAL, "a long message would be lost with the whole answer"
+    assert error.details().startswith("ü" * 500)
+
+
+async def test_who_is_told_to_come_back_is_told_when(world):
+    world.dispatcher.outcome = Reply(Code.EXHAUSTED, b"full", RELEASE, retry_after_seconds=0.25)
+    error = await world.refused()
+    assert error.code() is StatusCode.RESOURCE_EXHAUSTED
+    assert dict(error.trailing_metadata())["grpc-retry-pushback-ms"] == "250"
+    world.dispatcher.outcome = QueueFull(1.5, "full")
+    assert dict((await world.refused()).trailing_metadata())["grpc-retry-pushback-ms"] == "2000"
+    world.dispatcher.outcome = Unavailable("lost")
+    assert (await world.refused()).code() is StatusCode.UNAVAILABLE
+
+
+async def test_a_fault_of_ours_tells_nothing_but_the_request_id(world, caplog):
+    world.dispatcher.outcome = RuntimeError("secret")
+    error = await world.refused(metadata=[("x-request-id", "mine")])
+    assert error.code() is StatusCode.INTERNAL
+    assert "secret" not in error.details()
+    assert [record.request_id for record in caplog.records] == ["mine"]
+    assert "secret" in caplog.text
+
+
+@pytest.mark.parametrize("compression", [grpc.Compression.NoCompression, grpc.Compression.Gzip])
+async def test_messages_over_the_limit(world, compression):
+    room = LIMIT - len(MESSAGE) - 4  # tag and length of an unknown field that fills it
+    padding = bytes([15 << 3 | 2, room & 0x7F | 0x80, room >> 7 & 0x7F | 0x80, room >> 14]) + bytes(room)
+    assert await world.call(MESSAGE + padding, compression=compression) == b"a prediction"
+    error = await world.refused(bytes(LIMIT + 1), compression=compression)
+    assert error.code() is StatusCode.RESOURCE_EXHAUSTED
+    assert len(world.dispatcher.asked) == 1
+    assert await world.call() == b"a prediction"
+
+
+async def test_health_is_readiness(world):
+    check = world.health("Check")
+    for service in ("", SERVICE):
+        assert (await check(HealthCheckRequest(service=service))).status == HealthCheckResponse.SERVING
+    world.ready = False
+    assert (await check(HealthCheckRequest())).status == HealthCheckResponse.NOT_SERVING
+    world.ready = Unavailable("the registry is down")
+    assert (await check(HealthCheckRequest())).status == HealthCheckResponse.NOT_SERVING
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await check(HealthCheckRequest(service="other"))
+    assert caught.value.code() is StatusCode.NOT_FOUND
+
+
+async def test_watchers_are_told_of_changes_and_of_the_end(world, monkeypatch):
+    monkeypatch.setattr("forestflow.api.grpc.health.POLL_SECONDS", 0.01)
+    world.ready = False
+    watch = world.health("Watch")(HealthCheckRequest(service=SERVICE))
+    stranger = world.health("Watch")(HealthCheckRequest(service="other"))
+    assert (await watch.read()).status == HealthCheckResponse.NOT_SERVING
+    assert (await stranger.read()).status == HealthCheckResponse.SERVICE_UNKNOWN
+    world.ready = True
+    assert (await watch.read()).status == HealthCheckResponse.SERVING
+    async with asyncio.timeout(5):  # and not as long as a drain may take
+        await world.server.stop(30)
+    assert (await watch.read()).status == HealthCheckResponse.NOT_SERVING
+    assert await watch.read() is grpc.aio.EOF
+    assert await stranger.read() is grpc.aio.EOF
+
+
+async def test_a_stop_waits_for_the_calls_under_way(world):
+    world.dispatcher.hold = asyncio.Event()
+    call = asyncio.ensure_future(world.call())
+    while not world.dispatcher.asked:
+        await asyncio.sleep(0.01)
+    stop = asyncio.ensure_future(world.server.stop(30))
+    await asyncio.sleep(0.05)
+    assert not stop.done()
+    world.dispatcher.hold.set()
+    assert await call == b"a prediction"
+    await stop
+
+
+async def test_a_call_that_its_client_gave_up_harms_nothing(world):
+    world.dispatcher.hold = asyncio.Event()
+    call = world.call()
+    while not world.dispatcher.asked:
+        await asyncio.sleep(0.01)
+    call.cancel()
+    world.dispatcher.hold.set()
+    assert await world.call() == b"a prediction"
+
+
+async def test_reflection_names_and_describes_the_service(world):
+    ask = world.channel.stream_stream(
+        "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+        ServerReflectionRequest.SerializeToString,
+        ServerReflectionResponse.FromString,
+    )
+
+    async def answers(*requests: ServerReflectionRequest) -> list[ServerReflectionResponse]:
+        return [answer async for answer in ask(iter(requests))]
+
+    listed, described = await answers(
+        ServerReflectionRequest(list_services=""), ServerReflectionRequest(file_containing_symbol=SERVICE)
+    )
+    names = {service.name for service in listed.list_services_response.service}
+    assert {SERVICE, "grpc.health.v1.Health"} <= names
+    assert any(b"ScoreRequest" in file for file in described.file_descriptor_response.file_descriptor_proto)
+
+
+async def test_a_port_that_is_taken(world):
+    settings = RouterSettings("", 0, DispatchSettings("", b""))
+    server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
+    try:
+        endpoint = server.sockets[0].getsockname()
+        with pytest.raises(OSError, match="cannot listen"):
+            await serve_grpc(ControlPlane(world), world.dispatcher, settings, endpoint)
+    finally:
+        server.close()
