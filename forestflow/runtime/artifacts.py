@@ -1,18 +1,26 @@
-"""Artifacts copied into the data directory under the hash of their content, so that their source may vanish."""
+"""Artifacts copied into the data directory under the hash of their content, so that their source may vanish.
+
+A node that does not see the data directory fetches what its hosts need into a cache of its own.
+"""
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import IO, Protocol
 from urllib.parse import unquote, urlsplit
 
 from forestflow.domain.errors import ArtifactRejected, StorageFailed
 from forestflow.domain.requests import Flavor
 from forestflow.servables import loading
+
+PART_BYTES = 8 << 20  # of a file, sent to another node at once
 
 _CHUNK = 1 << 20
 
@@ -59,6 +67,16 @@ class ArtifactStore:
             raise ArtifactRejected(f"artifact {digest[:12]} is not in the artifact store")
         return entries[0]
 
+    def files(self, digest: str) -> list[str]:
+        """The files of an artifact relative to :meth:`path`; ``""`` is that path itself."""
+        return [relative for relative, _ in _files(self.path(digest))]
+
+    def read(self, digest: str, relative: str, offset: int) -> bytes:
+        """At most ``PART_BYTES`` of one of its :meth:`files`; empty at the end."""
+        with (self.path(digest) / relative).open("rb") as file:
+            file.seek(offset)
+            return file.read(PART_BYTES)
+
     def keep_only(self, digests: Iterable[str]) -> None:
         """Remove every artifact that is not named, and what crashed deploys left. For the start of a server."""
         keep = set(digests)
@@ -75,7 +93,7 @@ class ArtifactStore:
         total = hashlib.sha256()
         copied = 0
         for relative, file in _files(source):
-            destination = target / relative if relative else target
+            destination = target / relative
             destination.parent.mkdir(parents=True, exist_ok=True)
             content = hashlib.sha256()
             with file.open("rb") as reader, destination.open("xb") as writer:
@@ -89,6 +107,100 @@ class ArtifactStore:
                 os.fsync(writer.fileno())
             total.update(f"{relative}\0{content.hexdigest()}\n".encode())
         return total.hexdigest()
+
+
+class ArtifactSource(Protocol):
+    """Where a cache gets what it lacks: an :class:`ArtifactStore`, perhaps on another node."""
+
+    def files(self, digest: str) -> list[str]: ...
+
+    def read(self, digest: str, relative: str, offset: int) -> bytes: ...
+
+
+class ArtifactCache:
+    """``<root>/<sha256>/<name>`` on a node without the data directory, fetched once for all hosts of that node.
+
+    A host holds a shared lock on what it uses until its process ends; what nobody holds any more is removed.
+    """
+
+    def __init__(self, root: Path, source: ArtifactSource) -> None:
+        self._root = root
+        self._source = source
+        self._held: dict[str, IO[bytes]] = {}
+
+    def hold(self, digest: str, name: str) -> Path:
+        """The artifact, fetched and verified if it is not here yet. Raises ArtifactRejected, OSError."""
+        private_directory(self._root)
+        target = self._root / digest
+        while digest not in self._held:
+            path = self._root / f"{digest}.lock"
+            lock = path.open("ab")
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                if _is_open(lock, path) and not target.exists():
+                    self._fetch(digest, name, target)
+                fcntl.flock(lock, fcntl.LOCK_SH)  # gives up the exclusive one first, so look again what is there
+                if _is_open(lock, path) and target.exists():
+                    self._held[digest] = lock
+            finally:
+                if digest not in self._held:
+                    lock.close()
+        return target / name
+
+    def release(self) -> None:
+        """Let go of everything, and remove what no host of this node holds, whoever fetched it."""
+        for lock in self._held.values():
+            lock.close()
+        self._held.clear()
+        for path in self._root.glob("*.lock"):
+            with path.open("ab") as lock:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    continue
+                shutil.rmtree(path.with_suffix(""), ignore_errors=True)
+                path.unlink(missing_ok=True)
+
+    def _fetch(self, digest: str, name: str, target: Path) -> None:
+        incoming = Path(tempfile.mkdtemp(prefix="incoming-", dir=self._root))
+        try:
+            for relative in self._source.files(digest):
+                destination = incoming / name / relative
+                destination.parent.mkdir(parents=True, exist_ok=True)
+                with destination.open("xb") as writer:
+                    while part := self._source.read(digest, relative, writer.tell()):
+                        writer.write(part)
+            if _digest(incoming / name) != digest:
+                raise ArtifactRejected(f"artifact {digest[:12]} was damaged on its way to this node")
+            os.replace(incoming, target)
+        finally:
+            shutil.rmtree(incoming, ignore_errors=True)
+
+
+def private_directory(path: Path) -> Path:
+    """Make a directory that only our user may write to; raises PermissionError when somebody else has made it."""
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    status = path.stat(follow_symlinks=False)
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o022:
+        raise PermissionError(f"{path} must be a directory that only the user of this server may write to")
+    return path
+
+
+def _is_open(file: IO[bytes], path: Path) -> bool:
+    """Whether ``path`` still leads to the open ``file``."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _digest(path: Path) -> str:
+    """What :meth:`ArtifactStore.add` calls the content of ``path``."""
+    total = hashlib.sha256()
+    for relative, file in _files(path):
+        with file.open("rb") as reader:
+            total.update(f"{relative}\0{hashlib.file_digest(reader, 'sha256').hexdigest()}\n".encode())
+    return total.hexdigest()
 
 
 def _files(source: Path) -> Iterator[tuple[str, Path]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import tempfile
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -20,7 +21,7 @@ from forestflow.domain.ids import Fqrv
 from forestflow.domain.plan import PlanUpdate
 from forestflow.domain.settings import Resources
 from forestflow.runtime import logs
-from forestflow.runtime.artifacts import ArtifactStore
+from forestflow.runtime.artifacts import ArtifactCache, ArtifactStore
 from forestflow.runtime.assignment import Assignment, Loaded
 from forestflow.runtime.host import Host
 from forestflow.runtime.registry import Registry, RegistrySettings
@@ -65,7 +66,8 @@ class ForestFlowHost:
     def __init__(self, settings: ClusterSettings) -> None:
         logs.configure(settings.logs)
         self._settings = settings
-        self._held = threading.Event()
+        self._released = threading.Event()
+        self._artifacts = ArtifactCache(_cache_directory(settings.namespace), _RegistryArtifacts(settings.namespace))
         self._host = Host(
             node_id=_node_id(),
             bind_ip=ray.util.get_node_ip_address(),
@@ -78,7 +80,7 @@ class ForestFlowHost:
 
     def load(self, assignment: Assignment) -> Loaded | ForestFlowError:
         try:
-            return self._host.load(_with_local_artifact(assignment, self._settings))
+            return self._host.load(self._with_local_artifact(assignment))
         except ForestFlowError as error:
             return error
         except Exception as error:  # a model may fail in any way; the host stays to try again
@@ -88,35 +90,48 @@ class ForestFlowHost:
         return self._host.loaded
 
     def hold(self) -> None:
-        """Never returns while the process lives: the caller learns of its death."""
-        self._held.wait()
+        """Returns when somebody else holds: the caller learns of the death of this process, or of another registry."""
+        self._released.set()  # whoever held before is gone, and must not keep a thread for ever
+        self._released = released = threading.Event()
+        released.wait()
 
     def drain(self, timeout_seconds: float) -> bool:
         return self._host.drain(timeout_seconds)
 
     def close(self) -> None:
         self._host.close()
+        self._artifacts.release()
+
+    def _with_local_artifact(self, assignment: Assignment) -> Assignment:
+        """On a node without the data directory, from the cache of that node."""
+        if assignment.artifact.exists():
+            return assignment
+        return replace(assignment, artifact=self._artifacts.hold(assignment.digest, assignment.artifact.name))
+
+
+class _RegistryArtifacts:
+    """The artifact store of the registry's node."""
+
+    def __init__(self, namespace: str) -> None:
+        self._namespace = namespace
+
+    def files(self, digest: str) -> list[str]:
+        return cast(list[str], ray.get(self._registry().artifact_files.remote(digest)))
+
+    def read(self, digest: str, relative: str, offset: int) -> bytes:
+        return cast(bytes, ray.get(self._registry().artifact_part.remote(digest, relative, offset)))
+
+    def _registry(self) -> ActorHandle[Any]:
+        return ray.get_actor(REGISTRY_NAME, namespace=self._namespace)
 
 
 def _socket_directory(namespace: str) -> Path:
-    base = os.environ.get("XDG_RUNTIME_DIR") or "/tmp"
+    base = os.environ.get("XDG_RUNTIME_DIR") or "/tmp"  # short, as the paths of sockets must be
     return Path(base) / f"{namespace}-{os.getuid()}"
 
 
-def _with_local_artifact(assignment: Assignment, settings: ClusterSettings) -> Assignment:
-    """On a node without the data directory, fetch the artifact from the registry's node once."""
-    if assignment.artifact.exists():
-        return assignment
-    cache = _socket_directory(settings.namespace) / "artifacts" / assignment.digest
-    target = cache / assignment.artifact.name
-    if not target.exists():
-        registry = ray.get_actor(REGISTRY_NAME, namespace=settings.namespace)
-        content: bytes = ray.get(registry.artifact.remote(assignment.digest))
-        cache.mkdir(parents=True, exist_ok=True)
-        partial = target.with_suffix(f".{os.getpid()}.part")
-        partial.write_bytes(content)
-        os.replace(partial, target)
-    return replace(assignment, artifact=target)
+def _cache_directory(namespace: str) -> Path:
+    return Path(tempfile.gettempdir()) / f"{namespace}-{os.getuid()}-artifacts"
 
 
 class RayHosts:
@@ -155,6 +170,7 @@ class RayHosts:
             await self._call(replica_id, "hold")
         except HostLost:
             return
+        await asyncio.Event().wait()  # another registry has taken the host over: it is not ours to miss
 
     async def drain(self, replica_id: str, timeout_seconds: float) -> None:
         await self._call(replica_id, "drain", timeout_seconds)
@@ -168,18 +184,20 @@ class RayHosts:
         ray.kill(handle, no_restart=True)
 
     async def survivors(self) -> Mapping[str, Loaded | None]:
-        found: dict[str, Loaded | None] = {}
         for entry in ray.util.list_named_actors(all_namespaces=True):
             name, namespace = entry["name"], entry["namespace"]
-            if namespace != self._settings.namespace or not name.startswith(HOST_PREFIX):
-                continue
-            replica_id = name.removeprefix(HOST_PREFIX)
-            self._handles[replica_id] = ray.get_actor(name, namespace=namespace)
-            try:
-                found[replica_id] = await asyncio.wait_for(self._call(replica_id, "loaded"), CALL_TIMEOUT_SECONDS)
-            except (HostLost, TimeoutError):
-                found[replica_id] = None
-        return found
+            if namespace == self._settings.namespace and name.startswith(HOST_PREFIX):
+                with contextlib.suppress(ValueError):  # it ended just now
+                    handle = ray.get_actor(name, namespace=namespace)
+                    self._handles[name.removeprefix(HOST_PREFIX)] = handle
+        replica_ids = list(self._handles)
+        return dict(zip(replica_ids, await asyncio.gather(*map(self._loaded, replica_ids)), strict=True))
+
+    async def _loaded(self, replica_id: str) -> Loaded | None:
+        try:
+            return cast(Loaded | None, await asyncio.wait_for(self._call(replica_id, "loaded"), CALL_TIMEOUT_SECONDS))
+        except (HostLost, TimeoutError):
+            return None
 
     async def _call(self, replica_id: str, method: str, *arguments: Any, retries: int = 0) -> Any:
         handle = self._handles.get(replica_id)
@@ -232,9 +250,13 @@ class ForestFlowRegistry:
     async def report(self, reporter: str, number: int, counts: Mapping[Fqrv, tuple[int, int]]) -> None:
         await (await self._running()).report_counts(reporter, number, counts)
 
-    async def artifact(self, digest: str) -> bytes:
+    async def artifact_files(self, digest: str) -> list[str]:
         await self._running()
-        return await asyncio.to_thread(self._artifacts.path(digest).read_bytes)
+        return await asyncio.to_thread(self._artifacts.files, digest)
+
+    async def artifact_part(self, digest: str, relative: str, offset: int) -> bytes:
+        await self._running()
+        return await asyncio.to_thread(self._artifacts.read, digest, relative, offset)
 
     async def stop(self) -> None:
         if self._registry is not None:

@@ -18,6 +18,7 @@ from typing import Any, TypeVar, cast
 from forestflow.domain.errors import LoadFailed
 from forestflow.domain.plan import ReplicaAddress
 from forestflow.runtime import wire
+from forestflow.runtime.artifacts import private_directory
 from forestflow.runtime.assignment import Assignment, Loaded
 from forestflow.runtime.replica import Job, Replica
 from forestflow.servables import loading
@@ -39,6 +40,7 @@ class Host:
         self._loop = _new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="data-plane", daemon=True)
         self._thread.start()
+        self._loading = threading.Lock()
         self._servers: list[asyncio.Server] = []
         self._replica: Replica | None = None
         self._servable: Servable | None = None
@@ -46,9 +48,10 @@ class Host:
 
     def load(self, assignment: Assignment) -> Loaded:
         """Load, warm up, open the sockets. Raises LoadFailed; calling it again for the same replica is harmless."""
-        if self.loaded is None:
-            self.loaded = self._run(self._load(assignment))
-        return self.loaded
+        with self._loading:
+            if self.loaded is None:
+                self.loaded = self._run(self._load(assignment))
+            return self.loaded
 
     def drain(self, timeout_seconds: float) -> bool:
         """Wait until nothing is queued; False when the time ran out first."""
@@ -65,27 +68,32 @@ class Host:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
 
     async def _load(self, assignment: Assignment) -> Loaded:
-        servable = loading.load(assignment.artifact, assignment.flavor, assignment.resources)
+        self._servable = loading.load(assignment.artifact, assignment.flavor, assignment.resources)
         try:
-            servable.warm_up()
-        except Exception as error:
-            servable.close()
-            raise LoadFailed(f"the model does not score: {type(error).__name__}: {error}") from error
-        self._servable = servable
-        self._replica = Replica(servable, assignment.fqrv, max_queued=assignment.max_queued)
-        self._socket_directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        unix_path = self._socket_directory / f"{assignment.replica_id}.sock"
-        unix_path.unlink(missing_ok=True)  # left by this replica's killed predecessor
-        unix = await self._loop.create_unix_server(lambda: self._protocol(assignment), path=str(unix_path))
-        tcp = await self._loop.create_server(lambda: self._protocol(assignment), host=self._bind_ip, port=0)
-        self._servers = [unix, tcp]
-        host, port = tcp.sockets[0].getsockname()[:2]
-        address = ReplicaAddress(assignment.replica_id, self._node_id, str(unix_path), f"{host}:{port}")
+            address = await self._open(self._servable, assignment)
+        except BaseException:
+            self._release()
+            raise
         # What is loaded stays: keep the collector from walking it again and again between requests.
         gc.collect()
         gc.freeze()
         gc.set_threshold(20_000, 20, 50)
-        return Loaded(assignment, address, servable.metadata, os.getpid())
+        return Loaded(assignment, address, self._servable.metadata, os.getpid())
+
+    async def _open(self, servable: Servable, assignment: Assignment) -> ReplicaAddress:
+        try:
+            servable.warm_up()
+        except Exception as error:
+            raise LoadFailed(f"the model does not score: {type(error).__name__}: {error}") from error
+        self._replica = Replica(servable, assignment.fqrv, max_queued=assignment.max_queued)
+        unix_path = private_directory(self._socket_directory) / f"{assignment.replica_id}.sock"
+        unix_path.unlink(missing_ok=True)  # left by this replica's killed predecessor
+        unix = await self._loop.create_unix_server(lambda: self._protocol(assignment), path=str(unix_path))
+        self._servers.append(unix)
+        tcp = await self._loop.create_server(lambda: self._protocol(assignment), host=self._bind_ip, port=0)
+        self._servers.append(tcp)
+        host, port = tcp.sockets[0].getsockname()[:2]
+        return ReplicaAddress(assignment.replica_id, self._node_id, str(unix_path), f"{host}:{port}")
 
     def _protocol(self, assignment: Assignment) -> ReplicaProtocol:
         assert self._replica is not None
@@ -100,13 +108,21 @@ class Host:
         return True
 
     async def _close(self) -> None:
-        for server in self._servers:
-            server.close()
+        self._release()
         if self.loaded is not None:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self.loaded.address.unix_path)
+        with contextlib.suppress(OSError):  # other hosts may still have their sockets there
+            self._socket_directory.rmdir()
+
+    def _release(self) -> None:
+        for server in self._servers:
+            server.close()
+        self._servers.clear()
+        self._replica = None
         if self._servable is not None:
             self._servable.close()
+            self._servable = None
 
 
 class ReplicaProtocol(asyncio.Protocol):

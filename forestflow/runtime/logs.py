@@ -45,17 +45,23 @@ class JsonFormatter(logging.Formatter):
 
 def configure(settings: LogSettings) -> None:
     """Send ForestFlow's and uvicorn's records of this process where ``settings`` say."""
-    if settings.file is None:
-        handler: logging.Handler = logging.StreamHandler(sys.stderr)
-    else:
-        settings.file.parent.mkdir(parents=True, exist_ok=True)
-        handler = logging.FileHandler(settings.file, encoding="utf-8")  # append mode: processes share the file
+    handler = _handler(settings.file)
     handler.setFormatter(JsonFormatter())
     for name in ("forestflow", "uvicorn", "asyncio"):
         logger = logging.getLogger(name)
         logger.handlers[:] = [handler]
         logger.propagate = False
         logger.setLevel(settings.level if name == "forestflow" else max("WARNING", settings.level, key=_severity))
+
+
+def _handler(file: Path | None) -> logging.Handler:
+    if file is not None:
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            return logging.FileHandler(file, encoding="utf-8")  # append mode: processes share the file
+        except OSError:
+            pass  # another node of the cluster: what goes to standard error is in Ray's own logs there
+    return logging.StreamHandler(sys.stderr)
 
 
 def _severity(level: str) -> int:

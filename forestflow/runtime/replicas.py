@@ -6,12 +6,11 @@ Everything runs on the registry's event loop; only the operations themselves (st
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
 import uuid
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from forestflow.domain.errors import ForestFlowError
@@ -101,6 +100,7 @@ class ReplicaSet:
         self._replicas: dict[str, _Replica] = {}
         self._of: dict[Fqrv, list[_Replica]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._stops: set[asyncio.Task[None]] = set()
 
     # --- what others may know ----------------------------------------------------------------------------------------
 
@@ -130,13 +130,13 @@ class ReplicaSet:
         wanted = self._wanted()
         for replica_id, loaded in (await self._hosts.survivors()).items():
             target = wanted.get(loaded.assignment.fqrv) if loaded else None
-            if loaded and target and target.assignment(replica_id).digest == loaded.assignment.digest:
+            if loaded and target and _fits(loaded.assignment, target):
                 fqrv = loaded.assignment.fqrv
                 replica = self._add(_Replica(replica_id, fqrv, ReplicaState.READY, self._clock(), loaded=loaded))
                 self._spawn(self._watch(replica))
                 self._changed(fqrv)
             else:
-                self._spawn(self._hosts.stop(replica_id))
+                self._end(replica_id)
 
     def reconcile(self) -> None:
         """Take the next steps towards what is wanted."""
@@ -152,11 +152,11 @@ class ReplicaSet:
                 case Await(replica_id):
                     replica = self._replicas[replica_id]
                     self._move(replica, ReplicaState.STARTING)
-                    self._operate(replica, self._await(replica))
+                    self._operate(replica, self._await(replica, wanted[replica.fqrv]))
                 case Load(replica_id):
                     replica = self._replicas[replica_id]
                     self._move(replica, ReplicaState.LOADING)
-                    self._operate(replica, self._load(replica, wanted[replica.fqrv].assignment(replica_id)))
+                    self._operate(replica, self._load(replica, wanted[replica.fqrv]))
                 case Drain(replica_id):
                     replica = self._replicas[replica_id]
                     self._move(replica, ReplicaState.DRAINING)
@@ -165,12 +165,14 @@ class ReplicaSet:
                     self._stop(self._replicas[replica_id])
 
     async def close(self) -> None:
-        """Stop every host."""
+        """Stop every host, and see those off that were stopping already."""
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*(self._hosts.stop(replica_id) for replica_id in self._replicas), return_exceptions=True)
+        for replica_id in self._replicas:
+            self._end(replica_id)
         self._replicas.clear()
         self._of.clear()
+        await asyncio.gather(*self._stops, return_exceptions=True)
 
     # --- operations --------------------------------------------------------------------------------------------------
 
@@ -178,33 +180,41 @@ class ReplicaSet:
         replica = self._add(_Replica(uuid.uuid4().hex[:12], fqrv, ReplicaState.STARTING, self._clock()))
         self._operate(replica, self._hosts.start(replica.replica_id, wanted.resources))
 
-    async def _await(self, replica: _Replica) -> None:
-        await self._hosts.alive(replica.replica_id)
-
-    async def _load(self, replica: _Replica, assignment: Assignment) -> None:
+    async def _await(self, replica: _Replica, wanted: Wanted) -> None:
         try:
-            replica.loaded = await self._hosts.load(replica.replica_id, assignment)
-        except ForestFlowError as error:
-            replica.failures += 1
-            replica.message = error.message
-            self._move(replica, ReplicaState.FAILED)
-            _log.error("load failed: %s", error.message, extra={"release": str(replica.fqrv)})
+            await self._hosts.alive(replica.replica_id)
+        except HostLost:  # for good: in its place comes another
+            await self._hosts.stop(replica.replica_id)
+            await self._hosts.start(replica.replica_id, wanted.resources)
+
+    async def _load(self, replica: _Replica, wanted: Wanted) -> None:
+        loaded = await self._hosts.load(replica.replica_id, wanted.assignment(replica.replica_id))
+        if not self._has(replica):  # it was stopped meanwhile
             return
+        replica.loaded = loaded
         replica.failures = 0
         replica.message = None
         self._move(replica, ReplicaState.READY)
         self._spawn(self._watch(replica))
 
     async def _watch(self, replica: _Replica) -> None:
-        await self._hosts.lost(replica.replica_id)
-        if replica.state in (ReplicaState.READY, ReplicaState.DRAINING):
-            self._lose(replica, "the host's process died")
+        try:
+            await self._hosts.lost(replica.replica_id)
+            why = "the host's process died"
+        except Exception as error:  # whatever it is, this host is no longer watched
+            why = _reason(error)
+        if self._has(replica) and replica.state in (ReplicaState.READY, ReplicaState.DRAINING):
+            self._lose(replica, why)
 
     async def _drain(self, replica: _Replica) -> None:
         await asyncio.sleep(PLAN_GRACE_SECONDS)
-        with contextlib.suppress(HostLost):  # gone already: nothing left to drain
+        try:
             await self._hosts.drain(replica.replica_id, DRAIN_SECONDS)
-        if self._replicas.get(replica.replica_id) is replica:
+        except HostLost:
+            pass  # gone already: nothing left to drain
+        except Exception as error:
+            _reason(error)
+        if self._has(replica):
             self._stop(replica)
 
     def _stop(self, replica: _Replica) -> None:
@@ -214,7 +224,24 @@ class ReplicaSet:
         of_release.remove(replica)
         if not of_release:
             del self._of[replica.fqrv]
-        self._spawn(self._hosts.stop(replica.replica_id))
+        self._end(replica.replica_id)
+
+    def _end(self, replica_id: str) -> None:
+        """End a host's process; the only operation that goes on when the registry stops."""
+        task = asyncio.get_running_loop().create_task(self._hosts.stop(replica_id))
+        self._stops.add(task)
+        task.add_done_callback(self._stops.discard)
+        task.add_done_callback(_log_failure)
+
+    def _fail(self, replica: _Replica, why: str) -> None:
+        """An operation failed; the next try waits longer."""
+        if replica.state is not ReplicaState.LOADING:
+            self._lose(replica, why)
+            return
+        replica.failures += 1
+        replica.message = why
+        _log.error("load failed: %s", why, extra={"release": str(replica.fqrv)})
+        self._move(replica, ReplicaState.FAILED)
 
     def _lose(self, replica: _Replica, why: str) -> None:
         replica.failures += 1
@@ -243,21 +270,46 @@ class ReplicaSet:
             try:
                 await operation
             except HostLost as lost:
-                if self._replicas.get(replica.replica_id) is replica:
+                if self._has(replica):
                     self._lose(replica, str(lost))
+            except Exception as error:
+                why = _reason(error)
+                if self._has(replica):
+                    self._fail(replica, why)
             finally:
                 replica.busy = False
-                if self._replicas.get(replica.replica_id) is replica:
-                    self.reconcile()
+            if self._has(replica):
+                self.reconcile()
 
         self._spawn(run())
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(coroutine)
         self._tasks.add(task)
-        task.add_done_callback(self._finished)
+        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(_log_failure)
 
-    def _finished(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            _log.error("an operation on a replica failed", exc_info=error)
+    def _has(self, replica: _Replica) -> bool:
+        return self._replicas.get(replica.replica_id) is replica
+
+
+def _fits(loaded: Assignment, wanted: Wanted) -> bool:
+    """Whether a host has what it would get today. Where it read the artifact from does not matter."""
+    try:
+        today = wanted.assignment(loaded.replica_id)
+    except ForestFlowError:  # the artifact is lost: what runs is the last there is of it
+        return True
+    return replace(loaded, artifact=today.artifact) == today
+
+
+def _reason(error: Exception) -> str:
+    """What to tell of a failed operation; the log gets the rest of what nobody foresaw."""
+    if isinstance(error, ForestFlowError):
+        return error.message
+    _log.error("an operation on a replica failed", exc_info=error)
+    return f"{type(error).__name__}: {error}"
+
+
+def _log_failure(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        _log.error("an operation on a replica failed", exc_info=error)

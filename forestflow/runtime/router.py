@@ -31,6 +31,7 @@ RETRY_SECONDS = 0.2
 REPORT_SECONDS = 0.5
 IDLE_SECONDS = 60.0  # for a connection to send its next request's head
 SWEEP_SECONDS = 5.0
+BACKLOG = 2048  # connections that the kernel holds until they are accepted
 
 _log = logging.getLogger("forestflow.router")
 
@@ -145,7 +146,7 @@ class Router:
                 server_header=False,
                 date_header=False,
                 proxy_headers=False,
-                backlog=2048,
+                backlog=BACKLOG,
                 limit_concurrency=settings.max_connections,
                 timeout_keep_alive=int(IDLE_SECONDS),
                 timeout_graceful_shutdown=max(1, int(settings.drain_seconds)),
@@ -161,6 +162,7 @@ class Router:
         gc.collect()
         gc.freeze()
         gc.set_threshold(20_000, 20, 50)
+        listener.listen(BACKLOG)  # now, and not when uvicorn comes to it: whoever started us may connect
         serving = self._loop.create_task(server.serve(sockets=[listener]))
         self._up.set()
         sweeper = self._loop.create_task(self._close_idle(server))
@@ -193,8 +195,10 @@ class Router:
         while True:
             try:
                 update = await self._registry.plan(dispatcher.version, PLAN_WAIT_SECONDS)
-            except Unavailable:
-                await asyncio.sleep(RETRY_SECONDS)  # scoring goes on with the last Plan
+            except Exception as error:  # whatever it is, scoring goes on with the last Plan
+                if not isinstance(error, Unavailable):
+                    _log.error("the registry gave no Plan", exc_info=error)
+                await asyncio.sleep(RETRY_SECONDS)
                 continue
             if update.version != dispatcher.version:
                 dispatcher.apply(update)
@@ -223,7 +227,9 @@ class Router:
                 self._unsent = counts
             try:
                 await self._registry.report(self._reporter, self._reports, self._unsent)
-            except ForestFlowError:  # the registry is down, or cannot write: again at the next turn
+            except Exception as error:  # the registry is down, or cannot write: again at the next turn
+                if not isinstance(error, ForestFlowError):
+                    _log.error("the registry took no counts", exc_info=error)
                 return
             self._unsent = None
 
