@@ -1,62 +1,148 @@
-"""Splitting traffic by weight, exactly: no randomness, no drift.
+"""Splitting traffic by weight, exactly: no randomness, no drift, also while weights move.
 
-The choice is Tijdeman's for the chairman assignment problem (R. Tijdeman, "The chairman assignment problem",
-Discrete Mathematics 32, 1980): among the members whose claim has come due, take the one that must be served first.
-With fixed weights the count of every member stays within 1 - 1/(2n-2) of its cumulative share.
+The choice is Tijdeman's for the chairman assignment problem (R. Tijdeman, "The chairman assignment problem", Discrete
+Mathematics 32, 1980): of the members whose claim is large enough, take the one that would first be owed too much. The
+count of each of n members then stays within 1 - 1/(2n-2) of its cumulative share.
+
+The proof needs the shares of the decisions to come. With fixed weights they are known. When weights move they are made
+known: a change takes effect ``NOTICE`` decisions after it was told, and until then the choice prepares for it. (Without
+notice no algorithm keeps within 1: whoever moves the weights away from each member that was just chosen leaves the last
+of them owed 1/8 + 1/7 + … + 1/2.)
 """
 
 from __future__ import annotations
 
+import math
+from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
+NOTICE = 8
+_TINY = 1e-9  # what float sums may be off by
+_MAX_CYCLE = 4096
+
+Shares = tuple[float, ...]
+
 
 class WeightedChooser(Generic[T]):
-    """Hands out its members in proportion to their integer weights.
+    """Hands out its members in proportion to their weights. A chooser's members never change; its weights may.
 
-    ``owed[i]`` is member i's cumulative share minus its count, in units of 1 / total weight, so that with fixed
-    weights the arithmetic is exact in integers.
+    ``owed[i]`` is member i's cumulative share minus its count, in decisions.
     """
 
-    __slots__ = ("_due", "_members", "_owed", "_total", "_weights")
+    __slots__ = ("_bound", "_coming", "_cycle", "_decided", "_members", "_owed", "_position", "_shares", "_weights")
 
     def __init__(self, weights: Mapping[T, int], carry: Mapping[T, float] | None = None) -> None:
-        """``weights`` are positive; ``carry`` is the debt (in requests) that members bring from another chooser."""
-        if not weights or any(weight <= 0 for weight in weights.values()):
-            raise ValueError("a chooser needs members, each with a positive weight")
-        self._members: Sequence[T] = list(weights)
-        self._weights = list(weights.values())
-        self._total = sum(self._weights)
+        """``weights`` are positive; ``carry`` is what members are owed from another chooser, in decisions.
+
+        What was owed to members that are gone is spread evenly, so that all that is owed adds up to nothing.
+        """
+        self._members: Sequence[T] = tuple(weights)
         n = len(self._members)
-        self._due = self._total / (2 * n - 2) if n > 1 else 0.0
-        self._owed: list[float] = [0] * n
-        if carry:
-            self._owed = [carry.get(member, 0) * self._total for member in self._members]
+        self._weights = _checked(weights, self._members)
+        self._shares = _shares(self._weights)
+        self._owed = [(carry or {}).get(member, 0.0) for member in self._members]
+        left_over = sum(self._owed) / n
+        self._owed = [owed - left_over for owed in self._owed]
+        self._bound = 1 - 1 / (2 * n - 2) if n > 1 else 1.0
+        self._coming: deque[tuple[int, tuple[int, ...], Shares]] = deque()  # (from which decision, weights, shares)
+        self._decided = 0
+        self._cycle: list[T] | None = None  # the decisions of one period, once it is known to repeat
+        self._position = 0
 
     @property
     def members(self) -> Sequence[T]:
         return self._members
 
+    def change(self, weights: Mapping[T, int]) -> None:
+        """Give the same members other weights, from ``NOTICE`` decisions on."""
+        if weights.keys() != set(self._members):
+            raise ValueError("a chooser's members never change: make another, and carry the debts over")
+        fresh = _checked(weights, self._members)
+        if fresh == (self._coming[-1][1] if self._coming else self._weights):
+            return
+        self._leave_cycle()
+        self._coming.append((self._decided + NOTICE, fresh, _shares(fresh)))
+
     def debts(self) -> dict[T, float]:
-        """Cumulative share minus count of each member, in requests."""
-        return {member: owed / self._total for member, owed in zip(self._members, self._owed, strict=True)}
+        """Cumulative share minus count of each member, in decisions."""
+        self._leave_cycle()
+        return dict(zip(self._members, self._owed, strict=True))
 
     def next(self) -> T:
         """The member that answers next."""
-        if len(self._members) == 1:
-            return self._members[0]
-        owed, weights, total, due = self._owed, self._weights, self._total, self._due
-        best, best_deadline = -1, float("inf")
-        for i, weight in enumerate(weights):
-            claim = owed[i] + weight
-            if claim >= due:
-                deadline = (total - due - owed[i]) / weight
-                if deadline < best_deadline:
-                    best, best_deadline = i, deadline
-            owed[i] = claim
-        if best < 0:  # only after weights moved: nobody's claim is due yet, so the largest claim goes first
-            best = max(range(len(owed)), key=owed.__getitem__)
-        owed[best] -= total
-        return self._members[best]
+        cycle = self._cycle
+        if cycle is None:
+            cycle = self._find_cycle()
+            if cycle is None:
+                return self._members[self._decide()]
+        position = self._position
+        self._position = position + 1 if position + 1 < len(cycle) else 0
+        return cycle[position]
+
+    def _decide(self) -> int:
+        if self._coming and self._decided >= self._coming[0][0]:
+            _, self._weights, self._shares = self._coming.popleft()
+        self._decided += 1
+        owed, shares = self._owed, self._shares
+        for i, share in enumerate(shares):
+            owed[i] += share
+        enough = 1 - self._bound - _TINY
+        candidates = [i for i, claim in enumerate(owed) if claim >= enough]
+        # After debts were carried over nobody may have enough; then the largest claim goes first.
+        best = min(candidates, key=self._deadline) if candidates else max(range(len(owed)), key=owed.__getitem__)
+        owed[best] -= 1
+        return best
+
+    def _deadline(self, i: int) -> float:
+        """In how many decisions member ``i`` would be owed more than the bound, if it were never chosen."""
+        owed, share, passed = self._owed[i], self._shares[i], 0
+        if owed > self._bound:
+            return -owed
+        for start, _, shares in self._coming:
+            length = max(0, start - self._decided) - passed
+            if owed + length * share > self._bound:
+                break
+            owed, share, passed = owed + length * share, shares[i], passed + length
+        return passed + (self._bound - owed) / share
+
+    # --- with steady weights the decisions repeat, and are only looked up -------------------------------------------
+
+    def _find_cycle(self) -> list[T] | None:
+        """Decide one whole period at once; ``None`` while weights move, or where it would not repeat."""
+        period = sum(self._weights) // math.gcd(*self._weights)
+        if self._coming or period > _MAX_CYCLE:
+            return None
+        before, decided = list(self._owed), self._decided
+        cycle = [self._members[self._decide()] for _ in range(period)]
+        repeats = all(abs(a - b) < _TINY for a, b in zip(before, self._owed, strict=True))
+        self._owed = before  # and, if it repeats, without the rounding errors of a period
+        self._decided = decided
+        self._position = 0
+        self._cycle = cycle if repeats else None
+        return self._cycle
+
+    def _leave_cycle(self) -> None:
+        """Bring ``owed`` up to where the cycle stands."""
+        if self._cycle is None:
+            return
+        taken = self._cycle[: self._position]
+        self._owed = [
+            owed + len(taken) * share - taken.count(member)
+            for owed, share, member in zip(self._owed, self._shares, self._members, strict=True)
+        ]
+        self._decided += len(taken)
+        self._cycle = None
+
+
+def _checked(weights: Mapping[T, int], members: Sequence[T]) -> tuple[int, ...]:
+    if not weights or any(weight <= 0 for weight in weights.values()):
+        raise ValueError("a chooser needs members, each with a positive weight")
+    return tuple(weights[member] for member in members)
+
+
+def _shares(weights: tuple[int, ...]) -> Shares:
+    total = sum(weights)
+    return tuple(weight / total for weight in weights)

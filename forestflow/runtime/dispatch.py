@@ -182,8 +182,12 @@ class ContractRoute:
             elif known.plan != release_plan:
                 known.update(release_plan)
         weights = {self.releases[r.fqrv]: r.weight for r in plan.releases if r.weight > 0}
-        carry = self.chooser.debts() if self.chooser else None
-        self.chooser = WeightedChooser(weights, carry) if weights else None
+        if not weights:
+            self.chooser = None
+        elif self.chooser and set(self.chooser.members) == weights.keys():
+            self.chooser.change(weights)
+        else:
+            self.chooser = WeightedChooser(weights, self.chooser.debts() if self.chooser else None)
         self.shadows = tuple(self.releases[r.fqrv] for r in plan.releases if r.shadow)
         return left
 
