@@ -60,6 +60,7 @@ def run(settings: Settings) -> None:
     with contextlib.ExitStack() as undo:
         undo.enter_context(_data_directory(settings.data_dir))
         logs.configure(_log_settings(settings))
+        _endpoints(settings)  # what is wrong with them is told before Ray takes its seconds
         terminal = undo.enter_context(_terminal(settings.data_dir / "logs" / "ray.log"))
         undo.enter_context(_ray(settings))
         _on_signals(stopped)  # again: Ray has put its own in place
@@ -159,9 +160,7 @@ def _server(settings: Settings) -> Iterator[Server]:
     from forestflow.runtime.registry import RegistrySettings
     from forestflow.runtime.router import RouterSettings
 
-    http, grpc = _free(settings.http_endpoint, "--http"), _free(settings.grpc_endpoint, "--grpc")
-    if http == grpc:  # SO_REUSEPORT would let both have it
-        raise CannotServe(f"--http and --grpc are both {http}; give each a port of its own")
+    http, grpc = _endpoints(settings)
     secret = _secret(settings.data_dir)
     max_frame = settings.max_body_bytes * 4 + FRAME_HEADROOM  # answers may be longer than what was asked
     shared = cluster.ClusterSettings(
@@ -260,6 +259,14 @@ def _secret(directory: Path) -> bytes:
         with os.fdopen(descriptor, "wb") as file:
             file.write(secrets.token_bytes(32))
     return path.read_bytes()
+
+
+def _endpoints(settings: Settings) -> tuple[Endpoint, Endpoint]:
+    """Where HTTP and gRPC will listen. Raises CannotServe when they cannot."""
+    http, grpc = _free(settings.http_endpoint, "--http"), _free(settings.grpc_endpoint, "--grpc")
+    if http == grpc:  # SO_REUSEPORT would let both have it
+        raise CannotServe(f"--http and --grpc are both {http}; give each a port of its own")
+    return http, grpc
 
 
 def _free(endpoint: Endpoint, flag: str) -> Endpoint:
