@@ -12,23 +12,33 @@ from dataclasses import dataclass, field
 from forestflow.domain.ids import Fqrv
 from forestflow.domain.settings import (
     ContractRouter,
+    ContractSettings,
     ExpirationPolicy,
     FairPhaseInPctBasedRouter,
     ImmediatelyValid,
     ImmediatePhaseIn,
+    KeepAll,
     KeepLatest,
     KeepTopRanked,
     LatestPhaseInPctBasedRouter,
     LinearTimeBasedPhaseIn,
+    ManualPhaseIn,
+    MaxAge,
     MinServedEventsBasedValidity,
     NeverValid,
     Ordering,
     PerformanceBasedValidity,
+    PerformanceRouter,
     PhaseInPolicy,
     ServableSettings,
+    StepPhaseIn,
+    StickyRouter,
     TimeBasedValidity,
     ValidityRule,
 )
+
+# PerformanceRouter's shares are fractions; weights are integers out of so many per percent of phase-in.
+PERFORMANCE_GRAIN = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +53,18 @@ class ReleaseSnapshot:
     metrics: Mapping[str, float] = field(default_factory=dict)
 
 
-def rule_holds(rule: ValidityRule, release: ReleaseSnapshot, now_ms: int) -> bool:
+# --- validity -------------------------------------------------------------------------------------------------------
+
+
+def metric_of(name: str | None, release: ReleaseSnapshot, default: str | None) -> float | None:
+    """The metric a policy means: the named one, else the contract's default, else the only one reported."""
+    chosen = name or default
+    if chosen is not None:
+        return release.metrics.get(chosen)
+    return next(iter(release.metrics.values())) if len(release.metrics) == 1 else None
+
+
+def rule_holds(rule: ValidityRule, release: ReleaseSnapshot, now_ms: int, default_metric: str | None = None) -> bool:
     """Whether one validity rule holds for ``release`` now."""
     match rule:
         case ImmediatelyValid():
@@ -54,28 +75,35 @@ def rule_holds(rule: ValidityRule, release: ReleaseSnapshot, now_ms: int) -> boo
             return now_ms - release.created_at_ms >= after
         case MinServedEventsBasedValidity(valid_after_min_served_events=events):
             return release.served_events >= events
-        case PerformanceBasedValidity(min_threshold=threshold):
-            # minThreshold names no metric: it speaks of the best that was reported.
-            return max(release.metrics.values(), default=float("-inf")) >= threshold
+        case PerformanceBasedValidity(min_threshold=threshold, metric=name):
+            value = metric_of(name, release, default_metric)
+            return value is not None and value >= threshold
 
 
-def is_valid(release: ReleaseSnapshot, now_ms: int) -> bool:
+def is_valid(release: ReleaseSnapshot, now_ms: int, default_metric: str | None = None) -> bool:
     """Once valid, always valid; before, all of its rules must hold (no rule at all holds)."""
     if release.became_valid_at_ms is not None:
         return True
-    return all(rule_holds(rule, release, now_ms) for rule in release.settings.policy_settings.validity_policy)
+    rules = release.settings.policy_settings.validity_policy
+    return all(rule_holds(rule, release, now_ms, default_metric) for rule in rules)
+
+
+# --- phase-in -------------------------------------------------------------------------------------------------------
 
 
 def phase_in_percent(policy: PhaseInPolicy, became_valid_at_ms: int, now_ms: int) -> int:
     """0 to 100: how much of its full share a valid release takes now."""
+    elapsed_ms = max(0, now_ms - became_valid_at_ms)
     match policy:
         case ImmediatePhaseIn():
             return 100
         case LinearTimeBasedPhaseIn(phase_in_over_secs=seconds):
-            if seconds == 0:
-                return 100
-            elapsed_ms = max(0, now_ms - became_valid_at_ms)
-            return min(100, elapsed_ms // (seconds * 10))  # elapsed / (seconds * 1000) * 100
+            # elapsed / (seconds * 1000) * 100
+            return 100 if seconds == 0 else min(100, elapsed_ms // (seconds * 10))
+        case StepPhaseIn(steps=steps):
+            return max((step.percent for step in steps if elapsed_ms >= step.after_secs * 1000), default=0)
+        case ManualPhaseIn(percent=percent):
+            return percent
 
 
 def percent_of(release: ReleaseSnapshot, now_ms: int) -> int:
@@ -85,18 +113,25 @@ def percent_of(release: ReleaseSnapshot, now_ms: int) -> int:
     return phase_in_percent(release.settings.policy_settings.phase_in_policy, release.became_valid_at_ms, now_ms)
 
 
+# --- expiration -----------------------------------------------------------------------------------------------------
+
+
 def _latest_first(releases: Sequence[ReleaseSnapshot]) -> list[ReleaseSnapshot]:
     return sorted(releases, key=lambda r: (-(r.became_valid_at_ms or 0), -r.created_at_ms, r.fqrv))
 
 
-def expired(policy: ExpirationPolicy, valid: Sequence[ReleaseSnapshot]) -> list[Fqrv]:
+def expired(policy: ExpirationPolicy, valid: Sequence[ReleaseSnapshot], now_ms: int) -> list[Fqrv]:
     """Which of the *valid* releases the policy removes; releases that are not valid yet are never expired.
 
     KeepTopRanked ranks a release without the metric below every release that has it; ties and releases without it
-    fall back to the one that became valid last.
+    fall back to the one that became valid last. MaxAge always leaves the release that became valid last.
     """
     latest_first = _latest_first(valid)
     match policy:
+        case KeepAll():
+            return []
+        case MaxAge(max_age_secs=seconds):
+            return [r.fqrv for r in latest_first[1:] if now_ms - (r.became_valid_at_ms or 0) >= seconds * 1000]
         case KeepLatest(servables_to_keep=keep):
             ranked = latest_first
         case KeepTopRanked(servables_to_keep=keep, metric_to_evaluate=name, ordering=ordering):
@@ -105,21 +140,51 @@ def expired(policy: ExpirationPolicy, valid: Sequence[ReleaseSnapshot]) -> list[
     return [release.fqrv for release in ranked[keep:]]
 
 
-def shares(router: ContractRouter, valid: Sequence[ReleaseSnapshot], now_ms: int) -> dict[Fqrv, int]:
+# --- shares ---------------------------------------------------------------------------------------------------------
+
+
+def shares(settings: ContractSettings, valid: Sequence[ReleaseSnapshot], now_ms: int) -> dict[Fqrv, int]:
     """The weight of each release that may answer users; releases not named get no traffic.
 
     When every candidate is still at 0 %, they share equally: someone must answer.
     """
     if not valid:
         return {}
-    match router:
-        case FairPhaseInPctBasedRouter():
-            candidates = list(valid)
-        case LatestPhaseInPctBasedRouter():
-            candidates = _latest_first(valid)[:2]
-            if percent_of(candidates[0], now_ms) >= 100:
-                candidates = candidates[:1]
+    candidates = _candidates(settings.router, valid, now_ms)
     weights = {release.fqrv: percent_of(release, now_ms) for release in candidates}
     if not any(weights.values()):
         return dict.fromkeys(weights, 1)
+    if isinstance(settings.router, PerformanceRouter):
+        performance = _performance(settings.router, candidates, settings.metrics.default)
+        weights = {fqrv: round(weight * performance[fqrv]) for fqrv, weight in weights.items()}
+        if not any(weights.values()):
+            return dict.fromkeys(weights, 1)
     return {fqrv: weight for fqrv, weight in weights.items() if weight > 0}
+
+
+def _candidates(router: ContractRouter, valid: Sequence[ReleaseSnapshot], now_ms: int) -> list[ReleaseSnapshot]:
+    match router:
+        case FairPhaseInPctBasedRouter() | PerformanceRouter() | StickyRouter():
+            return list(valid)
+        case LatestPhaseInPctBasedRouter():
+            latest = _latest_first(valid)[:2]
+            return latest[:1] if percent_of(latest[0], now_ms) >= 100 else latest
+
+
+def _performance(
+    router: PerformanceRouter, candidates: Sequence[ReleaseSnapshot], default: str | None
+) -> dict[Fqrv, float]:
+    """Each candidate's part by metric, from 0 to ``PERFORMANCE_GRAIN``."""
+    merits: dict[Fqrv, float] = {}
+    for release in candidates:
+        value = metric_of(router.metric, release, default)
+        good = value is not None and value > 0
+        merits[release.fqrv] = (
+            0.0 if not good or value is None else value if router.ordering is Ordering.DESC else 1 / value
+        )
+    total, n = sum(merits.values()), len(candidates)
+    even = 1 / n
+    return {
+        fqrv: PERFORMANCE_GRAIN * (router.epsilon * even + (1 - router.epsilon) * (merit / total if total else even))
+        for fqrv, merit in merits.items()
+    }

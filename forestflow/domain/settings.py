@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import math
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from forestflow.domain.errors import InvalidSettings
 
@@ -34,13 +35,16 @@ class TimeBasedValidity:
 
 @dataclass(frozen=True, slots=True)
 class PerformanceBasedValidity:
-    """Valid once a reported metric reaches ``min_threshold``."""
+    """Valid once a reported metric reaches ``min_threshold``; without ``metric``, the contract's default one."""
 
     min_threshold: float
+    metric: str | None = None
 
     def __post_init__(self) -> None:
         if math.isnan(self.min_threshold):
             raise InvalidSettings("minThreshold must be a number")
+        if self.metric == "":
+            raise InvalidSettings("metric must not be empty; leave it out for the contract's default metric")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +81,43 @@ class LinearTimeBasedPhaseIn:
             raise InvalidSettings("phaseInOverSecs must not be negative")
 
 
-PhaseInPolicy = ImmediatePhaseIn | LinearTimeBasedPhaseIn
+@dataclass(frozen=True, slots=True)
+class PhaseInStep:
+    """From ``after_secs`` seconds after the release became valid: ``percent``."""
+
+    after_secs: int
+    percent: int
+
+
+@dataclass(frozen=True, slots=True)
+class StepPhaseIn:
+    """0 % before the first step, then the percent of the last step that was reached. Steps only go up."""
+
+    steps: tuple[PhaseInStep, ...]
+
+    def __post_init__(self) -> None:
+        if not self.steps:
+            raise InvalidSettings("StepPhaseIn needs at least one step")
+        for step in self.steps:
+            if step.after_secs < 0 or not 0 <= step.percent <= 100:
+                raise InvalidSettings("a step of StepPhaseIn needs afterSecs of at least 0 and a percent in 0..100")
+        for earlier, later in pairwise(self.steps):
+            if later.after_secs <= earlier.after_secs or later.percent < earlier.percent:
+                raise InvalidSettings("the steps of StepPhaseIn must come in the order of time, and never go down")
+
+
+@dataclass(frozen=True, slots=True)
+class ManualPhaseIn:
+    """Whatever percent was last set."""
+
+    percent: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.percent <= 100:
+            raise InvalidSettings(f"the percent of ManualPhaseIn must be in 0..100, got {self.percent}")
+
+
+PhaseInPolicy = ImmediatePhaseIn | LinearTimeBasedPhaseIn | StepPhaseIn | ManualPhaseIn
 
 # --- expiration -----------------------------------------------------------------------------------------------------
 
@@ -118,7 +158,23 @@ class KeepTopRanked:
             raise InvalidSettings("metricToEvaluate must not be empty")
 
 
-ExpirationPolicy = KeepLatest | KeepTopRanked
+@dataclass(frozen=True, slots=True)
+class KeepAll:
+    """Nothing expires by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class MaxAge:
+    """Expire valid releases that have been valid for ``max_age_secs`` seconds."""
+
+    max_age_secs: int
+
+    def __post_init__(self) -> None:
+        if self.max_age_secs < 1:
+            raise InvalidSettings(f"maxAgeSecs must be at least 1, got {self.max_age_secs}")
+
+
+ExpirationPolicy = KeepLatest | KeepTopRanked | KeepAll | MaxAge
 
 # --- contract routers -----------------------------------------------------------------------------------------------
 
@@ -133,7 +189,71 @@ class LatestPhaseInPctBasedRouter:
     """All traffic to the release that became valid last; shared with the one before it until fully phased in."""
 
 
-ContractRouter = FairPhaseInPctBasedRouter | LatestPhaseInPctBasedRouter
+@dataclass(frozen=True, slots=True)
+class PerformanceRouter:
+    """Share traffic by a reported metric, times phase-in percent.
+
+    A share of ``epsilon`` goes to all valid releases alike, to keep exploring; the rest in proportion to the metric
+    (DESC) or to one over it (ASC). A release without the metric, or with one that is not above 0, only explores.
+    ``metric`` ``None``: the contract's default metric.
+    """
+
+    metric: str | None = None
+    epsilon: float = 0.1
+    ordering: Ordering = Ordering.DESC
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.epsilon <= 1:
+            raise InvalidSettings(f"epsilon must be in 0..1, got {self.epsilon}")
+        if self.metric == "":
+            raise InvalidSettings("metric must not be empty; leave it out for the contract's default metric")
+
+
+@dataclass(frozen=True, slots=True)
+class StickyRouter:
+    """Requests with the same value of the config ``key_config`` go to the same release, by phase-in percent.
+
+    When weights move, only the necessary share of the keys moves. Requests without a key are split as by Fair.
+    """
+
+    key_config: str
+
+    def __post_init__(self) -> None:
+        if not self.key_config:
+            raise InvalidSettings("keyConfig must not be empty")
+
+
+ContractRouter = FairPhaseInPctBasedRouter | LatestPhaseInPctBasedRouter | PerformanceRouter | StickyRouter
+
+
+class Routing(enum.IntEnum):
+    """What is routed as one: a whole batch, or each record of it."""
+
+    BATCH = 1
+    RECORD = 2
+
+
+MAX_WINDOW = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class MetricSettings:
+    """How reported values become one number: the mean of the last ``window`` reports, weighted by their counts, or
+    (with ``alpha``) an exponential mean in which each report has that weight. ``default`` names the metric meant where
+    none is named.
+    """
+
+    default: str | None = None
+    window: int = 100
+    alpha: float | None = None
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.window <= MAX_WINDOW:
+            raise InvalidSettings(f"window must be in 1..{MAX_WINDOW}, got {self.window}")
+        if self.alpha is not None and not 0 < self.alpha <= 1:
+            raise InvalidSettings(f"alpha must be over 0 and at most 1, got {self.alpha}")
+        if self.default == "":
+            raise InvalidSettings("the default metric must not be empty")
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +262,12 @@ class ContractSettings:
 
     expiration_policy: ExpirationPolicy = KeepLatest(1)
     router: ContractRouter = FairPhaseInPctBasedRouter()
+    routing: Routing = Routing.BATCH
+    metrics: MetricSettings = MetricSettings()
+
+    def __post_init__(self) -> None:
+        if isinstance(self.router, PerformanceRouter) and self.router.metric is None and self.metrics.default is None:
+            raise InvalidSettings("PerformanceRouter needs a metric, of its own or the contract's default")
 
 
 # --- servables ------------------------------------------------------------------------------------------------------
@@ -209,12 +335,32 @@ class DeploymentSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ShadowSettings:
+    """Whether and how much a release shadows the requests that others answer.
+
+    ``enabled`` ``None``: as in the original, when its predictions are logged. ``sample_percent`` of the requests are
+    shadowed; at most ``max_backlog`` shadows wait in a replica, then the oldest is dropped.
+    """
+
+    enabled: bool | None = None
+    sample_percent: int = 100
+    max_backlog: int = 256
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.sample_percent <= 100:
+            raise InvalidSettings(f"samplePercent must be in 0..100, got {self.sample_percent}")
+        if not 0 <= self.max_backlog <= 1_000_000:
+            raise InvalidSettings(f"maxBacklog must be in 0..1000000, got {self.max_backlog}")
+
+
+@dataclass(frozen=True, slots=True)
 class ServableSettings:
     """All settings of one release. ``logging_settings`` ``None`` means: nothing is logged."""
 
     policy_settings: PolicySettings = field(default_factory=PolicySettings)
     logging_settings: LoggingSettings | None = None
     deployment_settings: DeploymentSettings = field(default_factory=DeploymentSettings)
+    shadow: ShadowSettings = field(default_factory=ShadowSettings)
 
     def __post_init__(self) -> None:
         logging = self.logging_settings
@@ -222,3 +368,10 @@ class ServableSettings:
             raise InvalidSettings(
                 "LogLevel cannot be specified without defining set of features that define the key for logged messages"
             )
+
+    @property
+    def shadows(self) -> bool:
+        """Whether the release shadows while another one answers."""
+        if self.shadow.enabled is not None:
+            return self.shadow.enabled
+        return self.logging_settings is not None and self.logging_settings.log_level is not LogLevel.NONE

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from forestflow.domain.events import Event, ServableBecameValid, ServablesDeleted
 from forestflow.domain.ids import Contract, Fqrv
 from forestflow.domain.plan import ContractPlan, ReleasePlan, ReplicaAddress
 from forestflow.domain.policies import ReleaseSnapshot, expired, is_valid, shares
-from forestflow.domain.settings import LogLevel, ServableSettings
+from forestflow.domain.settings import ServableSettings
 from forestflow.domain.state import ContractState, Release
 
 Counts = Callable[[Fqrv], tuple[int, int]]  # scored, shaded
@@ -33,12 +34,12 @@ def due_events(state: ContractState, addresses: Addresses, counts: Counts, now_m
     for release in state.releases.values():
         view = snapshot(release, counts)
         if view.became_valid_at_ms is None:
-            if not is_valid(view, now_ms):
+            if not is_valid(view, now_ms, state.settings.metrics.default):
                 continue
             events.append(ServableBecameValid(release.fqrv, now_ms))
-            view = ReleaseSnapshot(view.fqrv, view.settings, view.created_at_ms, now_ms, view.served_events)
+            view = replace(view, became_valid_at_ms=now_ms)
         valid.append(view)
-    gone = expired(state.settings.expiration_policy, valid)
+    gone = expired(state.settings.expiration_policy, valid, now_ms)
     stays = [view for view in valid if view.fqrv not in gone]
     if gone and any(addresses(view.fqrv) for view in stays):
         events.append(ServablesDeleted(tuple(gone)))
@@ -56,7 +57,7 @@ def contract_plan(
     """The Plan of one contract. A release that has failed takes no share; the others answer for it."""
     able = [release for release in state.releases.values() if not failed(release.fqrv)]
     valid = [snapshot(release, counts) for release in able if release.became_valid_at_ms is not None]
-    weights = shares(state.settings.router, valid, now_ms)
+    weights = shares(state.settings, valid, now_ms)
     return ContractPlan(
         contract,
         tuple(
@@ -67,12 +68,11 @@ def contract_plan(
 
 
 def _release_plan(settings: ServableSettings, fqrv: Fqrv, weight: int, addresses: Addresses) -> ReleasePlan:
-    logging = settings.logging_settings
     deployment = settings.deployment_settings
     return ReleasePlan(
         fqrv,
         weight,
-        shadow=logging is not None and logging.log_level is not LogLevel.NONE,
+        shadow=settings.shadows,
         replicas=addresses(fqrv),
         max_queued=deployment.max_queued,
         timeout_seconds=deployment.timeout_seconds,

@@ -35,7 +35,7 @@ def release(name="r", *, created=0, valid=None, events=0, metrics=None, rules=No
         (s.MinServedEventsBasedValidity(3), release(events=2), 0, False),
         (s.MinServedEventsBasedValidity(3), release(events=3), 0, True),
         (s.PerformanceBasedValidity(0.8), release(), 0, False),
-        (s.PerformanceBasedValidity(0.8), release(metrics={"auc": 0.79, "f1": 0.2}), 0, False),
+        (s.PerformanceBasedValidity(0.8), release(metrics={"auc": 0.79}), 0, False),
         (s.PerformanceBasedValidity(0.8), release(metrics={"auc": 0.8}), 0, True),
     ],
 )
@@ -76,17 +76,39 @@ def test_phase_in_is_monotonic_and_within_bounds(seconds, times):
     assert all(0 <= p <= 100 for p in percents)
 
 
+@pytest.mark.parametrize(
+    ("policy", "elapsed_s", "percent"),
+    [
+        (s.ManualPhaseIn(37), 0, 37),
+        (s.StepPhaseIn((s.PhaseInStep(0, 5), s.PhaseInStep(60, 50), s.PhaseInStep(120, 100))), -5, 5),
+        (s.StepPhaseIn((s.PhaseInStep(0, 5), s.PhaseInStep(60, 50), s.PhaseInStep(120, 100))), 59.9, 5),
+        (s.StepPhaseIn((s.PhaseInStep(0, 5), s.PhaseInStep(60, 50), s.PhaseInStep(120, 100))), 60, 50),
+        (s.StepPhaseIn((s.PhaseInStep(10, 80),)), 9, 0),
+        (s.StepPhaseIn((s.PhaseInStep(10, 80),)), 10**6, 80),
+    ],
+)
+def test_our_own_phase_ins(policy, elapsed_s, percent):
+    assert phase_in_percent(policy, 1_000_000, int(1_000_000 + elapsed_s * 1000)) == percent
+
+
+def test_the_default_metric_decides_where_none_is_named():
+    candidate = release(metrics={"auc": 0.9, "f1": 0.1}, rules=(s.PerformanceBasedValidity(0.8),))
+    assert is_valid(candidate, 0, "auc")
+    assert not is_valid(candidate, 0, "f1")
+    assert not is_valid(candidate, 0)
+
+
 def names(fqrvs):
     return [f.release_version for f in fqrvs]
 
 
 def test_keep_latest_keeps_those_that_became_valid_last():
     releases = [release("a", valid=1), release("b", valid=3), release("c", valid=2)]
-    assert names(expired(s.KeepLatest(1), releases)) == ["c", "a"]
-    assert names(expired(s.KeepLatest(3), releases)) == []
+    assert names(expired(s.KeepLatest(1), releases, 0)) == ["c", "a"]
+    assert names(expired(s.KeepLatest(3), releases, 0)) == []
     # same instant: the one created later counts as later
     twins = [release("old", valid=1, created=0), release("new", valid=1, created=1)]
-    assert names(expired(s.KeepLatest(1), twins)) == ["old"]
+    assert names(expired(s.KeepLatest(1), twins, 0)) == ["old"]
 
 
 def test_keep_top_ranked_ranks_missing_metrics_last_and_ties_by_age():
@@ -96,13 +118,43 @@ def test_keep_top_ranked_ranks_missing_metrics_last_and_ties_by_age():
         release("tie-old", valid=2, metrics={"auc": 0.5}),
         release("tie-new", valid=3, metrics={"auc": 0.5}),
     ]
-    assert names(expired(s.KeepTopRanked(1, "auc"), releases)) == ["tie-new", "tie-old", "none"]
-    assert names(expired(s.KeepTopRanked(1, "auc", s.Ordering.ASC), releases)) == ["tie-old", "best", "none"]
-    assert names(expired(s.KeepTopRanked(9, "auc"), releases)) == []
+    assert names(expired(s.KeepTopRanked(1, "auc"), releases, 0)) == ["tie-new", "tie-old", "none"]
+    assert names(expired(s.KeepTopRanked(1, "auc", s.Ordering.ASC), releases, 0)) == ["tie-old", "best", "none"]
+    assert names(expired(s.KeepTopRanked(9, "auc"), releases, 0)) == []
 
 
-def weights(router, releases, now=0):
-    return {f.release_version: w for f, w in shares(router, releases, now).items()}
+def test_keep_all_and_max_age():
+    releases = [release("a", valid=0), release("b", valid=1000), release("c", valid=2000)]
+    assert expired(s.KeepAll(), releases, 10**9) == []
+    assert names(expired(s.MaxAge(2), releases, 2999)) == ["a"]
+    assert names(expired(s.MaxAge(2), releases, 10**9)) == ["b", "a"], "the last one stays"
+
+
+def weights(router, releases, now=0, **contract):
+    settings = s.ContractSettings(router=router, **contract)
+    return {f.release_version: w for f, w in shares(settings, releases, now).items()}
+
+
+def test_performance_router_shares_by_metric_and_explores():
+    releases = [
+        release("good", valid=0, metrics={"auc": 0.9}),
+        release("fair", valid=0, metrics={"auc": 0.3}),
+        release("new", valid=0),
+    ]
+    # 10 % for all alike, 90 % as 3 : 1
+    assert weights(s.PerformanceRouter("auc", 0.3), releases) == {"good": 6250, "fair": 2750, "new": 1000}
+    assert weights(s.PerformanceRouter("auc", 0.0), releases) == {"good": 7500, "fair": 2500}
+    # 1/0.9 : 1/0.3 = 1 : 3
+    assert weights(s.PerformanceRouter("auc", 0.0, s.Ordering.ASC), releases) == {"good": 2500, "fair": 7500}
+    by_default = weights(s.PerformanceRouter(None, 0.0), releases, metrics=s.MetricSettings("auc"))
+    assert by_default == {"good": 7500, "fair": 2500}
+    nobody_knows = [release("a", valid=0), release("b", valid=0)]
+    assert weights(s.PerformanceRouter("auc", 0.0), nobody_knows) == {"a": 5000, "b": 5000}
+
+
+def test_sticky_router_weighs_by_percent():
+    releases = [release("a", valid=0), release("b", valid=0, phase_in=s.ManualPhaseIn(20))]
+    assert weights(s.StickyRouter("user"), releases) == {"a": 100, "b": 20}
 
 
 def test_fair_router_shares_by_percent():
