@@ -17,11 +17,18 @@ class Ordering(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     DESC: _ClassVar[Ordering]
     ASC: _ClassVar[Ordering]
+
+class Routing(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    BATCH: _ClassVar[Routing]
+    RECORD: _ClassVar[Routing]
 NONE: LogLevel
 FULL: LogLevel
 SAMPLE: LogLevel
 DESC: Ordering
 ASC: Ordering
+BATCH: Routing
+RECORD: Routing
 
 class ImmediatelyValid(_message.Message):
     __slots__ = ()
@@ -38,10 +45,12 @@ class TimeBasedValidity(_message.Message):
     def __init__(self, validAfterMS: _Optional[int] = ...) -> None: ...
 
 class PerformanceBasedValidity(_message.Message):
-    __slots__ = ("minThreshold",)
+    __slots__ = ("minThreshold", "metric")
     MINTHRESHOLD_FIELD_NUMBER: _ClassVar[int]
+    METRIC_FIELD_NUMBER: _ClassVar[int]
     minThreshold: float
-    def __init__(self, minThreshold: _Optional[float] = ...) -> None: ...
+    metric: str
+    def __init__(self, minThreshold: _Optional[float] = ..., metric: _Optional[str] = ...) -> None: ...
 
 class MinServedEventsBasedValidity(_message.Message):
     __slots__ = ("validAfterMinServedEvents",)
@@ -73,13 +82,37 @@ class LinearTimeBasedPhaseIn(_message.Message):
     phase_in_over_secs: int
     def __init__(self, phase_in_over_secs: _Optional[int] = ...) -> None: ...
 
+class PhaseInStep(_message.Message):
+    __slots__ = ("afterSecs", "percent")
+    AFTERSECS_FIELD_NUMBER: _ClassVar[int]
+    PERCENT_FIELD_NUMBER: _ClassVar[int]
+    afterSecs: int
+    percent: int
+    def __init__(self, afterSecs: _Optional[int] = ..., percent: _Optional[int] = ...) -> None: ...
+
+class StepPhaseIn(_message.Message):
+    __slots__ = ("steps",)
+    STEPS_FIELD_NUMBER: _ClassVar[int]
+    steps: _containers.RepeatedCompositeFieldContainer[PhaseInStep]
+    def __init__(self, steps: _Optional[_Iterable[_Union[PhaseInStep, _Mapping]]] = ...) -> None: ...
+
+class ManualPhaseIn(_message.Message):
+    __slots__ = ("percent",)
+    PERCENT_FIELD_NUMBER: _ClassVar[int]
+    percent: int
+    def __init__(self, percent: _Optional[int] = ...) -> None: ...
+
 class PhaseInPolicyShim(_message.Message):
-    __slots__ = ("ImmediatePhaseIn", "LinearTimeBasedPhaseIn")
+    __slots__ = ("ImmediatePhaseIn", "LinearTimeBasedPhaseIn", "StepPhaseIn", "ManualPhaseIn")
     IMMEDIATEPHASEIN_FIELD_NUMBER: _ClassVar[int]
     LINEARTIMEBASEDPHASEIN_FIELD_NUMBER: _ClassVar[int]
+    STEPPHASEIN_FIELD_NUMBER: _ClassVar[int]
+    MANUALPHASEIN_FIELD_NUMBER: _ClassVar[int]
     ImmediatePhaseIn: ImmediatePhaseIn
     LinearTimeBasedPhaseIn: LinearTimeBasedPhaseIn
-    def __init__(self, ImmediatePhaseIn: _Optional[_Union[ImmediatePhaseIn, _Mapping]] = ..., LinearTimeBasedPhaseIn: _Optional[_Union[LinearTimeBasedPhaseIn, _Mapping]] = ...) -> None: ...
+    StepPhaseIn: StepPhaseIn
+    ManualPhaseIn: ManualPhaseIn
+    def __init__(self, ImmediatePhaseIn: _Optional[_Union[ImmediatePhaseIn, _Mapping]] = ..., LinearTimeBasedPhaseIn: _Optional[_Union[LinearTimeBasedPhaseIn, _Mapping]] = ..., StepPhaseIn: _Optional[_Union[StepPhaseIn, _Mapping]] = ..., ManualPhaseIn: _Optional[_Union[ManualPhaseIn, _Mapping]] = ...) -> None: ...
 
 class PolicySettings(_message.Message):
     __slots__ = ("validityPolicy", "phaseInPolicy")
@@ -121,15 +154,27 @@ class DeploymentSettings(_message.Message):
     timeoutSeconds: float
     def __init__(self, replicas: _Optional[int] = ..., resources: _Optional[_Union[Resources, _Mapping]] = ..., maxQueued: _Optional[int] = ..., timeoutSeconds: _Optional[float] = ...) -> None: ...
 
+class ShadowSettings(_message.Message):
+    __slots__ = ("enabled", "samplePercent", "maxBacklog")
+    ENABLED_FIELD_NUMBER: _ClassVar[int]
+    SAMPLEPERCENT_FIELD_NUMBER: _ClassVar[int]
+    MAXBACKLOG_FIELD_NUMBER: _ClassVar[int]
+    enabled: bool
+    samplePercent: int
+    maxBacklog: int
+    def __init__(self, enabled: _Optional[bool] = ..., samplePercent: _Optional[int] = ..., maxBacklog: _Optional[int] = ...) -> None: ...
+
 class ServableSettings(_message.Message):
-    __slots__ = ("policySettings", "loggingSettings", "deploymentSettings")
+    __slots__ = ("policySettings", "loggingSettings", "deploymentSettings", "shadow")
     POLICYSETTINGS_FIELD_NUMBER: _ClassVar[int]
     LOGGINGSETTINGS_FIELD_NUMBER: _ClassVar[int]
     DEPLOYMENTSETTINGS_FIELD_NUMBER: _ClassVar[int]
+    SHADOW_FIELD_NUMBER: _ClassVar[int]
     policySettings: PolicySettings
     loggingSettings: LoggingSettings
     deploymentSettings: DeploymentSettings
-    def __init__(self, policySettings: _Optional[_Union[PolicySettings, _Mapping]] = ..., loggingSettings: _Optional[_Union[LoggingSettings, _Mapping]] = ..., deploymentSettings: _Optional[_Union[DeploymentSettings, _Mapping]] = ...) -> None: ...
+    shadow: ShadowSettings
+    def __init__(self, policySettings: _Optional[_Union[PolicySettings, _Mapping]] = ..., loggingSettings: _Optional[_Union[LoggingSettings, _Mapping]] = ..., deploymentSettings: _Optional[_Union[DeploymentSettings, _Mapping]] = ..., shadow: _Optional[_Union[ShadowSettings, _Mapping]] = ...) -> None: ...
 
 class KeepLatest(_message.Message):
     __slots__ = ("servablesToKeep",)
@@ -147,13 +192,27 @@ class KeepTopRanked(_message.Message):
     ordering: Ordering
     def __init__(self, servablesToKeep: _Optional[int] = ..., metricToEvaluate: _Optional[str] = ..., ordering: _Optional[_Union[Ordering, str]] = ...) -> None: ...
 
+class KeepAll(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class MaxAge(_message.Message):
+    __slots__ = ("maxAgeSecs",)
+    MAXAGESECS_FIELD_NUMBER: _ClassVar[int]
+    maxAgeSecs: int
+    def __init__(self, maxAgeSecs: _Optional[int] = ...) -> None: ...
+
 class ExpirationPolicyShim(_message.Message):
-    __slots__ = ("KeepLatest", "KeepTopRanked")
+    __slots__ = ("KeepLatest", "KeepTopRanked", "KeepAll", "MaxAge")
     KEEPLATEST_FIELD_NUMBER: _ClassVar[int]
     KEEPTOPRANKED_FIELD_NUMBER: _ClassVar[int]
+    KEEPALL_FIELD_NUMBER: _ClassVar[int]
+    MAXAGE_FIELD_NUMBER: _ClassVar[int]
     KeepLatest: KeepLatest
     KeepTopRanked: KeepTopRanked
-    def __init__(self, KeepLatest: _Optional[_Union[KeepLatest, _Mapping]] = ..., KeepTopRanked: _Optional[_Union[KeepTopRanked, _Mapping]] = ...) -> None: ...
+    KeepAll: KeepAll
+    MaxAge: MaxAge
+    def __init__(self, KeepLatest: _Optional[_Union[KeepLatest, _Mapping]] = ..., KeepTopRanked: _Optional[_Union[KeepTopRanked, _Mapping]] = ..., KeepAll: _Optional[_Union[KeepAll, _Mapping]] = ..., MaxAge: _Optional[_Union[MaxAge, _Mapping]] = ...) -> None: ...
 
 class FairPhaseInPctBasedRouter(_message.Message):
     __slots__ = ()
@@ -163,18 +222,52 @@ class LatestPhaseInPctBasedRouter(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
+class PerformanceRouter(_message.Message):
+    __slots__ = ("metric", "epsilon", "ordering")
+    METRIC_FIELD_NUMBER: _ClassVar[int]
+    EPSILON_FIELD_NUMBER: _ClassVar[int]
+    ORDERING_FIELD_NUMBER: _ClassVar[int]
+    metric: str
+    epsilon: float
+    ordering: Ordering
+    def __init__(self, metric: _Optional[str] = ..., epsilon: _Optional[float] = ..., ordering: _Optional[_Union[Ordering, str]] = ...) -> None: ...
+
+class StickyRouter(_message.Message):
+    __slots__ = ("keyConfig",)
+    KEYCONFIG_FIELD_NUMBER: _ClassVar[int]
+    keyConfig: str
+    def __init__(self, keyConfig: _Optional[str] = ...) -> None: ...
+
 class RouterTypeShim(_message.Message):
-    __slots__ = ("FairPhaseInPctBasedRouter", "LatestPhaseInPctBasedRouter")
+    __slots__ = ("FairPhaseInPctBasedRouter", "LatestPhaseInPctBasedRouter", "PerformanceRouter", "StickyRouter")
     FAIRPHASEINPCTBASEDROUTER_FIELD_NUMBER: _ClassVar[int]
     LATESTPHASEINPCTBASEDROUTER_FIELD_NUMBER: _ClassVar[int]
+    PERFORMANCEROUTER_FIELD_NUMBER: _ClassVar[int]
+    STICKYROUTER_FIELD_NUMBER: _ClassVar[int]
     FairPhaseInPctBasedRouter: FairPhaseInPctBasedRouter
     LatestPhaseInPctBasedRouter: LatestPhaseInPctBasedRouter
-    def __init__(self, FairPhaseInPctBasedRouter: _Optional[_Union[FairPhaseInPctBasedRouter, _Mapping]] = ..., LatestPhaseInPctBasedRouter: _Optional[_Union[LatestPhaseInPctBasedRouter, _Mapping]] = ...) -> None: ...
+    PerformanceRouter: PerformanceRouter
+    StickyRouter: StickyRouter
+    def __init__(self, FairPhaseInPctBasedRouter: _Optional[_Union[FairPhaseInPctBasedRouter, _Mapping]] = ..., LatestPhaseInPctBasedRouter: _Optional[_Union[LatestPhaseInPctBasedRouter, _Mapping]] = ..., PerformanceRouter: _Optional[_Union[PerformanceRouter, _Mapping]] = ..., StickyRouter: _Optional[_Union[StickyRouter, _Mapping]] = ...) -> None: ...
+
+class MetricSettings(_message.Message):
+    __slots__ = ("default", "window", "alpha")
+    DEFAULT_FIELD_NUMBER: _ClassVar[int]
+    WINDOW_FIELD_NUMBER: _ClassVar[int]
+    ALPHA_FIELD_NUMBER: _ClassVar[int]
+    default: str
+    window: int
+    alpha: float
+    def __init__(self, default: _Optional[str] = ..., window: _Optional[int] = ..., alpha: _Optional[float] = ...) -> None: ...
 
 class ContractSettings(_message.Message):
-    __slots__ = ("expirationPolicy", "router")
+    __slots__ = ("expirationPolicy", "router", "routing", "metrics")
     EXPIRATIONPOLICY_FIELD_NUMBER: _ClassVar[int]
     ROUTER_FIELD_NUMBER: _ClassVar[int]
+    ROUTING_FIELD_NUMBER: _ClassVar[int]
+    METRICS_FIELD_NUMBER: _ClassVar[int]
     expirationPolicy: ExpirationPolicyShim
     router: RouterTypeShim
-    def __init__(self, expirationPolicy: _Optional[_Union[ExpirationPolicyShim, _Mapping]] = ..., router: _Optional[_Union[RouterTypeShim, _Mapping]] = ...) -> None: ...
+    routing: Routing
+    metrics: MetricSettings
+    def __init__(self, expirationPolicy: _Optional[_Union[ExpirationPolicyShim, _Mapping]] = ..., router: _Optional[_Union[RouterTypeShim, _Mapping]] = ..., routing: _Optional[_Union[Routing, str]] = ..., metrics: _Optional[_Union[MetricSettings, _Mapping]] = ...) -> None: ...

@@ -6,20 +6,18 @@ double with its shortest digits (0.1, not 0.10000000149…): that is what the us
 
 from __future__ import annotations
 
-import numpy as np
-
 from forestflow._gen.contract_pb2 import FQRV as FqrvMessage  # noqa: N811 - the original's name of the message
 from forestflow._gen.contract_pb2 import Contract as ContractMessage
 from forestflow._gen.serve_request_pb2 import BasicServeRequest, FlavorShim, H2OMojoFlavor
 from forestflow._gen.settings_pb2 import ContractSettings as ContractSettingsMessage
 from forestflow._gen.settings_pb2 import DeploymentSettings as DeploymentSettingsMessage
-from forestflow._gen.settings_pb2 import ExpirationPolicyShim, PhaseInPolicyShim, RouterTypeShim, ValidityRuleShim
-from forestflow._gen.settings_pb2 import KeepTopRanked as KeepTopRankedMessage
 from forestflow._gen.settings_pb2 import LoggingSettings as LoggingSettingsMessage
 from forestflow._gen.settings_pb2 import PolicySettings as PolicySettingsMessage
 from forestflow._gen.settings_pb2 import ServableSettings as ServableSettingsMessage
+from forestflow._gen.settings_pb2 import ShadowSettings as ShadowSettingsMessage
+from forestflow.codecs import policy_messages as policies
 from forestflow.domain import settings as domain
-from forestflow.domain.errors import Invalid, InvalidSettings
+from forestflow.domain.errors import Invalid
 from forestflow.domain.ids import Contract, Fqrv
 from forestflow.domain.requests import Flavor, H2OMojo, ServeRequest
 
@@ -49,63 +47,17 @@ def fqrv_from(message: FqrvMessage) -> Fqrv:
 # --- policies -------------------------------------------------------------------------------------------------------
 
 
-def _rule_to(rule: domain.ValidityRule) -> ValidityRuleShim:
-    shim = ValidityRuleShim()
-    match rule:
-        case domain.ImmediatelyValid():
-            shim.ImmediatelyValid.SetInParent()
-        case domain.NeverValid():
-            shim.NeverValid.SetInParent()
-        case domain.TimeBasedValidity(after):
-            shim.TimeBasedValidity.validAfterMS = after
-        case domain.PerformanceBasedValidity(threshold):
-            shim.PerformanceBasedValidity.minThreshold = threshold
-        case domain.MinServedEventsBasedValidity(events):
-            shim.MinServedEventsBasedValidity.validAfterMinServedEvents = events
-    return shim
-
-
-def _rule_from(shim: ValidityRuleShim) -> domain.ValidityRule:
-    match shim.WhichOneof("sealed_value"):
-        case "ImmediatelyValid":
-            return domain.ImmediatelyValid()
-        case "NeverValid":
-            return domain.NeverValid()
-        case "TimeBasedValidity":
-            return domain.TimeBasedValidity(shim.TimeBasedValidity.validAfterMS)
-        case "PerformanceBasedValidity":
-            return domain.PerformanceBasedValidity(shortest(shim.PerformanceBasedValidity.minThreshold))
-        case "MinServedEventsBasedValidity":
-            return domain.MinServedEventsBasedValidity(shim.MinServedEventsBasedValidity.validAfterMinServedEvents)
-        case _:
-            raise InvalidSettings("validityPolicy: an entry names no rule")
-
-
 def policy_settings_to(settings: domain.PolicySettings) -> PolicySettingsMessage:
-    phase_in = PhaseInPolicyShim()
-    match settings.phase_in_policy:
-        case domain.ImmediatePhaseIn():
-            phase_in.ImmediatePhaseIn.SetInParent()
-        case domain.LinearTimeBasedPhaseIn(seconds):
-            phase_in.LinearTimeBasedPhaseIn.phase_in_over_secs = seconds
-    return PolicySettingsMessage(validityPolicy=map(_rule_to, settings.validity_policy), phaseInPolicy=phase_in)
+    return PolicySettingsMessage(
+        validityPolicy=map(policies.rule_to, settings.validity_policy),
+        phaseInPolicy=policies.phase_in_to(settings.phase_in_policy),
+    )
 
 
 def policy_settings_from(message: PolicySettingsMessage) -> domain.PolicySettings:
-    phase_in: domain.PhaseInPolicy
-    match message.phaseInPolicy.WhichOneof("sealed_value"):
-        case "ImmediatePhaseIn":
-            phase_in = domain.ImmediatePhaseIn()
-        case "LinearTimeBasedPhaseIn":
-            phase_in = domain.LinearTimeBasedPhaseIn(message.phaseInPolicy.LinearTimeBasedPhaseIn.phase_in_over_secs)
-        case _:
-            raise InvalidSettings("phaseInPolicy names no policy")
-    return domain.PolicySettings(tuple(map(_rule_from, message.validityPolicy)), phase_in)
-
-
-def shortest(value: float) -> float:
-    """The double with the shortest decimal digits that name this single-precision number."""
-    return float(str(np.float32(value)))
+    return domain.PolicySettings(
+        tuple(map(policies.rule_from, message.validityPolicy)), policies.phase_in_from(message.phaseInPolicy)
+    )
 
 
 # --- servable settings ----------------------------------------------------------------------------------------------
@@ -155,6 +107,13 @@ def servable_settings_to(settings: domain.ServableSettings) -> ServableSettingsM
         message.loggingSettings.CopyFrom(logging_settings_to(settings.logging_settings))
     if settings.deployment_settings != domain.DeploymentSettings():
         message.deploymentSettings.CopyFrom(_deployment_settings_to(settings.deployment_settings))
+    shadow = settings.shadow
+    if shadow != domain.ShadowSettings():
+        message.shadow.CopyFrom(
+            ShadowSettingsMessage(
+                enabled=shadow.enabled, samplePercent=shadow.sample_percent, maxBacklog=shadow.max_backlog
+            )
+        )
     return message
 
 
@@ -163,6 +122,11 @@ def servable_settings_from(message: ServableSettingsMessage) -> domain.ServableS
         policy_settings_from(message.policySettings),
         logging_settings_from(message.loggingSettings) if message.HasField("loggingSettings") else None,
         _deployment_settings_from(message.deploymentSettings),
+        domain.ShadowSettings(
+            message.shadow.enabled if message.shadow.HasField("enabled") else None,
+            message.shadow.samplePercent,
+            message.shadow.maxBacklog,
+        ),
     )
 
 
@@ -170,45 +134,23 @@ def servable_settings_from(message: ServableSettingsMessage) -> domain.ServableS
 
 
 def contract_settings_to(settings: domain.ContractSettings) -> ContractSettingsMessage:
-    expiration, router = ExpirationPolicyShim(), RouterTypeShim()
-    match settings.expiration_policy:
-        case domain.KeepLatest(keep):
-            expiration.KeepLatest.servablesToKeep = keep
-        case domain.KeepTopRanked(keep, metric, ordering):
-            given = ordering.name if ordering is not domain.Ordering.DESC else None
-            top = KeepTopRankedMessage(servablesToKeep=keep, metricToEvaluate=metric, ordering=given)
-            expiration.KeepTopRanked.CopyFrom(top)
-    match settings.router:
-        case domain.FairPhaseInPctBasedRouter():
-            router.FairPhaseInPctBasedRouter.SetInParent()
-        case domain.LatestPhaseInPctBasedRouter():
-            router.LatestPhaseInPctBasedRouter.SetInParent()
-    return ContractSettingsMessage(expirationPolicy=expiration, router=router)
+    message = ContractSettingsMessage(
+        expirationPolicy=policies.expiration_to(settings.expiration_policy), router=policies.router_to(settings.router)
+    )
+    if settings.routing is not domain.Routing.BATCH:
+        message.routing = settings.routing.value  # type: ignore[assignment]  # the numbers are the same
+    if settings.metrics != domain.MetricSettings():
+        message.metrics.CopyFrom(policies.metric_settings_to(settings.metrics))
+    return message
 
 
 def contract_settings_from(message: ContractSettingsMessage) -> domain.ContractSettings:
-    return domain.ContractSettings(_expiration_from(message.expirationPolicy), _router_from(message.router))
-
-
-def _expiration_from(shim: ExpirationPolicyShim) -> domain.ExpirationPolicy:
-    match shim.WhichOneof("sealed_value"):
-        case "KeepLatest":
-            return domain.KeepLatest(shim.KeepLatest.servablesToKeep)
-        case "KeepTopRanked":
-            top = shim.KeepTopRanked
-            return domain.KeepTopRanked(top.servablesToKeep, top.metricToEvaluate, domain.Ordering(top.ordering))
-        case _:
-            raise InvalidSettings("expirationPolicy names no policy")
-
-
-def _router_from(shim: RouterTypeShim) -> domain.ContractRouter:
-    match shim.WhichOneof("sealed_value"):
-        case "FairPhaseInPctBasedRouter":
-            return domain.FairPhaseInPctBasedRouter()
-        case "LatestPhaseInPctBasedRouter":
-            return domain.LatestPhaseInPctBasedRouter()
-        case _:
-            raise InvalidSettings("router names no router")
+    return domain.ContractSettings(
+        policies.expiration_from(message.expirationPolicy),
+        policies.router_from(message.router),
+        domain.Routing(message.routing),
+        policies.metric_settings_from(message.metrics),
+    )
 
 
 # --- deploys --------------------------------------------------------------------------------------------------------

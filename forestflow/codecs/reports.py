@@ -12,11 +12,13 @@ from forestflow.domain.settings import (
     ImmediatePhaseIn,
     LinearTimeBasedPhaseIn,
     LoggingSettings,
+    ManualPhaseIn,
     MinServedEventsBasedValidity,
     NeverValid,
     PerformanceBasedValidity,
     PhaseInPolicy,
     ServableSettings,
+    StepPhaseIn,
     TimeBasedValidity,
     ValidityRule,
 )
@@ -89,6 +91,10 @@ def _describe_policy(policy: ValidityRule | PhaseInPolicy) -> str:
             | LinearTimeBasedPhaseIn(value)
         ):
             argument = str(value)
+        case StepPhaseIn(steps):
+            argument = ",".join(f"{step.after_secs}:{step.percent}" for step in steps)
+        case ManualPhaseIn(percent):
+            argument = str(percent)
     return f"{type(policy).__name__}({argument})"
 
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from forestflow._gen import inference_pb2 as pb
 from forestflow.codecs.inference_json import TENSOR_KEYS
-from forestflow.codecs.messages import shortest
+from forestflow.codecs.policy_messages import shortest
 from forestflow.domain import settings as domain
 from forestflow.domain.ids import RESERVED_ORGANIZATIONS, Contract, Fqrv
 from forestflow.domain.requests import H2OMojo, ServeRequest
@@ -77,13 +77,22 @@ validity_rules = st.one_of(
     st.builds(domain.ImmediatelyValid),
     st.builds(domain.NeverValid),
     st.builds(domain.TimeBasedValidity, int64s),
-    st.builds(domain.PerformanceBasedValidity, st.floats(width=32, allow_nan=False).map(shortest)),
+    st.builds(
+        domain.PerformanceBasedValidity,
+        st.floats(width=32, allow_nan=False).map(shortest),
+        st.none() | texts.filter(bool),
+    ),
     st.builds(domain.MinServedEventsBasedValidity, int64s),
 )
 policy_settings = st.builds(
     domain.PolicySettings,
     st.lists(validity_rules, max_size=3).map(tuple),
-    st.builds(domain.ImmediatePhaseIn) | st.builds(domain.LinearTimeBasedPhaseIn, int32s),
+    st.builds(domain.ImmediatePhaseIn)
+    | st.builds(domain.LinearTimeBasedPhaseIn, int32s)
+    | st.builds(domain.ManualPhaseIn, st.integers(0, 100))
+    | st.dictionaries(int32s, st.integers(0, 100), min_size=1, max_size=4).map(
+        lambda steps: domain.StepPhaseIn(tuple(map(domain.PhaseInStep, sorted(steps), sorted(steps.values()))))
+    ),
 )
 logging_settings = st.builds(
     domain.LoggingSettings,
@@ -100,13 +109,30 @@ deployment_settings = st.builds(
     st.none() | st.floats(0, 86_400, exclude_min=True),
 )
 servable_settings = st.builds(
-    domain.ServableSettings, policy_settings, st.none() | logging_settings, deployment_settings
+    domain.ServableSettings,
+    policy_settings,
+    st.none() | logging_settings,
+    deployment_settings,
+    st.builds(domain.ShadowSettings, st.none() | st.booleans(), st.integers(0, 100), st.integers(0, 1_000_000)),
 )
+orderings = st.sampled_from(domain.Ordering)
 contract_settings = st.builds(
     domain.ContractSettings,
     st.builds(domain.KeepLatest, st.integers(1, 2**31 - 1))
-    | st.builds(domain.KeepTopRanked, st.integers(1, 2**31 - 1), texts.filter(bool), st.sampled_from(domain.Ordering)),
-    st.builds(domain.FairPhaseInPctBasedRouter) | st.builds(domain.LatestPhaseInPctBasedRouter),
+    | st.builds(domain.KeepTopRanked, st.integers(1, 2**31 - 1), texts.filter(bool), orderings)
+    | st.builds(domain.KeepAll)
+    | st.builds(domain.MaxAge, st.integers(1, 2**31 - 1)),
+    st.builds(domain.FairPhaseInPctBasedRouter)
+    | st.builds(domain.LatestPhaseInPctBasedRouter)
+    | st.builds(domain.PerformanceRouter, texts.filter(bool), st.floats(0, 1), orderings)
+    | st.builds(domain.StickyRouter, texts.filter(bool)),
+    st.sampled_from(domain.Routing),
+    st.builds(
+        domain.MetricSettings,
+        st.none() | texts.filter(bool),
+        st.integers(1, domain.MAX_WINDOW),
+        st.none() | st.floats(0, 1, exclude_min=True),
+    ),
 )
 serve_requests = st.builds(
     ServeRequest,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from forestflow._gen import inference_pb2, responses_pb2, servable_pb2, settings_pb2
 from forestflow._gen.serve_request_pb2 import BasicServeRequest
-from forestflow.codecs import control, message_json, messages
+from forestflow.codecs import control, message_json, messages, policy_messages
 from forestflow.domain.errors import Invalid, InvalidIdentifier, InvalidSettings, Malformed
 from forestflow.domain.settings import (
     ContractSettings,
@@ -232,8 +232,8 @@ def test_deploys_that_make_no_sense():
 
 
 def test_unset_floats_are_shortest_and_infinite_ones_survive():
-    assert messages.shortest(0.10000000149011612) == 0.1
-    assert messages.shortest(math.inf) == math.inf
+    assert policy_messages.shortest(0.10000000149011612) == 0.1
+    assert policy_messages.shortest(math.inf) == math.inf
     assert responses_pb2.SuccessResponse.DESCRIPTOR.fields_by_name["ServableStatus"].number == 100
 
 
