@@ -1,4 +1,4 @@
-"""What tests of different folders share: the real server, of which a session starts one at most."""
+"""What tests of different folders share: the real server, of which a session starts one at most, and the options."""
 
 from __future__ import annotations
 
@@ -9,6 +9,18 @@ import pytest
 
 if TYPE_CHECKING:
     from tests.serving import RunningServer
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("forestflow", "tests/contract against a server that runs already")
+    group.addoption("--base-url", help="its HTTP address, such as http://127.0.0.1:8090")
+    group.addoption("--grpc", help="its gRPC address, such as 127.0.0.1:8091; without it, gRPC is skipped")
+    group.addoption("--models", help="URI under which it finds forestflow/examples/models; default: this checkout's")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--grpc") and not config.getoption("--base-url"):
+        raise pytest.UsageError("--grpc goes with --base-url: the suite deploys over HTTP")
 
 
 @pytest.fixture(scope="session")
