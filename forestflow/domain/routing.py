@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from hashlib import blake2b
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -146,3 +147,37 @@ def _checked(weights: Mapping[T, int], members: Sequence[T]) -> tuple[int, ...]:
 def _shares(weights: tuple[int, ...]) -> Shares:
     total = sum(weights)
     return tuple(weight / total for weight in weights)
+
+
+# --- sticky choice --------------------------------------------------------------------------------------------------
+
+
+class StickyChooser(Generic[T]):
+    """The same key always goes to the same member, in proportion to the weights, without remembering any key.
+
+    Weighted rendezvous hashing (Thaler and Ravishankar 1998; the logarithm after Schindelhauer and Schomaker 2005):
+    each member draws a number for the key, the best draw wins. When a weight moves, only keys that the changed member
+    wins or loses move; when a member leaves, only its own do.
+    """
+
+    __slots__ = ("_members", "_salts")
+
+    def __init__(self, weights: Mapping[T, int], name: Callable[[T], str]) -> None:
+        """``name`` must be the same for a member in every process and at every time."""
+        if not weights or any(weight <= 0 for weight in weights.values()):
+            raise ValueError("a chooser needs members, each with a positive weight")
+        self._members = [(member, weight) for member, weight in weights.items()]
+        self._salts = [blake2b(name(member).encode(), digest_size=16).digest() for member in weights]
+
+    def choose(self, key: str) -> T:
+        """The member that answers for ``key``."""
+        if len(self._members) == 1:
+            return self._members[0][0]
+        raw = key.encode("utf-8", "surrogatepass")
+        best, best_draw = self._members[0][0], -1.0
+        for (member, weight), salt in zip(self._members, self._salts, strict=True):
+            number = int.from_bytes(blake2b(raw, digest_size=8, key=salt).digest(), "big")
+            draw = -weight / math.log((number + 0.5) / 2**64)
+            if draw > best_draw:
+                best, best_draw = member, draw
+        return best

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forestflow.domain.routing import NOTICE, WeightedChooser
+from forestflow.domain.routing import NOTICE, StickyChooser, WeightedChooser
 
 
 def tijdeman(n):
@@ -120,3 +120,42 @@ def test_needs_positive_weights(weights):
 def test_members_never_change():
     with pytest.raises(ValueError, match="never change"):
         WeightedChooser({"a": 1}).change({"b": 1})
+
+
+def sticky(weights):
+    return StickyChooser(weights, str)
+
+
+KEYS = [f"user-{n}" for n in range(20_000)]
+
+
+def test_sticky_keys_split_by_weight():
+    answers = [sticky({"a": 70, "b": 20, "c": 10}).choose(key) for key in KEYS]
+    for member, share in (("a", 0.7), ("b", 0.2), ("c", 0.1)):
+        # three standard deviations of 20,000 independent draws
+        assert answers.count(member) / len(KEYS) == pytest.approx(
+            share, abs=3 * (share * (1 - share) / len(KEYS)) ** 0.5
+        )
+
+
+def test_only_the_necessary_share_of_keys_moves():
+    before, after = sticky({"a": 50, "b": 50}), sticky({"a": 50, "b": 50, "c": 25})
+    moved = [(before.choose(k), after.choose(k)) for k in KEYS if before.choose(k) != after.choose(k)]
+    assert {new for _, new in moved} == {"c"}, "nobody moves between the old ones"
+    assert len(moved) / len(KEYS) == pytest.approx(0.2, abs=0.01)
+    grown = sticky({"a": 50, "b": 100})
+    moved = [(before.choose(k), grown.choose(k)) for k in KEYS if before.choose(k) != grown.choose(k)]
+    assert set(moved) == {("a", "b")}
+    assert len(moved) / len(KEYS) == pytest.approx(2 / 3 - 1 / 2, abs=0.01)
+
+
+def test_sticky_choice_is_the_same_in_every_process():
+    # written down once; a change of it would move every user
+    answers = [sticky({"r1": 50, "r2": 50}).choose(k) for k in ("ann", "bob", "cid", "dan", "ünï")]
+    assert answers == ["r1", "r2", "r2", "r1", "r1"]
+
+
+def test_sticky_chooser_needs_members():
+    assert sticky({"a": 3}).choose("k") == "a"
+    with pytest.raises(ValueError, match="positive weight"):
+        sticky({})
