@@ -50,8 +50,10 @@ def connected(url: str) -> Iterator[Client]:
         with Client(url) as client:
             yield client
     except RequestRefused as refused:
-        code = Exit.SERVER_FAILED if refused.status >= 500 else Exit.REFUSED
-        where = f" (request id {refused.request_id}, in the server's log)" if refused.status >= 500 else ""
+        # 501: the model has no such output, which is no failure of the server
+        failed = refused.status >= 500 and refused.status != 501
+        code = Exit.SERVER_FAILED if failed else Exit.REFUSED
+        where = f" (request id {refused.request_id}, in the server's log)" if failed else ""
         fail(code, f"{refused.message}{where}", _next_step(refused.status, refused.code))
     except ServerUnreachable as unreachable:
         fail(

@@ -42,9 +42,10 @@ def basic_request(
 ) -> dict[str, Any]:
     """A BASIC request of these rows, which all have the fields of the first.
 
-    The type of a field follows from its values: str → String, bool → Bool, int → Int64, anything with a float →
-    Float64, bytes → Bytes; ``types`` overrides it by field (``{"age": "Int32"}``). Scalar fields of one type share a
-    schema entry; a field of lists gets its own. Raises ValueError for rows that do not agree.
+    The type of a field follows from its values: str → String, bool → Bool, bytes → Bytes, numbers → Float64 when any
+    scalar field of the rows has a float, else Int64; ``types`` overrides it by field (``{"age": "Int32"}``). Scalar
+    fields of one type share a schema entry; a field of lists gets its own. Raises ValueError for rows that do not
+    agree.
     """
     if not rows:
         raise ValueError("there are no rows to score")
@@ -87,10 +88,16 @@ def prediction(raw: dict[str, Any], request_id: str) -> Prediction:
 def _groups(names: list[str], rows: list[dict[str, Any]], types: Mapping[str, str]) -> list[tuple[str, list[str]]]:
     shared: dict[str, list[str]] = {}
     groups: list[tuple[str, list[str]]] = []
+    columns = {name: [row[name] for row in rows] for name in names}
+    scalars = {name for name in names if not any(isinstance(value, list) for value in columns[name])}
+    found = {name: types.get(name) or _type_of(name, columns[name]) for name in names}
+    # 30 beside 33.2 is a number like it: a model whose inputs are all numeric takes them as one tensor
+    floats = any(found[name] == "Float64" for name in scalars)
     for name in names:
-        values = [row[name] for row in rows]
-        type_ = types.get(name) or _type_of(name, values)
-        if any(isinstance(value, list) for value in values):
+        type_ = found[name]
+        if floats and type_ == "Int64" and name in scalars and name not in types:
+            type_ = "Float64"
+        if name not in scalars:
             groups.append((type_, [name]))
         elif type_ in shared:
             shared[type_].append(name)

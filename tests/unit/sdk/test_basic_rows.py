@@ -20,6 +20,7 @@ def test_scalars_of_one_type_share_an_entry() -> None:
     request = basic_request(
         [{"a": 1.5, "s": "x", "b": 2, "i": 7, "t": True}, {"a": 1, "s": "y", "b": 2.5, "i": 8, "t": False}],
         configs={"k": "v"},
+        types={"i": "Int64"},
     )
     assert request == {
         "schema": [
@@ -73,6 +74,13 @@ def test_numbers_that_json_lacks_travel_as_text() -> None:
 def test_rows_that_make_no_request(rows: list[dict[str, object]], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         basic_request(rows)
+
+
+def test_whole_numbers_beside_fractions_are_numbers_like_them() -> None:
+    request = basic_request([{"t": 33.2, "h": 30}])
+    assert request["schema"] == [{"type": "Float64", "fields": ["t", "h"]}]
+    assert basic_request([{"t": 33, "h": 30}])["schema"] == [{"type": "Int64", "fields": ["t", "h"]}]
+    assert basic_request([{"v": [1.5], "n": 1}])["schema"][1] == {"type": "Int64", "fields": ["n"]}
 
 
 def test_columns() -> None:
