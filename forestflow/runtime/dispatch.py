@@ -160,6 +160,11 @@ class Release:
             self._release_link(link)
         self.links.clear()
 
+    def abandon(self) -> None:
+        """Wait for nothing any more: a replica that hangs must not keep the router's loop open."""
+        for link in list(self.draining):
+            link.close()
+
 
 class ContractRoute:
     """One contract on this router: who may answer, who shadows."""
@@ -305,6 +310,8 @@ class Dispatcher:
         self._sweeper.cancel()
         for contract in list(self._routes):
             self._drop(contract)
+        for release in self._active:
+            release.abandon()
 
     def _drop(self, contract: Contract) -> None:
         route = self._routes.pop(contract, None)

@@ -18,7 +18,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from forestflow.api.http.edge import header_of
-from forestflow.api.http.errors import wants_text
+from forestflow.api.http.errors import Header, HttpRefusal, wants_text
 from forestflow.api.http.gate import Admitted, Gate, is_score_path, request_id_of
 from forestflow.api.http.score import answer_of
 from forestflow.codecs.table import BASIC
@@ -29,6 +29,7 @@ from forestflow.runtime.link import Outcome
 MAX_HEAD = 4096
 REMEMBERED_HEADS = 4096
 MAX_HELD = 1 << 16  # bytes of pipelined requests read ahead
+MAX_UNFINISHED_HEAD = 1 << 16  # bytes read of a head that has not ended
 
 # What a request may say in its head and still take the shortcut. Everything else may change how its body ends,
 # or what the answer is to look like.
@@ -111,6 +112,8 @@ class ShortcutProtocol(HttpToolsProtocol):
         self._answering = False
         self._ending = False
         self._held = b""
+        self._in_body = False
+        self._unfinished = 0  # bytes of a head
         self._request_id = b""
         self._idle_since = self.loop.time()
 
@@ -119,6 +122,9 @@ class ShortcutProtocol(HttpToolsProtocol):
             self._hold(data)
             return
         if self._between and (self.cycle is None or self.cycle.response_complete):
+            if self.flow.write_paused:  # the client does not read its answers: no more until it does
+                self._hold(data)
+                return
             end = data.find(b"\r\n\r\n") + 4
             admission = self._shortcut.admit(data[:end]) if end > 3 and not self._crowded() else None
             if admission is not None:
@@ -134,7 +140,11 @@ class ShortcutProtocol(HttpToolsProtocol):
                         admitted.route, BASIC, data[end:stop], request_id, admitted.seconds, self._answer
                     )
                     return
+        if not self._in_body:
+            self._unfinished += len(data)
         super().data_received(data)
+        if self._unfinished > MAX_UNFINISHED_HEAD and not self.transport.is_closing():
+            self._refuse(431, Code.MALFORMED, f"the head of the request is over {MAX_UNFINISHED_HEAD} bytes")
 
     def _answer(self, outcome: Outcome) -> None:
         self._answering = False
@@ -145,15 +155,32 @@ class ShortcutProtocol(HttpToolsProtocol):
             payload = outcome.payload
             transport.write(_OK % (len(payload), self._request_id, payload))
         else:
-            status, headers, payload = answer_of(outcome, self._request_id)
-            lines = b"".join(b"%b: %b\r\n" % header for header in headers)
-            phrase = HTTPStatus(status).phrase.encode()
-            transport.write(b"HTTP/1.1 %d %b\r\n%b\r\n%b" % (status, phrase, lines, payload))
+            self._write(*answer_of(outcome, self._request_id))
         self.server_state.total_requests += 1
         self._idle_since = self.loop.time()
         if self._ending:
             transport.close()
-        elif self._held:
+        elif self._held and not self.flow.write_paused:
+            self.loop.call_soon(self._go_on)
+
+    def _write(self, status: int, headers: list[Header], payload: bytes) -> None:
+        lines = b"".join(b"%b: %b\r\n" % header for header in headers)
+        phrase = HTTPStatus(status).phrase.encode()
+        self.transport.write(b"HTTP/1.1 %d %b\r\n%b\r\n%b" % (status, phrase, lines, payload))
+
+    def _refuse(self, status: int, code: Code, message: str) -> None:
+        """Answer what cannot be read as a request, and hang up: nobody knows where the next one would begin."""
+        outcome = HttpRefusal(status, code, ((b"connection", b"close"),), message)
+        self._write(*answer_of(outcome, request_id_of(None)))
+        self.transport.close()
+
+    def send_400_response(self, msg: str) -> None:
+        """Called by uvicorn when the bytes are not HTTP."""
+        self._refuse(400, Code.MALFORMED, msg)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._held and not self._answering:
             self.loop.call_soon(self._go_on)
 
     def _hold(self, data: bytes) -> None:
@@ -162,7 +189,7 @@ class ShortcutProtocol(HttpToolsProtocol):
             self.flow.pause_reading()
 
     def _go_on(self) -> None:
-        if self._answering or self.transport.is_closing():
+        if self._answering or not self._held or self.transport.is_closing():
             return
         data, self._held = self._held, b""
         self.flow.resume_reading()
@@ -176,8 +203,18 @@ class ShortcutProtocol(HttpToolsProtocol):
         self._between = False
         super().on_message_begin()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._in_body:  # what comes after a chunked body is not of the head
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        self._in_body = True
+        self._unfinished = 0
+        super().on_headers_complete()
+
     def on_message_complete(self) -> None:
         self._between = True
+        self._in_body = False
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
