@@ -17,7 +17,7 @@ BACKOFF_FIRST_SECONDS = 1.0
 BACKOFF_MAX_SECONDS = 60.0
 DRAIN_SECONDS = 10.0
 
-# A host that is lost this often without ever becoming ready again waits before it is loaded once more.
+# A host that is lost more often than this in a row waits before it is loaded once more.
 FREE_RESTARTS = 2
 
 
@@ -29,7 +29,7 @@ class Observed:
     fqrv: Fqrv
     state: ReplicaState
     since: float
-    failures: int = 0  # loads failed or processes lost since it was last ready
+    failures: int = 0  # loads failed or processes lost in a row
     busy: bool = False  # an operation on it is under way
 
 

@@ -20,10 +20,12 @@ from forestflow.domain.plan import ReplicaAddress
 from forestflow.domain.settings import Resources
 from forestflow.domain.tensors import ModelMetadata
 from forestflow.runtime.assignment import Assignment, Loaded
-from forestflow.runtime.reconcile import Await, Drain, Load, Observed, Start, Stop, reconcile
+from forestflow.runtime.reconcile import FREE_RESTARTS, Await, Drain, Load, Observed, Start, Stop, reconcile
 
 DRAIN_SECONDS = 10.0
 PLAN_GRACE_SECONDS = 0.25  # for routers to see the Plan without a replica before it is drained
+MAX_READY_FAILURES = FREE_RESTARTS + 2  # whoever dies soon after it was ready is back within seconds, but does not spin
+STEADY_SECONDS = 10.0  # ready for so long, a replica's earlier failures are forgotten
 
 _log = logging.getLogger("forestflow.registry")
 
@@ -68,10 +70,16 @@ class _Replica:
     fqrv: Fqrv
     state: ReplicaState
     since: float
-    failures: int = 0
+    failures: int = 0  # in a row; being ready for a moment does not end the row
+    refused: bool = False  # its last load failed
+    deaths: int = 0  # of its process over one load, in a row
     busy: bool = False
     loaded: Loaded | None = None
     message: str | None = None
+
+    @property
+    def failed(self) -> bool:
+        return self.refused or self.deaths >= FREE_RESTARTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +125,12 @@ class ReplicaSet:
         return next((r.loaded.metadata for r in self._of.get(fqrv, ()) if r.loaded), None)
 
     def failed(self, fqrv: Fqrv) -> bool:
-        """Whether every replica of the release failed to load (one that is being tried again still counts)."""
+        """Whether no replica of the release can be loaded, be it that one is being tried again.
+
+        One that was lost is not failed: its requests wait for it.
+        """
         replicas = self._of.get(fqrv, ())
-        return bool(replicas) and all(
-            r.state is ReplicaState.FAILED or (r.state is ReplicaState.LOADING and r.failures > 0) for r in replicas
-        )
+        return bool(replicas) and all(r.failed for r in replicas)
 
     # --- control -----------------------------------------------------------------------------------------------------
 
@@ -192,7 +201,8 @@ class ReplicaSet:
         if not self._has(replica):  # it was stopped meanwhile
             return
         replica.loaded = loaded
-        replica.failures = 0
+        replica.failures = min(replica.failures, MAX_READY_FAILURES)
+        replica.refused, replica.deaths = False, 0
         replica.message = None
         self._move(replica, ReplicaState.READY)
         self._spawn(self._watch(replica))
@@ -239,12 +249,16 @@ class ReplicaSet:
             self._lose(replica, why)
             return
         replica.failures += 1
+        replica.refused = True
         replica.message = why
         _log.error("load failed: %s", why, extra={"release": str(replica.fqrv)})
         self._move(replica, ReplicaState.FAILED)
 
     def _lose(self, replica: _Replica, why: str) -> None:
+        if replica.state is ReplicaState.READY and self._clock() - replica.since >= STEADY_SECONDS:
+            replica.failures = 0
         replica.failures += 1
+        replica.deaths += replica.state is ReplicaState.LOADING
         replica.loaded = None
         replica.message = why
         _log.warning("replica lost: %s", why, extra={"release": str(replica.fqrv)})
