@@ -16,12 +16,15 @@ from forestflow.domain.errors import Malformed
 from forestflow.domain.events import (
     ContractSet,
     Event,
+    MetricReported,
+    ServableBecameInvalid,
     ServableBecameValid,
     ServableDeployed,
     ServablesDeleted,
     ServableUpdated,
 )
 from forestflow.domain.ids import Contract, Fqrv
+from forestflow.domain.metrics import MetricReport, Sample
 from forestflow.domain.requests import ServeRequest
 from forestflow.domain.settings import ContractSettings, ServableSettings
 
@@ -78,8 +81,11 @@ def encode_event(event: Event) -> tuple[str, Document]:
             body = {"serveRequest": encode_serve_request(request), "digest": digest, "createdAtMS": created_at_ms}
         case ServableUpdated(fqrv, servable_settings):
             body = {"fqrv": encode_fqrv(fqrv), "servableSettings": encode_servable_settings(servable_settings)}
-        case ServableBecameValid(fqrv, at_ms):
+        case ServableBecameValid(fqrv, at_ms) | ServableBecameInvalid(fqrv, at_ms):
             body = {"fqrv": encode_fqrv(fqrv), "atMS": at_ms}
+        case MetricReported(fqrv, report):
+            samples = [{"value": x.value, "timeMS": x.time_ms, "count": x.count} for x in report.samples]
+            body = {"fqrv": encode_fqrv(fqrv), "name": report.name, "samples": samples, "replace": report.replace}
         case ServablesDeleted(fqrvs, contracts):
             body = {"fqrv": [encode_fqrv(f) for f in fqrvs], "contract": [encode_contract(c) for c in contracts]}
     return type(event).__name__, body
@@ -101,6 +107,12 @@ def decode_event(kind: str, body: Mapping[str, Any]) -> Event:
                 return ServableUpdated(decode_fqrv(body["fqrv"]), decode_servable_settings(body["servableSettings"]))
             case "ServableBecameValid":
                 return ServableBecameValid(decode_fqrv(body["fqrv"]), int(body["atMS"]))
+            case "ServableBecameInvalid":
+                return ServableBecameInvalid(decode_fqrv(body["fqrv"]), int(body["atMS"]))
+            case "MetricReported":
+                samples = tuple(Sample(float(x["value"]), int(x["timeMS"]), int(x["count"])) for x in body["samples"])
+                report = MetricReport(str(body["name"]), samples, bool(body["replace"]))
+                return MetricReported(decode_fqrv(body["fqrv"]), report)
             case "ServablesDeleted":
                 return ServablesDeleted(
                     tuple(map(decode_fqrv, body["fqrv"])), tuple(map(decode_contract, body["contract"]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from forestflow.domain.ids import Contract, Fqrv
+from forestflow.domain.metrics import MetricReport
 from forestflow.domain.requests import ServeRequest
 from forestflow.domain.settings import ContractSettings, ServableSettings
 
@@ -43,6 +44,14 @@ class ServableBecameValid:
 
 
 @dataclass(frozen=True, slots=True)
+class ServableBecameInvalid:
+    """New settings of a release have rules that do not hold (yet); it answers nobody until they do."""
+
+    fqrv: Fqrv
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class ServablesDeleted:
     """Releases were deleted or expired; a contract whose last release was deleted goes with it."""
 
@@ -50,4 +59,20 @@ class ServablesDeleted:
     contracts: tuple[Contract, ...] = ()
 
 
-Event = ContractSet | ServableDeployed | ServableUpdated | ServableBecameValid | ServablesDeleted
+@dataclass(frozen=True, slots=True)
+class MetricReported:
+    """A user reported how well a release does."""
+
+    fqrv: Fqrv
+    report: MetricReport
+
+
+Event = (
+    ContractSet
+    | ServableDeployed
+    | ServableUpdated
+    | ServableBecameValid
+    | ServableBecameInvalid
+    | ServablesDeleted
+    | MetricReported
+)

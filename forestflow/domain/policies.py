@@ -82,8 +82,11 @@ def rule_holds(rule: ValidityRule, release: ReleaseSnapshot, now_ms: int, defaul
 
 def is_valid(release: ReleaseSnapshot, now_ms: int, default_metric: str | None = None) -> bool:
     """Once valid, always valid; before, all of its rules must hold (no rule at all holds)."""
-    if release.became_valid_at_ms is not None:
-        return True
+    return release.became_valid_at_ms is not None or rules_hold(release, now_ms, default_metric)
+
+
+def rules_hold(release: ReleaseSnapshot, now_ms: int, default_metric: str | None = None) -> bool:
+    """Whether all rules hold now, whatever was before."""
     rules = release.settings.policy_settings.validity_policy
     return all(rule_holds(rule, release, now_ms, default_metric) for rule in rules)
 

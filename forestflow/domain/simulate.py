@@ -6,13 +6,13 @@ sample. Nothing is loaded, routed or remembered.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from forestflow.domain.errors import Invalid
 from forestflow.domain.ids import Fqrv
 from forestflow.domain.policies import ReleaseSnapshot, expired, is_valid, shares
-from forestflow.domain.settings import ContractSettings
+from forestflow.domain.settings import ContractSettings, PolicySettings
 
 MAX_POINTS = 10_000
 
@@ -25,6 +25,17 @@ class TimelinePoint:
     shares: dict[Fqrv, float]
     valid: tuple[Fqrv, ...] = ()
     expired: tuple[Fqrv, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """What to simulate: settings that stay ``None`` or unnamed are those in force. Times in ms, rate in requests/s."""
+
+    contract_settings: ContractSettings | None = None
+    policies: Mapping[str, PolicySettings] = field(default_factory=dict)  # by release version
+    horizon_ms: int = 3_600_000
+    step_ms: int = 1_000
+    events_per_second: float = 0.0
 
 
 def simulate(

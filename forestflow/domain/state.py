@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from forestflow.domain.errors import UnknownContract, UnknownServable
 from forestflow.domain.events import (
     ContractSet,
     Event,
+    MetricReported,
+    ServableBecameInvalid,
     ServableBecameValid,
     ServableDeployed,
     ServablesDeleted,
     ServableUpdated,
 )
 from forestflow.domain.ids import Contract, Fqrv
+from forestflow.domain.metrics import Samples, with_report
 from forestflow.domain.requests import ServeRequest
 from forestflow.domain.settings import ContractSettings, ServableSettings
 
@@ -27,6 +31,7 @@ class Release:
     digest: str
     created_at_ms: int
     became_valid_at_ms: int | None = None
+    samples: Mapping[str, Samples] = field(default_factory=dict)  # reported, by metric
 
     @property
     def fqrv(self) -> Fqrv:
@@ -51,6 +56,20 @@ class State:
         contract = self.contracts.get(fqrv.contract)
         return contract.releases.get(fqrv.release_version) if contract else None
 
+    def known_contract(self, contract: Contract) -> ContractState:
+        """Raises UnknownContract."""
+        known = self.contracts.get(contract)
+        if known is None:
+            raise UnknownContract(contract)
+        return known
+
+    def known_release(self, fqrv: Fqrv) -> Release:
+        """Raises UnknownServable."""
+        release = self.release(fqrv)
+        if release is None:
+            raise UnknownServable(fqrv)
+        return release
+
     def releases(self) -> Iterator[Release]:
         for contract in self.contracts.values():
             yield from contract.releases.values()
@@ -71,6 +90,12 @@ class State:
                 self._replace(fqrv, settings=settings)
             case ServableBecameValid(fqrv, at_ms):
                 self._replace(fqrv, became_valid_at_ms=at_ms)
+            case ServableBecameInvalid(fqrv, _):
+                self._replace(fqrv, became_valid_at_ms=None)
+            case MetricReported(fqrv, report):
+                known_release = self.release(fqrv)
+                if known_release:
+                    self._replace(fqrv, samples=with_report(known_release.samples, report))
             case ServablesDeleted(fqrvs, contracts):
                 for fqrv in fqrvs:
                     if fqrv.contract in self.contracts:

@@ -239,7 +239,7 @@ class ForestFlowRegistry:
         """``(value or ForestFlowError, Plan version that shows the effect)``."""
         registry = await self._running()
         try:
-            value = await getattr(registry, name)(*arguments)
+            value = await registry.handler(name)(*arguments)
         except ForestFlowError as error:
             value = error
         return value, registry.version

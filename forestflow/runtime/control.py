@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, cast
 
+from forestflow.domain.explain import PlanExplanation
+from forestflow.domain.history import HistoryEntry, PlanAt
 from forestflow.domain.ids import Contract, Fqrv
+from forestflow.domain.metrics import MetricReport
 from forestflow.domain.reports import ServableMetadata, ServableMetrics, ServableStatus
 from forestflow.domain.requests import ServeRequest
 from forestflow.domain.settings import ContractSettings, LoggingSettings, PolicySettings, ServableSettings
+from forestflow.domain.simulate import Proposal, TimelinePoint
 
 # Sends one command to the registry by name and waits for its answer, or raises a ForestFlowError
 # (Unavailable when the registry is down).
@@ -53,6 +57,33 @@ class ControlPlane:
     ) -> Fqrv:
         """Raises UnknownServable, InvalidSettings."""
         return cast(Fqrv, await self._call("update_servable", fqrv, policy, logging))
+
+    async def report_metrics(self, fqrv: Fqrv, reports: Sequence[MetricReport]) -> Fqrv:
+        """Set or append what users measured of a release. Raises UnknownServable."""
+        return cast(Fqrv, await self._call("report_metrics", fqrv, tuple(reports)))
+
+    async def explain(self, contract: Contract) -> PlanExplanation:
+        """The Plan of a contract and why it is so. Raises UnknownContract."""
+        return cast(PlanExplanation, await self._call("explain", contract))
+
+    async def simulate(self, contract: Contract, proposal: Proposal) -> list[TimelinePoint]:
+        """What proposed settings would do, from now on. Raises UnknownContract, UnknownServable, Invalid."""
+        return cast(list[TimelinePoint], await self._call("simulate", contract, proposal))
+
+    async def history(self, contract: Contract) -> list[HistoryEntry]:
+        """Every event of a contract, oldest first, also of one that is gone. Raises UnknownContract when it never was."""
+        return cast(list[HistoryEntry], await self._call("history", contract))
+
+    async def plan_at(self, contract: Contract, at_ms: int) -> PlanAt:
+        """Which release answered at that moment with what weight, and the event that caused it. Raises UnknownContract."""
+        return cast(PlanAt, await self._call("plan_at", contract, at_ms))
+
+    async def rollback(self, contract: Contract, seq: int) -> Contract:
+        """Give the contract and its living releases the settings they had after event ``seq``.
+
+        Clocks, counters and metrics go on. Raises UnknownContract; Invalid when the contract did not exist then.
+        """
+        return cast(Contract, await self._call("rollback", contract, seq))
 
     async def releases(self, contract: Contract) -> list[Fqrv]:
         """Raises UnknownContract; NoActiveServables when there is none."""

@@ -7,20 +7,26 @@ from dataclasses import replace
 
 from forestflow.domain.events import Event, ServableBecameValid, ServablesDeleted
 from forestflow.domain.ids import Contract, Fqrv
+from forestflow.domain.metrics import means
 from forestflow.domain.plan import ContractPlan, ReleasePlan, ReplicaAddress
 from forestflow.domain.policies import ReleaseSnapshot, expired, is_valid, shares
-from forestflow.domain.settings import ServableSettings
+from forestflow.domain.settings import MetricSettings, ServableSettings
 from forestflow.domain.state import ContractState, Release
 
 Counts = Callable[[Fqrv], tuple[int, int]]  # scored, shaded
 Addresses = Callable[[Fqrv], tuple[ReplicaAddress, ...]]
 
 
-def snapshot(release: Release, counts: Counts = lambda _: (0, 0)) -> ReleaseSnapshot:
+def snapshot(release: Release, metrics: MetricSettings, counts: Counts = lambda _: (0, 0)) -> ReleaseSnapshot:
     """What the policies may know of ``release``."""
     scored, shaded = counts(release.fqrv)
     return ReleaseSnapshot(
-        release.fqrv, release.settings, release.created_at_ms, release.became_valid_at_ms, scored + shaded
+        release.fqrv,
+        release.settings,
+        release.created_at_ms,
+        release.became_valid_at_ms,
+        scored + shaded,
+        means(release.samples, metrics),
     )
 
 
@@ -32,7 +38,7 @@ def due_events(state: ContractState, addresses: Addresses, counts: Counts, now_m
     events: list[Event] = []
     valid: list[ReleaseSnapshot] = []
     for release in state.releases.values():
-        view = snapshot(release, counts)
+        view = snapshot(release, state.settings.metrics, counts)
         if view.became_valid_at_ms is None:
             if not is_valid(view, now_ms, state.settings.metrics.default):
                 continue
@@ -56,7 +62,8 @@ def contract_plan(
 ) -> ContractPlan:
     """The Plan of one contract. A release that has failed takes no share; the others answer for it."""
     able = [release for release in state.releases.values() if not failed(release.fqrv)]
-    valid = [snapshot(release, counts) for release in able if release.became_valid_at_ms is not None]
+    metrics = state.settings.metrics
+    valid = [snapshot(release, metrics, counts) for release in able if release.became_valid_at_ms is not None]
     weights = shares(state.settings, valid, now_ms)
     return ContractPlan(
         contract,

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, cast
 
 from forestflow.codecs import journal as journal_codec
 from forestflow.domain.errors import (
@@ -19,30 +19,31 @@ from forestflow.domain.errors import (
     ContractValidationError,
     Invalid,
     LoadFailed,
-    NoActiveServables,
     ServableAlreadyExists,
     ServeRequestInvalid,
     StorageFailed,
-    UnknownContract,
-    UnknownServable,
 )
 from forestflow.domain.events import (
     ContractSet,
     Event,
+    MetricReported,
+    ServableBecameInvalid,
     ServableBecameValid,
     ServableDeployed,
     ServablesDeleted,
     ServableUpdated,
 )
+from forestflow.domain.history import state_at
 from forestflow.domain.ids import Contract, Fqrv
-from forestflow.domain.lifecycle import ReplicaState, ServableState
+from forestflow.domain.lifecycle import ReplicaState
+from forestflow.domain.metrics import MetricReport
 from forestflow.domain.plan import PlanUpdate
-from forestflow.domain.policies import percent_of
-from forestflow.domain.reports import ServableMetadata, ServableMetrics, ServableStatus
+from forestflow.domain.policies import percent_of, rules_hold
 from forestflow.domain.requests import ServeRequest
 from forestflow.domain.settings import (
     ContractSettings,
     LoggingSettings,
+    MaxAge,
     PolicySettings,
     ServableSettings,
 )
@@ -50,24 +51,29 @@ from forestflow.domain.state import ContractState, Release, State
 from forestflow.domain.tensors import ModelMetadata
 from forestflow.runtime.artifacts import ArtifactStore
 from forestflow.runtime.assignment import Assignment
+from forestflow.runtime.clock import SteadyClock
 from forestflow.runtime.counters import Counters
 from forestflow.runtime.evaluate import contract_plan, due_events, snapshot
 from forestflow.runtime.planbook import PlanBook
+from forestflow.runtime.queries import Knowledge, Pending, Queries
 from forestflow.runtime.replicas import Hosts, ReplicaSet, Wanted
 from forestflow.runtime.store import Journal, Record
 
 TICK_SECONDS = 0.5
 
+COMMANDS = frozenset(
+    {
+        "create_contract", "update_contract", "deploy", "delete", "update_servable", "report_metrics", "rollback",
+    }
+)  # fmt: skip
+QUERIES = frozenset(
+    {
+        "contracts", "contract_settings", "releases", "servable_settings", "settings_of", "metadata", "metadata_of",
+        "metrics", "status", "status_of", "ready", "explain", "simulate", "history", "plan_at",
+    }
+)  # fmt: skip
+
 _log = logging.getLogger("forestflow.registry")
-
-
-@dataclass(slots=True)
-class _Pending:
-    """A deploy under way. ``outcome`` is set once a replica is ready, or with the reason why none will be."""
-
-    request: ServeRequest
-    outcome: asyncio.Future[None]
-    digest: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +87,10 @@ class RegistrySettings:
 
 
 class Registry:
-    """Commands are the public coroutines named as in :class:`~forestflow.runtime.control.ControlPlane`."""
+    """Commands are the public coroutines named as in :class:`~forestflow.runtime.control.ControlPlane`.
+
+    ``queries`` answers what changes nothing.
+    """
 
     def __init__(
         self,
@@ -89,27 +98,38 @@ class Registry:
         artifacts: ArtifactStore,
         hosts: Hosts,
         settings: RegistrySettings | None = None,
-        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        now_ms: Callable[[], int] | None = None,
     ) -> None:
         self._journal = journal
         self._artifacts = artifacts
         self._settings = settings or RegistrySettings()
-        self._now_ms = now_ms
+        self._now_ms = now_ms or SteadyClock(journal.last_at_ms())
         self._state = State()
-        self._pending: dict[Fqrv, _Pending] = {}
+        self._pending: dict[Fqrv, Pending] = {}
         self._counters = Counters(journal)
         self._models: dict[Fqrv, ModelMetadata] = {}
         self._replicas = ReplicaSet(hosts, self._wanted, self._replica_changed)
-        self._book = PlanBook(now_ms())  # a time, so that versions grow over restarts, too
+        self._book = PlanBook(self._now_ms())  # a time, so that versions grow over restarts, too
         self._volatile: set[Contract] = set()
         self._ticker: asyncio.Task[None] | None = None
+        self.queries = Queries(
+            Knowledge(self._state, self._pending, self._counters, self._models, self._replicas, journal, self._now_ms)
+        )
+
+    def handler(self, name: str) -> Callable[..., Awaitable[Any]]:
+        """The coroutine function of a command or query of the control plane. Raises Invalid for any other name."""
+        if name in COMMANDS:
+            return cast(Callable[..., Awaitable[Any]], getattr(self, name))
+        if name in QUERIES:
+            return cast(Callable[..., Awaitable[Any]], getattr(self.queries, name))
+        raise Invalid(f"there is no command {name!r}")
 
     # --- life --------------------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
         """Replay the journal, take over surviving hosts, begin to reconcile."""
-        for record in self._journal.replay():
-            self._state.apply(journal_codec.decode_event(record.kind, record.body))
+        for entry in self._journal.replay():
+            self._state.apply(journal_codec.decode_event(entry.record.kind, entry.record.body))
         self._counters.load(release.fqrv for release in self._state.releases())
         self._artifacts.keep_only({release.digest for release in self._state.releases()})
         await self._replicas.adopt()
@@ -135,57 +155,6 @@ class Registry:
             except StorageFailed as error:  # tried again at the next tick; scoring goes on
                 _log.error("%s", error.message)
 
-    # --- queries -----------------------------------------------------------------------------------------------------
-
-    async def contracts(self) -> list[Contract]:
-        return sorted(self._state.contracts)
-
-    async def contract_settings(self, contract: Contract) -> ContractSettings:
-        return self._contract(contract).settings
-
-    async def releases(self, contract: Contract) -> list[Fqrv]:
-        return [release.fqrv for release in self._some_releases(contract)]
-
-    async def servable_settings(self, contract: Contract) -> list[ServableSettings]:
-        return [release.settings for release in self._some_releases(contract)]
-
-    async def settings_of(self, fqrv: Fqrv) -> ServableSettings:
-        return self._release(fqrv).settings
-
-    async def metrics(self, contract: Contract) -> list[ServableMetrics]:
-        now_ms = self._now_ms()
-        return [self._metrics(release, now_ms) for release in self._some_releases(contract)]
-
-    async def metadata(self, contract: Contract) -> list[ServableMetadata]:
-        return [
-            ServableMetadata(release.fqrv, release.settings, self._models[release.fqrv])
-            for release in self._contract(contract).releases.values()
-            if release.fqrv in self._models
-        ]
-
-    async def metadata_of(self, fqrv: Fqrv) -> ServableMetadata:
-        release = self._release(fqrv)
-        model = self._models.get(fqrv)
-        if model is None:
-            raise Invalid(f"{fqrv} has not been loaded yet; its status says why")
-        return ServableMetadata(fqrv, release.settings, model)
-
-    async def status(self, contract: Contract) -> list[ServableStatus]:
-        pending = [fqrv for fqrv in self._pending if fqrv.contract == contract]
-        known = self._state.contracts.get(contract)
-        if known is None and not pending:
-            raise UnknownContract(contract)
-        releases = [release.fqrv for release in known.releases.values()] if known else []
-        return [self._status(fqrv) for fqrv in [*releases, *pending]]
-
-    async def status_of(self, fqrv: Fqrv) -> ServableStatus:
-        return self._status(fqrv)
-
-    async def ready(self) -> bool:
-        """True when every release has a replica that answers, or has failed for a reason its status tells."""
-        settled = (ServableState.AVAILABLE, ServableState.FAILED)
-        return all(self._status(release.fqrv).state in settled for release in self._state.releases())
-
     # --- commands ----------------------------------------------------------------------------------------------------
 
     async def create_contract(self, contract: Contract, settings: ContractSettings) -> Contract:
@@ -195,18 +164,52 @@ class Registry:
         return contract
 
     async def update_contract(self, contract: Contract, settings: ContractSettings) -> Contract:
-        self._contract(contract)
+        self._state.known_contract(contract)
         self._commit(contract, [ContractSet(contract, settings)])
         return contract
 
     async def update_servable(self, fqrv: Fqrv, policy: PolicySettings | None, logging: LoggingSettings | None) -> Fqrv:
-        settings = self._release(fqrv).settings
+        settings = self._state.known_release(fqrv).settings
         if policy is not None:
             settings = replace(settings, policy_settings=policy)
         if logging is not None:
             settings = replace(settings, logging_settings=logging)
-        self._commit(fqrv.contract, [ServableUpdated(fqrv, settings)])
+        self._commit(fqrv.contract, self._update(fqrv, settings))
         return fqrv
+
+    def _update(self, fqrv: Fqrv, settings: ServableSettings) -> list[Event]:
+        """New settings of a release. Its clocks go on, unless new validity rules do not hold: then they start anew."""
+        release = self._state.known_release(fqrv)
+        events: list[Event] = [ServableUpdated(fqrv, settings)]
+        new_rules = settings.policy_settings.validity_policy != release.settings.policy_settings.validity_policy
+        if new_rules and release.became_valid_at_ms is not None:
+            metrics = self._state.known_contract(fqrv.contract).settings.metrics
+            view = snapshot(replace(release, settings=settings), metrics, self._counters.of)
+            if not rules_hold(view, self._now_ms(), metrics.default):
+                events.append(ServableBecameInvalid(fqrv, self._now_ms()))
+        return events
+
+    async def report_metrics(self, fqrv: Fqrv, reports: Sequence[MetricReport]) -> Fqrv:
+        self._state.known_release(fqrv)
+        self._commit(fqrv.contract, [MetricReported(fqrv, report) for report in reports])
+        return fqrv
+
+    async def rollback(self, contract: Contract, seq: int) -> Contract:
+        """Settings of the contract and of its living releases as they were after event ``seq``."""
+        known = self._state.known_contract(contract)
+        then = state_at(await self.queries.history(contract), contract, seq)
+        if then is None:
+            raise Invalid(f"{contract} did not exist after event {seq}; its history says since when it does")
+        events: list[Event] = []
+        if then.settings != known.settings:
+            events.append(ContractSet(contract, then.settings))
+        for release in known.releases.values():
+            before = then.releases.get(release.fqrv.release_version)
+            if before is not None and before.settings != release.settings:
+                events += self._update(release.fqrv, before.settings)
+        if events:
+            self._commit(contract, events)
+        return contract
 
     async def delete(self, fqrv: Fqrv) -> list[Fqrv]:
         pending = self._pending.get(fqrv)
@@ -230,7 +233,7 @@ class Registry:
                 "Contract already exists. Cannot override contract settings with Serve Request. Providing contract "
                 "settings with a serve request is only valid for new contracts",
             )
-        pending = _Pending(request, asyncio.get_running_loop().create_future())
+        pending = Pending(request, asyncio.get_running_loop().create_future())
         self._pending[fqrv] = pending
         try:
             await self._load(pending)
@@ -251,7 +254,7 @@ class Registry:
                     self._drop_artifact(pending.digest)
         return fqrv
 
-    async def _load(self, pending: _Pending) -> None:
+    async def _load(self, pending: Pending) -> None:
         request = pending.request
         pending.digest = await asyncio.to_thread(self._artifacts.add, request.path, request.flavor)
         self._replicas.reconcile()
@@ -295,7 +298,9 @@ class Registry:
 
     def _note_volatile(self, contract: Contract, known: ContractState, now_ms: int) -> None:
         """Remember which contracts may change with time or counts alone."""
-        settled = all(percent_of(snapshot(r), now_ms) >= 100 for r in known.releases.values())
+        settings = known.settings
+        phased_in = all(percent_of(snapshot(r, settings.metrics), now_ms) >= 100 for r in known.releases.values())
+        settled = phased_in and not isinstance(settings.expiration_policy, MaxAge)
         (self._volatile.discard if settled else self._volatile.add)(contract)
 
     def _evaluate(self, contract: Contract) -> None:
@@ -384,58 +389,6 @@ class Registry:
         if fqrv.contract in self._state.contracts:
             self._publish(fqrv.contract)
 
-    # --- small things ------------------------------------------------------------------------------------------------
-
-    def _contract(self, contract: Contract) -> ContractState:
-        known = self._state.contracts.get(contract)
-        if known is None:
-            raise UnknownContract(contract)
-        return known
-
-    def _some_releases(self, contract: Contract) -> list[Release]:
-        releases = list(self._contract(contract).releases.values())
-        if not releases:
-            raise NoActiveServables(contract)
-        return releases
-
-    def _release(self, fqrv: Fqrv) -> Release:
-        release = self._state.release(fqrv)
-        if release is None:
-            raise UnknownServable(fqrv)
-        return release
-
-    def _metrics(self, release: Release, now_ms: int) -> ServableMetrics:
-        scored, shaded = self._counters.of(release.fqrv)
-        return ServableMetrics(
-            release.fqrv,
-            scored,
-            shaded,
-            release.created_at_ms,
-            {},
-            release.became_valid_at_ms,
-            percent_of(snapshot(release), now_ms),
-        )
-
-    def _status(self, fqrv: Fqrv) -> ServableStatus:
-        release, pending = self._state.release(fqrv), self._pending.get(fqrv)
-        if release is not None:
-            settings = release.settings
-        elif pending is not None:
-            settings = pending.request.servable_settings
-        else:
-            raise UnknownServable(fqrv)
-        replicas = self._replicas.states(fqrv)
-        states = tuple(state for state, _ in replicas)
-        message = next((text for _, text in replicas if text), None)
-        if ReplicaState.READY in states and release is not None:
-            state = ServableState.AVAILABLE
-        elif self._replicas.failed(fqrv):
-            state = ServableState.FAILED
-        else:
-            state = ServableState.LOADING
-            message = message or ("copying the artifact" if pending and pending.digest is None else None)
-        return ServableStatus(fqrv, state, settings.deployment_settings.replicas, states, message)
-
 
 def _failed(outcome: asyncio.Future[None]) -> bool:
     return outcome.done() and (outcome.cancelled() or outcome.exception() is not None)
@@ -447,7 +400,12 @@ def _subject(event: Event) -> str:
             return str(contract)
         case ServableDeployed(request, _, _):
             return str(request.fqrv)
-        case ServableUpdated(fqrv, _) | ServableBecameValid(fqrv, _):
+        case (
+            ServableUpdated(fqrv, _)
+            | ServableBecameValid(fqrv, _)
+            | ServableBecameInvalid(fqrv, _)
+            | MetricReported(fqrv, _)
+        ):
             return str(fqrv)
         case ServablesDeleted(fqrvs, _):
             return " ".join(map(str, fqrvs))

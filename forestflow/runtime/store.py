@@ -46,10 +46,19 @@ _REPORTERS = sa.Table(
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One journalled event: ``kind`` names it, ``body`` is its JSON document."""
+    """One event to be journalled: ``kind`` names it, ``body`` is its JSON document."""
 
     kind: str
     body: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One journalled event: its number, when it was written (ms since 1970), and the event."""
+
+    seq: int
+    at_ms: int
+    record: Record
 
 
 class Journal:
@@ -80,11 +89,16 @@ class Journal:
         except SQLAlchemyError as error:
             raise StorageFailed(f"the journal cannot be written: {_reason(error)}") from error
 
-    def replay(self) -> Iterator[Record]:
+    def replay(self) -> Iterator[Entry]:
         """All events in their order."""
         with self._engine.connect() as connection:
-            for kind, body in connection.execute(sa.select(_EVENTS.c.kind, _EVENTS.c.body).order_by(_EVENTS.c.seq)):
-                yield Record(kind, json.loads(body))
+            for seq, at_ms, kind, body in connection.execute(sa.select(_EVENTS).order_by(_EVENTS.c.seq)):
+                yield Entry(seq, at_ms, Record(kind, json.loads(body)))
+
+    def last_at_ms(self) -> int:
+        """When the latest event was written; 0 when there is none."""
+        with self._engine.connect() as connection:
+            return int(connection.scalar(sa.select(sa.func.max(_EVENTS.c.at_ms))) or 0)
 
     def save_counters(self, counters: Mapping[str, tuple[int, int]], reporter: str, number: int) -> None:
         """Overwrite (scored, shaded) of the servables named, and remember that this report is counted: all or nothing.

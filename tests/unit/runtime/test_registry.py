@@ -160,20 +160,20 @@ async def plan_of(registry, contract=CONTRACT):
 async def test_deploy_makes_contract_release_plan_and_copy(world):
     registry = world.registry
     assert await registry.deploy(request()) == fqrv()
-    assert await registry.contracts() == [CONTRACT]
-    assert await registry.contract_settings(CONTRACT) == s.ContractSettings()
-    assert await registry.releases(CONTRACT) == [fqrv()]
-    (metrics,) = await registry.metrics(CONTRACT)
+    assert await registry.queries.contracts() == [CONTRACT]
+    assert await registry.queries.contract_settings(CONTRACT) == s.ContractSettings()
+    assert await registry.queries.releases(CONTRACT) == [fqrv()]
+    (metrics,) = await registry.queries.metrics(CONTRACT)
     assert (metrics.score_count, metrics.created_at_ms, metrics.became_valid_at_ms) == (0, 1_000_000, 1_000_000)
     assert metrics.current_phase_in_pct == 100
-    assert (await registry.metadata(CONTRACT))[0].model == METADATA
-    assert (await registry.metadata_of(fqrv())).settings == s.ServableSettings()
+    assert (await registry.queries.metadata(CONTRACT))[0].model == METADATA
+    assert (await registry.queries.metadata_of(fqrv())).settings == s.ServableSettings()
     plan = await plan_of(registry)
     assert (plan["r1"].weight, len(plan["r1"].replicas)) == (100, 1)
     assert len(world.stored()) == 1
-    status = await registry.status_of(fqrv())
+    status = await registry.queries.status_of(fqrv())
     assert (status.state, status.replicas) == (ServableState.AVAILABLE, (ReplicaState.READY,))
-    assert await registry.ready()
+    assert await registry.queries.ready()
 
 
 async def test_the_source_may_vanish(world, tmp_path):
@@ -184,7 +184,7 @@ async def test_the_source_may_vanish(world, tmp_path):
     shutil.rmtree(source)
     registry = await world.restart()
     await until(lambda: registry._replicas.addresses(fqrv()))
-    assert await registry.ready()
+    assert await registry.queries.ready()
 
 
 async def test_equal_artifacts_are_stored_once_and_removed_with_their_last_user(world):
@@ -199,13 +199,13 @@ async def test_equal_artifacts_are_stored_once_and_removed_with_their_last_user(
     assert len(world.stored()) == 1
     await world.registry.delete(fqrv("r3"))
     assert world.stored() == []
-    assert await world.registry.contracts() == []
+    assert await world.registry.queries.contracts() == []
     await until(lambda: not world.hosts.running)
 
 
 async def test_deleting_what_is_unknown_changes_nothing(world):
     assert await world.registry.delete(fqrv("nobody")) == [fqrv("nobody")]
-    assert await world.registry.contracts() == []
+    assert await world.registry.queries.contracts() == []
 
 
 async def test_a_release_exists_once(world):
@@ -225,10 +225,10 @@ async def test_two_deploys_of_one_release_at_once(world):
 async def test_contract_settings_only_with_a_new_contract(world):
     wanted = s.ContractSettings(s.KeepLatest(3), s.LatestPhaseInPctBasedRouter())
     await world.registry.deploy(request("r1", contract_settings=wanted))
-    assert await world.registry.contract_settings(CONTRACT) == wanted
+    assert await world.registry.queries.contract_settings(CONTRACT) == wanted
     with pytest.raises(ContractValidationError, match="already exists"):
         await world.registry.deploy(request("r2", contract_settings=wanted))
-    assert await world.registry.releases(CONTRACT) == [fqrv("r1")]
+    assert await world.registry.queries.releases(CONTRACT) == [fqrv("r1")]
 
 
 @pytest.mark.parametrize(
@@ -249,11 +249,11 @@ async def test_a_deploy_of_no_model_leaves_nothing_behind(world, make, reason):
 
 async def nothing_is_left(world):
     await until(lambda: not world.hosts.running)
-    assert await world.registry.contracts() == []
+    assert await world.registry.queries.contracts() == []
     assert world.stored() == []
     assert list(world.journal.replay()) == []
     with pytest.raises(UnknownServable):
-        await world.registry.status_of(fqrv())
+        await world.registry.queries.status_of(fqrv())
 
 
 async def test_a_model_that_does_not_load_leaves_nothing_behind(world):
@@ -282,9 +282,9 @@ async def test_status_and_delete_while_loading(world):
     world.hosts.hang = True
     deploy = asyncio.ensure_future(world.registry.deploy(request()))
     await until(lambda: world.hosts.running)
-    status = await world.registry.status_of(fqrv())
+    status = await world.registry.queries.status_of(fqrv())
     assert status.state is ServableState.LOADING
-    assert [x.fqrv for x in await world.registry.status(CONTRACT)] == [fqrv()]
+    assert [x.fqrv for x in await world.registry.queries.status(CONTRACT)] == [fqrv()]
     await world.registry.delete(fqrv())
     with pytest.raises(ServeRequestInvalid, match="deleted while it was loading"):
         await deploy
@@ -314,16 +314,16 @@ async def test_contracts_are_created_updated_and_refused(world):
         await registry.create_contract(CONTRACT, s.ContractSettings())
     changed = s.ContractSettings(s.KeepTopRanked(2, "auc"))
     await registry.update_contract(CONTRACT, changed)
-    assert await registry.contract_settings(CONTRACT) == changed
-    for query in (registry.releases, registry.metrics, registry.servable_settings):
+    assert await registry.queries.contract_settings(CONTRACT) == changed
+    for query in (registry.queries.releases, registry.queries.metrics, registry.queries.servable_settings):
         with pytest.raises(NoActiveServables):
             await query(CONTRACT)
         with pytest.raises(UnknownContract):
             await query(Contract("no", "such", 1))
-    assert await registry.metadata(CONTRACT) == []
+    assert await registry.queries.metadata(CONTRACT) == []
     with pytest.raises(UnknownContract):
-        await registry.status(Contract("no", "such", 1))
-    for query in (registry.settings_of, registry.metadata_of, registry.status_of):
+        await registry.queries.status(Contract("no", "such", 1))
+    for query in (registry.queries.settings_of, registry.queries.metadata_of, registry.queries.status_of):
         with pytest.raises(UnknownServable):
             await query(fqrv())
 
@@ -335,12 +335,12 @@ async def test_settings_updates_keep_clocks_and_counters(world):
     world.now_ms += 10_000
     await registry.update_servable(fqrv(), s.PolicySettings(phase_in_policy=s.LinearTimeBasedPhaseIn(20)), None)
     await registry.update_servable(fqrv(), None, s.LoggingSettings(s.LogLevel.FULL, ("id",)))
-    (metrics,) = await registry.metrics(CONTRACT)
+    (metrics,) = await registry.queries.metrics(CONTRACT)
     assert (metrics.score_count, metrics.shade_count, metrics.became_valid_at_ms) == (5, 2, 1_000_000)
     assert metrics.current_phase_in_pct == 50
-    settings = await registry.settings_of(fqrv())
+    settings = await registry.queries.settings_of(fqrv())
     assert settings.logging_settings.log_level is s.LogLevel.FULL
-    assert (await registry.servable_settings(CONTRACT)) == [settings]
+    assert (await registry.queries.servable_settings(CONTRACT)) == [settings]
     with pytest.raises(Invalid, match="key"):
         await registry.update_servable(fqrv(), None, s.LoggingSettings(s.LogLevel.FULL))
     with pytest.raises(UnknownServable):
@@ -352,19 +352,19 @@ async def test_everything_survives_a_crash(world):
     await world.registry.deploy(request("r1", contract_settings=keep))
     await world.registry.deploy(request("r2", "energy_gbm_v2.zip"))
     await world.registry.report_counts("router", 1, {fqrv("r1"): (5, 2)})
-    before = [await world.registry.metrics(CONTRACT), await world.registry.servable_settings(CONTRACT)]
+    before = [await world.registry.queries.metrics(CONTRACT), await world.registry.queries.servable_settings(CONTRACT)]
     hosts = dict(world.hosts.running)
     version = world.registry.version
     world.now_ms += 60_000
     registry = await world.restart()
-    assert [await registry.metrics(CONTRACT), await registry.servable_settings(CONTRACT)] == before
-    assert await registry.contract_settings(CONTRACT) == keep
+    assert [await registry.queries.metrics(CONTRACT), await registry.queries.servable_settings(CONTRACT)] == before
+    assert await registry.queries.contract_settings(CONTRACT) == keep
     assert world.hosts.running == hosts, "the hosts were taken over, not replaced"
-    assert await registry.ready()
+    assert await registry.queries.ready()
     assert registry.version > version
     await registry.report_counts("router", 1, {fqrv("r1"): (5, 2)})  # its acknowledgement was lost
     await registry.report_counts("router", 2, {fqrv("r1"): (1, 0)})
-    assert (await registry.metrics(CONTRACT))[0].score_count == 6
+    assert (await registry.queries.metrics(CONTRACT))[0].score_count == 6
     assert (await plan_of(registry))["r2"].replicas
 
 
@@ -373,7 +373,7 @@ async def test_survivors_of_no_use_are_stopped(world):
     await world.hosts.start("stranger", s.Resources())
     registry = await world.restart()
     await until(lambda: "stranger" in world.hosts.stopped)
-    assert await registry.ready()
+    assert await registry.queries.ready()
 
 
 async def test_a_killed_replica_comes_back(world):
@@ -396,9 +396,9 @@ async def test_a_release_that_cannot_be_loaded_again_leaves_its_share_to_others(
     await until(lambda: world.registry._replicas.failed(fqrv("r1")))
     plan = await plan_of(world.registry)
     assert (plan["r1"].weight, plan["r2"].weight) == (0, 100)
-    status = await world.registry.status_of(fqrv("r1"))
+    status = await world.registry.queries.status_of(fqrv("r1"))
     assert (status.state, status.message) == (ServableState.FAILED, "the disk is bad")
-    assert await world.registry.ready(), "a failed release does not hold the server back"
+    assert await world.registry.queries.ready(), "a failed release does not hold the server back"
     world.hosts.fail_load = None
     await until(lambda: world.registry._replicas.addresses(fqrv("r1")))
     assert (await plan_of(world.registry))["r1"].weight == 100
@@ -407,14 +407,14 @@ async def test_a_release_that_cannot_be_loaded_again_leaves_its_share_to_others(
 async def test_replicas_follow_the_settings(world):
     await world.registry.deploy(request(deployment_settings=s.DeploymentSettings(replicas=3)))
     await until(lambda: len(world.registry._replicas.addresses(fqrv())) == 3)
-    assert (await world.registry.status_of(fqrv())).desired_replicas == 3
+    assert (await world.registry.queries.status_of(fqrv())).desired_replicas == 3
 
 
 async def test_keep_latest_expires_the_older_release_and_drains_it(world):
     await world.registry.deploy(request("r1"))
     world.now_ms += 1
     await world.registry.deploy(request("r2", "energy_gbm_v2.zip"))
-    assert await world.registry.releases(CONTRACT) == [fqrv("r2")]
+    assert await world.registry.queries.releases(CONTRACT) == [fqrv("r2")]
     await until(lambda: len(world.hosts.running) == 1)
     assert len(world.stored()) == 1
 

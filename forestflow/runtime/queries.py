@@ -1,0 +1,205 @@
+"""What the registry tells: every question of the control plane, answered from what it knows. Nothing changes here."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from forestflow.codecs import journal as journal_codec
+from forestflow.domain.errors import Invalid, NoActiveServables, UnknownContract, UnknownServable
+from forestflow.domain.explain import PlanExplanation
+from forestflow.domain.explain import explain as explain_plan
+from forestflow.domain.history import HistoryEntry, PlanAt, concerns
+from forestflow.domain.history import plan_at as plan_at_time
+from forestflow.domain.ids import Contract, Fqrv
+from forestflow.domain.lifecycle import ReplicaState, ServableState
+from forestflow.domain.metrics import means
+from forestflow.domain.policies import ReleaseSnapshot, percent_of
+from forestflow.domain.reports import ServableMetadata, ServableMetrics, ServableStatus
+from forestflow.domain.requests import ServeRequest
+from forestflow.domain.settings import ContractSettings, ServableSettings
+from forestflow.domain.simulate import Proposal, TimelinePoint
+from forestflow.domain.simulate import simulate as simulate_plan
+from forestflow.domain.state import Release, State
+from forestflow.domain.tensors import ModelMetadata
+from forestflow.runtime.counters import Counters
+from forestflow.runtime.evaluate import snapshot
+from forestflow.runtime.replicas import ReplicaSet
+from forestflow.runtime.store import Journal
+
+
+@dataclass(slots=True)
+class Pending:
+    """A deploy under way. ``outcome`` is set once a replica is ready, or with the reason why none will be."""
+
+    request: ServeRequest
+    outcome: asyncio.Future[None]
+    digest: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Knowledge:
+    """All that the registry knows; the parts are shared with it and change as it works."""
+
+    state: State
+    pending: Mapping[Fqrv, Pending]
+    counters: Counters
+    models: Mapping[Fqrv, ModelMetadata]
+    replicas: ReplicaSet
+    journal: Journal
+    now_ms: Callable[[], int]
+
+
+class Queries:
+    """The coroutines are named as in :class:`~forestflow.runtime.control.ControlPlane`."""
+
+    def __init__(self, known: Knowledge) -> None:
+        self._known = known
+
+    async def contracts(self) -> list[Contract]:
+        return sorted(self._known.state.contracts)
+
+    async def contract_settings(self, contract: Contract) -> ContractSettings:
+        return self._known.state.known_contract(contract).settings
+
+    async def releases(self, contract: Contract) -> list[Fqrv]:
+        return [release.fqrv for release in self._some_releases(contract)]
+
+    async def servable_settings(self, contract: Contract) -> list[ServableSettings]:
+        return [release.settings for release in self._some_releases(contract)]
+
+    async def settings_of(self, fqrv: Fqrv) -> ServableSettings:
+        return self._known.state.known_release(fqrv).settings
+
+    async def metadata(self, contract: Contract) -> list[ServableMetadata]:
+        models = self._known.models
+        return [
+            ServableMetadata(release.fqrv, release.settings, models[release.fqrv])
+            for release in self._known.state.known_contract(contract).releases.values()
+            if release.fqrv in models
+        ]
+
+    async def metadata_of(self, fqrv: Fqrv) -> ServableMetadata:
+        release = self._known.state.known_release(fqrv)
+        model = self._known.models.get(fqrv)
+        if model is None:
+            raise Invalid(f"{fqrv} has not been loaded yet; its status says why")
+        return ServableMetadata(fqrv, release.settings, model)
+
+    # --- how they do -------------------------------------------------------------------------------------------------
+
+    async def metrics(self, contract: Contract) -> list[ServableMetrics]:
+        now_ms = self._known.now_ms()
+        settings = self._known.state.known_contract(contract).settings
+        found = []
+        for release in self._some_releases(contract):
+            scored, shaded = self._known.counters.of(release.fqrv)
+            found.append(
+                ServableMetrics(
+                    release.fqrv,
+                    scored,
+                    shaded,
+                    release.created_at_ms,
+                    means(release.samples, settings.metrics),
+                    release.became_valid_at_ms,
+                    percent_of(snapshot(release, settings.metrics), now_ms),
+                )
+            )
+        return found
+
+    async def status(self, contract: Contract) -> list[ServableStatus]:
+        pending = [fqrv for fqrv in self._known.pending if fqrv.contract == contract]
+        known = self._known.state.contracts.get(contract)
+        if known is None and not pending:
+            raise UnknownContract(contract)
+        releases = [release.fqrv for release in known.releases.values()] if known else []
+        return [self._status(fqrv) for fqrv in [*releases, *pending]]
+
+    async def status_of(self, fqrv: Fqrv) -> ServableStatus:
+        return self._status(fqrv)
+
+    async def ready(self) -> bool:
+        """True when every release has a replica that answers, or has failed for a reason its status tells."""
+        settled = (ServableState.AVAILABLE, ServableState.FAILED)
+        return all(self._status(release.fqrv).state in settled for release in self._known.state.releases())
+
+    # --- why, what if, and when --------------------------------------------------------------------------------------
+
+    async def explain(self, contract: Contract) -> PlanExplanation:
+        settings = self._known.state.known_contract(contract).settings
+        replicas = self._known.replicas
+        snapshots = self._snapshots(contract)
+        failed = {
+            view.fqrv: next((text for _, text in replicas.states(view.fqrv) if text), "its model does not load")
+            for view in snapshots
+            if replicas.failed(view.fqrv)
+        }
+        return explain_plan(contract, settings, snapshots, self._known.now_ms(), failed)
+
+    async def simulate(self, contract: Contract, proposal: Proposal) -> list[TimelinePoint]:
+        settings = proposal.contract_settings or self._known.state.known_contract(contract).settings
+        views = {view.fqrv.release_version: view for view in self._snapshots(contract)}
+        for release_version, policy in proposal.policies.items():
+            if release_version not in views:
+                raise UnknownServable(Fqrv(contract, release_version))
+            view = views[release_version]
+            views[release_version] = replace(view, settings=replace(view.settings, policy_settings=policy))
+        return simulate_plan(
+            settings,
+            list(views.values()),
+            self._known.now_ms(),
+            horizon_ms=proposal.horizon_ms,
+            step_ms=proposal.step_ms,
+            events_per_second=proposal.events_per_second,
+        )
+
+    async def history(self, contract: Contract) -> list[HistoryEntry]:
+        entries = [entry for entry in self._entries() if concerns(entry.event, contract)]
+        if not entries:
+            raise UnknownContract(contract)
+        return entries
+
+    async def plan_at(self, contract: Contract, at_ms: int) -> PlanAt:
+        found = plan_at_time(self._entries(), contract, at_ms)
+        if found is None:
+            raise UnknownContract(contract)
+        return found
+
+    # --- small things ------------------------------------------------------------------------------------------------
+
+    def _entries(self) -> Iterator[HistoryEntry]:
+        for entry in self._known.journal.replay():
+            event = journal_codec.decode_event(entry.record.kind, entry.record.body)
+            yield HistoryEntry(entry.seq, entry.at_ms, event)
+
+    def _some_releases(self, contract: Contract) -> list[Release]:
+        releases = list(self._known.state.known_contract(contract).releases.values())
+        if not releases:
+            raise NoActiveServables(contract)
+        return releases
+
+    def _snapshots(self, contract: Contract) -> list[ReleaseSnapshot]:
+        known = self._known.state.known_contract(contract)
+        counters = self._known.counters
+        return [snapshot(release, known.settings.metrics, counters.of) for release in known.releases.values()]
+
+    def _status(self, fqrv: Fqrv) -> ServableStatus:
+        release, pending = self._known.state.release(fqrv), self._known.pending.get(fqrv)
+        if release is not None:
+            settings = release.settings
+        elif pending is not None:
+            settings = pending.request.servable_settings
+        else:
+            raise UnknownServable(fqrv)
+        replicas = self._known.replicas.states(fqrv)
+        states = tuple(state for state, _ in replicas)
+        message = next((text for _, text in replicas if text), None)
+        if ReplicaState.READY in states and release is not None:
+            state = ServableState.AVAILABLE
+        elif self._known.replicas.failed(fqrv):
+            state = ServableState.FAILED
+        else:
+            state = ServableState.LOADING
+            message = message or ("copying the artifact" if pending and pending.digest is None else None)
+        return ServableStatus(fqrv, state, settings.deployment_settings.replicas, states, message)
