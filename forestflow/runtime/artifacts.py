@@ -136,10 +136,12 @@ class ArtifactCache:
             path = self._root / f"{digest}.lock"
             lock = path.open("ab")
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX)
-                if _is_open(lock, path) and not target.exists():
-                    self._fetch(digest, name, target)
-                fcntl.flock(lock, fcntl.LOCK_SH)  # gives up the exclusive one first, so look again what is there
+                fcntl.flock(lock, fcntl.LOCK_SH)
+                if not target.exists():
+                    fcntl.flock(lock, fcntl.LOCK_EX)
+                    if _is_open(lock, path) and not target.exists():
+                        self._fetch(digest, name, target)
+                    fcntl.flock(lock, fcntl.LOCK_SH)  # gives up the exclusive one first, so look again what is there
                 if _is_open(lock, path) and target.exists():
                     self._held[digest] = lock
             finally:
