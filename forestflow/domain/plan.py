@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from forestflow.domain.ids import Contract, Fqrv
+from forestflow.domain.settings import Routing
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +21,11 @@ class ReplicaAddress:
 
 @dataclass(frozen=True, slots=True)
 class ReleasePlan:
-    """How routers treat one release. ``weight`` 0: answers no user; ``shadow``: gets copies at low priority."""
+    """How routers treat one release. ``weight`` 0: answers no user.
+
+    ``shadow``: gets copies, at low priority, of ``sample_percent`` of the requests that others answer. A replica lets
+    ``max_backlog`` of them wait.
+    """
 
     fqrv: Fqrv
     weight: int
@@ -28,14 +33,21 @@ class ReleasePlan:
     replicas: tuple[ReplicaAddress, ...] = ()
     max_queued: int | None = None
     timeout_seconds: float | None = None
+    sample_percent: int = 100
+    max_backlog: int = 256
 
 
 @dataclass(frozen=True, slots=True)
 class ContractPlan:
-    """All releases of a contract that routers need to know."""
+    """All releases of a contract that routers need to know.
+
+    ``sticky_key`` names the config whose value decides which release answers; ``None``: no request has a key.
+    """
 
     contract: Contract
     releases: tuple[ReleasePlan, ...] = ()
+    sticky_key: str | None = None
+    routing: Routing = Routing.BATCH
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ class Assignment:
     resources: Resources
     max_queued: int
     max_frame: int
+    max_backlog: int = 256
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,12 +65,15 @@ def contract_plan(
     metrics = state.settings.metrics
     valid = [snapshot(release, metrics, counts) for release in able if release.became_valid_at_ms is not None]
     weights = shares(state.settings, valid, now_ms)
+    router = state.settings.router
     return ContractPlan(
         contract,
         tuple(
             _release_plan(release.settings, release.fqrv, weights.get(release.fqrv, 0), addresses)
             for release in state.releases.values()
         ),
+        sticky_key=router.key_config if isinstance(router, StickyRouter) else None,
+        routing=state.settings.routing,
     )
 
 
@@ -83,4 +86,6 @@ def _release_plan(settings: ServableSettings, fqrv: Fqrv, weight: int, addresses
         replicas=addresses(fqrv),
         max_queued=deployment.max_queued,
         timeout_seconds=deployment.timeout_seconds,
+        sample_percent=settings.shadow.sample_percent,
+        max_backlog=settings.shadow.max_backlog,
     )

@@ -85,7 +85,9 @@ class Host:
             servable.warm_up()
         except Exception as error:
             raise LoadFailed(f"the model does not score: {type(error).__name__}: {error}") from error
-        self._replica = Replica(servable, assignment.fqrv, max_queued=assignment.max_queued)
+        self._replica = Replica(
+            servable, assignment.fqrv, max_queued=assignment.max_queued, max_backlog=assignment.max_backlog
+        )
         unix_path = private_directory(self._socket_directory) / f"{assignment.replica_id}.sock"
         unix_path.unlink(missing_ok=True)  # left by this replica's killed predecessor
         unix = await self._loop.create_unix_server(lambda: self._protocol(assignment), path=str(unix_path))
