@@ -10,7 +10,7 @@ from forestflow.domain.ids import Contract, Fqrv
 from forestflow.domain.metrics import means
 from forestflow.domain.plan import ContractPlan, ReleasePlan, ReplicaAddress
 from forestflow.domain.policies import ReleaseSnapshot, expired, is_valid, shares
-from forestflow.domain.settings import MetricSettings, ServableSettings
+from forestflow.domain.settings import MetricSettings, ServableSettings, StickyRouter
 from forestflow.domain.state import ContractState, Release
 
 Counts = Callable[[Fqrv], tuple[int, int]]  # scored, shaded
