@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,20 +65,24 @@ class Entry:
 class Journal:
     """Append-only events and overwritten counters in one database. Used by one thread at a time."""
 
-    def __init__(self, url: str) -> None:
-        """``url``: an SQLAlchemy URL, e.g. ``sqlite:////var/lib/forestflow/journal.db``."""
-        self._engine = sa.create_engine(url, connect_args=_connect_args(url))
+    def __init__(self, url: str, **engine: Any) -> None:
+        """``url``: an SQLAlchemy URL, e.g. ``sqlite:////var/lib/forestflow/journal.db``; ``engine``: more options."""
+        self._engine = sa.create_engine(url, connect_args=_connect_args(url), **engine)
         if self._engine.dialect.name == "sqlite":
             sa.event.listen(self._engine, "connect", _durable_sqlite)
         try:
             _METADATA.create_all(self._engine)
         except SQLAlchemyError as error:
+            self._engine.dispose()
             raise StorageFailed(f"the journal cannot be opened: {_reason(error)}") from error
 
     @classmethod
     def in_directory(cls, directory: Path) -> Journal:
         """The embedded default: ``journal.db`` in the data directory."""
-        directory.mkdir(parents=True, exist_ok=True)
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageFailed(f"the journal cannot be opened: {error.strerror}") from error
         return cls(f"sqlite:///{directory / 'journal.db'}")
 
     def append(self, records: Sequence[Record], at_ms: int) -> None:
@@ -91,13 +96,13 @@ class Journal:
 
     def replay(self) -> Iterator[Entry]:
         """All events in their order."""
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             for seq, at_ms, kind, body in connection.execute(sa.select(_EVENTS).order_by(_EVENTS.c.seq)):
                 yield Entry(seq, at_ms, Record(kind, json.loads(body)))
 
     def last_at_ms(self) -> int:
         """When the latest event was written; 0 when there is none."""
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             return int(connection.scalar(sa.select(sa.func.max(_EVENTS.c.at_ms))) or 0)
 
     def save_counters(self, counters: Mapping[str, tuple[int, int]], reporter: str, number: int) -> None:
@@ -126,17 +131,25 @@ class Journal:
 
     def reporters(self) -> dict[str, int]:
         """The number of the last report counted, by reporter."""
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             rows = connection.execute(sa.select(_REPORTERS.c.reporter, _REPORTERS.c.last))
             return {row.reporter: row.last for row in rows}
 
     def counters(self) -> dict[str, tuple[int, int]]:
         """(scored, shaded) by servable."""
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             return {name: (scored, shaded) for name, scored, shaded in connection.execute(sa.select(_COUNTERS))}
 
     def close(self) -> None:
         self._engine.dispose()
+
+    @contextmanager
+    def _reading(self) -> Iterator[sa.Connection]:
+        try:
+            with self._engine.connect() as connection:
+                yield connection
+        except SQLAlchemyError as error:
+            raise StorageFailed(f"the journal cannot be read: {_reason(error)}") from error
 
 
 def _delete(connection: sa.Connection, column: sa.Column[Any], keys: Iterable[str]) -> None:
