@@ -231,8 +231,12 @@ class ForestFlowRegistry:
             settings = self._settings
             journal = Journal(settings.journal_url) if settings.journal_url else Journal.in_directory(settings.data_dir)
             self._artifacts = ArtifactStore(settings.data_dir / "artifacts", settings.artifact_max_bytes)
-            registry = Registry(journal, self._artifacts, RayHosts(settings), settings.registry)
-            await registry.start()
+            try:
+                registry = Registry(journal, self._artifacts, RayHosts(settings), settings.registry)
+                await registry.start()
+            except BaseException:
+                journal.close()  # the next call tries again, with another
+                raise
             self._registry = registry
 
     async def command(self, name: str, *arguments: Any) -> tuple[Any, int]:

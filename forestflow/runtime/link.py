@@ -77,17 +77,23 @@ class LinkOwner(Protocol):
 
     def link_down(self, link: Link, lost: list[Pending]) -> None: ...
 
-    def replied(self, pending: Pending, code: int, rows: int) -> None: ...
+    def replied(self, code: int) -> None: ...
+
+    def shadow_replied(self, code: int) -> None: ...
 
 
 class Link(asyncio.Protocol):
-    """One replica as this router sees it. ``outstanding`` are the requests sent and not yet answered."""
+    """One replica as this router sees it.
+
+    ``outstanding`` are the requests sent and not yet answered; so many of them are ``shadows``.
+    """
 
     def __init__(
         self, owner: LinkOwner, address: ReplicaAddress, *, node_id: str, secret: bytes, max_frame: int
     ) -> None:
         self.address = address
         self.outstanding: dict[int, Pending] = {}
+        self.shadows = 0
         self.up = False
         self._owner = owner
         self._local = address.node_id == node_id
@@ -96,6 +102,7 @@ class Link(asyncio.Protocol):
         self._nonce = b""
         self._reader = wire.FrameReader(wire.HANDSHAKE_MAX)
         self._transport: asyncio.Transport | None = None
+        self._was_up = False  # on the connection that there is, or was
         self._closed = asyncio.Event()
         self._lost = asyncio.Event()
         self._write: Callable[[bytes], None]
@@ -107,12 +114,19 @@ class Link(asyncio.Protocol):
         """Write the request's frame; its reply resolves ``pending``."""
         self._numbers = number = self._numbers + 1
         self.outstanding[number] = pending
+        if pending.resolve is None:
+            self.shadows += 1
         timeout_ms = max(1, int((pending.deadline - now) * 1000))
         self._write(
             wire.request(
                 priority, pending.codec, self._servable, number, timeout_ms, pending.request_id, pending.payload
             )
         )
+
+    @property
+    def unsent(self) -> int:
+        """How many bytes the replica has not yet taken from this router."""
+        return 0 if self._transport is None else self._transport.get_write_buffer_size()
 
     def close(self) -> None:
         """Let go of the replica; requests still out fail over or fail."""
@@ -128,19 +142,21 @@ class Link(asyncio.Protocol):
         pause = RECONNECT_FIRST_SECONDS
         while not self._closed.is_set():
             self._lost.clear()
+            self._was_up = False
             try:
                 if self._local:
                     await loop.create_unix_connection(lambda: self, self.address.unix_path)
                 else:
                     host, _, port = self.address.tcp.rpartition(":")
                     await loop.create_connection(lambda: self, host, int(port))
+                await self._lost.wait()
             except OSError:
-                # The replica is not there (yet, or again): the Plan says when to give up.
+                pass  # the replica is not there (yet, or again): the Plan says when to give up
+            if self._was_up:
+                pause = RECONNECT_FIRST_SECONDS
+            else:  # nobody there, or nobody who shakes hands
                 await asyncio.sleep(pause)
                 pause = min(RECONNECT_MAX_SECONDS, pause * 2)
-                continue
-            await self._lost.wait()
-            pause = RECONNECT_FIRST_SECONDS
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -154,6 +170,7 @@ class Link(asyncio.Protocol):
         self._lost.set()
         lost = list(self.outstanding.values())
         self.outstanding.clear()
+        self.shadows = 0
         self._owner.link_down(self, lost)
 
     def data_received(self, data: bytes) -> None:
@@ -176,7 +193,7 @@ class Link(asyncio.Protocol):
             welcome = json.loads(frame[1 + wire.MAC_BYTES :])
             self._servable = int(welcome["servables"][str(self._owner.fqrv)])
             self._reader = wire.FrameReader(self._max_frame)
-            self.up = True
+            self.up = self._was_up = True
             self._owner.link_up(self)
         else:
             raise wire.FrameError("expected a handshake")
@@ -184,7 +201,11 @@ class Link(asyncio.Protocol):
     def _reply(self, frame: bytes) -> None:
         code, retry_ms, rows, number, payload = wire.parse_reply(frame)
         pending = self.outstanding.pop(number)
-        self._owner.replied(pending, code, rows)
+        if pending.resolve is None:
+            self.shadows -= 1
+            self._owner.shadow_replied(code)
+            return
+        self._owner.replied(code)
         if not pending.over:
             pending.finish(Reply(code, payload, self._owner.fqrv, rows, retry_ms / 1000))
 

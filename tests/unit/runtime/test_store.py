@@ -1,0 +1,144 @@
+"""The journal against databases that fail: all or nothing, with a reason and no stack trace."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+
+import pytest
+import sqlalchemy as sa
+
+from forestflow.domain.errors import StorageFailed
+from forestflow.runtime.store import Journal, Record
+
+ONE, TWO = Record("one", {"n": 1}), Record("two", {"text": "ü\n\0"})
+
+
+@pytest.fixture
+def journal(tmp_path):
+    journal = Journal.in_directory(tmp_path / "data")
+    yield journal
+    journal.close()
+
+
+def records(journal):
+    return [entry.record for entry in journal.replay()]
+
+
+def break_table(tmp_path, name):
+    """From now on writes to that table fail, as they do on a full disk."""
+    with sqlite3.connect(tmp_path / "data" / "journal.db") as connection:
+        connection.execute(
+            f"CREATE TRIGGER full_{name} BEFORE INSERT ON {name} BEGIN SELECT RAISE(ABORT, 'disk full'); END"
+        )
+    connection.close()
+
+
+def test_events_come_back_in_order_over_restarts(journal, tmp_path):
+    journal.append([ONE, TWO], 5)
+    journal.append([ONE], 7)
+    assert journal.last_at_ms() == 7
+    journal.close()
+    again = Journal.in_directory(tmp_path / "data")
+    assert [(e.seq, e.at_ms, e.record) for e in again.replay()] == [(1, 5, ONE), (2, 5, TWO), (3, 7, ONE)]
+    again.close()
+
+
+def test_an_empty_journal(journal):
+    assert records(journal) == []
+    assert journal.last_at_ms() == 0
+    assert journal.counters() == journal.reporters() == {}
+
+
+def test_a_transaction_that_fails_writes_nothing(journal, tmp_path):
+    journal.append([ONE], 1)
+    with sqlite3.connect(tmp_path / "data" / "journal.db") as connection:
+        connection.execute(
+            "CREATE TRIGGER second BEFORE INSERT ON events WHEN NEW.kind = 'two' "
+            "BEGIN SELECT RAISE(ABORT, 'disk full'); END"
+        )
+    connection.close()
+    with pytest.raises(StorageFailed, match="cannot be written: disk full"):
+        journal.append([ONE, TWO], 2)
+    assert records(journal) == [ONE]
+    journal.append([ONE], 3)
+    assert records(journal) == [ONE, ONE]
+
+
+def test_counters_and_their_report_are_written_together_or_not(journal, tmp_path):
+    journal.save_counters({"a": (1, 2), "b": (3, 4)}, "router", 1)
+    journal.save_counters({"a": (5, 2)}, "router", 2)
+    journal.save_counters({}, "other", 1)
+    before = {"a": (5, 2), "b": (3, 4)}, {"router": 2, "other": 1}
+    assert (journal.counters(), journal.reporters()) == before
+    break_table(tmp_path, "reporters")
+    with pytest.raises(StorageFailed, match="counters cannot be written"):
+        journal.save_counters({"a": (9, 9)}, "router", 3)
+    assert (journal.counters(), journal.reporters()) == before
+    journal.forget_counters(["a", "nobody"])
+    journal.forget_counters([])
+    assert journal.counters() == {"b": (3, 4)}
+
+
+def test_counters_that_cannot_be_forgotten(journal, tmp_path):
+    journal.save_counters({"a": (1, 2)}, "router", 1)
+    with sqlite3.connect(tmp_path / "data" / "journal.db") as connection:
+        connection.execute("CREATE TRIGGER stuck BEFORE DELETE ON counters BEGIN SELECT RAISE(ABORT, 'stuck'); END")
+    connection.close()
+    with pytest.raises(StorageFailed, match="stuck"):
+        journal.forget_counters(["a"])
+
+
+def test_what_is_no_database_says_so(tmp_path):
+    (tmp_path / "journal.db").write_text("hello " * 1000)
+    with pytest.raises(StorageFailed, match="cannot be opened: file is not a database"):
+        Journal.in_directory(tmp_path)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageFailed, match="cannot be opened"):
+        Journal.in_directory(tmp_path / "file" / "data")
+    with pytest.raises(StorageFailed, match="cannot be opened"):
+        Journal("sqlite:////nowhere/at/all.db")
+
+
+def test_a_database_that_breaks_under_us_says_so(journal, tmp_path):
+    journal.append([ONE], 1)
+    with sqlite3.connect(tmp_path / "data" / "journal.db") as connection:
+        for table in ("events", "counters", "reporters"):
+            connection.execute(f"DROP TABLE {table}")
+    connection.close()
+    for read in (lambda: records(journal), journal.counters, journal.reporters, journal.last_at_ms):
+        with pytest.raises(StorageFailed, match="cannot be read"):
+            read()
+
+
+def test_it_is_durable_and_waits_for_nobody(journal):
+    with journal._engine.connect() as connection:
+        assert connection.scalar(sa.text("PRAGMA journal_mode")) == "wal"
+        assert connection.scalar(sa.text("PRAGMA synchronous")) == 2  # FULL
+
+
+def test_what_was_acknowledged_survives_kill_9_and_a_torn_tail(tmp_path):
+    script = """
+import sys
+from pathlib import Path
+from forestflow.runtime.store import Journal, Record
+journal = Journal.in_directory(Path(sys.argv[1]))
+for n in range(10_000):
+    journal.append([Record("n", {"n": n})], n)
+    print(n, flush=True)
+"""
+    process = subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    acknowledged = [int(process.stdout.readline()) for _ in range(20)]
+    process.kill()
+    acknowledged += [int(line) for line in process.stdout]
+    process.stdout.close()
+    process.wait()
+    with open(tmp_path / "journal.db-wal", "ab") as torn:
+        torn.write(os.urandom(1000))
+    journal = Journal.in_directory(tmp_path)
+    numbers = [entry.record.body["n"] for entry in journal.replay()]
+    journal.close()
+    assert numbers[: len(acknowledged)] == acknowledged
+    assert len(numbers) <= len(acknowledged) + 1
