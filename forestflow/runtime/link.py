@@ -77,9 +77,7 @@ class LinkOwner(Protocol):
 
     def link_down(self, link: Link, lost: list[Pending]) -> None: ...
 
-    def replied(self, code: int) -> None: ...
-
-    def shadow_replied(self, code: int) -> None: ...
+    def replied(self, pending: Pending, code: int, rows: int) -> None: ...
 
 
 class Link(asyncio.Protocol):
@@ -203,9 +201,7 @@ class Link(asyncio.Protocol):
         pending = self.outstanding.pop(number)
         if pending.resolve is None:
             self.shadows -= 1
-            self._owner.shadow_replied(code)
-            return
-        self._owner.replied(code)
+        self._owner.replied(pending, code, rows)
         if not pending.over:
             pending.finish(Reply(code, payload, self._owner.fqrv, rows, retry_ms / 1000))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -20,6 +21,7 @@ from forestflow.domain.ids import Contract, Fqrv
 from forestflow.domain.plan import ContractPlan, PlanUpdate, ReleasePlan, ReplicaAddress
 from forestflow.runtime.dispatch import Dispatcher, DispatchSettings
 from forestflow.runtime.host import ReplicaProtocol
+from forestflow.runtime.release import SHADOWS_ON_THE_WAY
 from forestflow.runtime.replica import Replica
 from tests.unit.runtime.models import SumModel
 from tests.unit.runtime.test_replica import body
@@ -62,7 +64,8 @@ class Node:
         for server in self.servers:
             server.close()
         for connection in self.connections:
-            connection._transport.abort()
+            if hasattr(connection, "_transport"):  # else it is only about to be made
+                connection._transport.abort()
         self.connections.clear()
         await asyncio.sleep(0.02)  # for the other ends to notice
 
@@ -252,6 +255,88 @@ async def test_shadows_get_the_same_bytes_and_nobody_waits_for_them(world):
     await asyncio.sleep(0.05)
     assert shadow.model.calls == [1]
     assert dispatcher.take_counts() == {A: (1, 0), B: (0, 1)}
+
+
+def release_of(dispatcher, fqrv):
+    return dispatcher.route(CONTRACT).releases[fqrv]
+
+
+async def shaded(dispatcher, fqrv, wanted):
+    """Wait until so many shadows of the release came back."""
+    async with asyncio.timeout(5):
+        while release_of(dispatcher, fqrv).shaded < wanted:
+            await asyncio.sleep(0.005)
+
+
+@pytest.mark.parametrize("percent", [0, 1, 10, 33, 50, 99, 100])
+async def test_a_sample_of_the_requests_is_shadowed_exactly(world, percent):
+    user, shadow = await world.replica("1", A), await world.replica("2", B)
+    dispatcher = world.dispatcher()
+    dispatcher.apply(plan(release(A, user), release(B, shadow, weight=0, shadow=True, sample_percent=percent)))
+    await asyncio.sleep(0.05)
+    for n in range(1, 201):
+        await score(dispatcher)
+        assert sum(shadow.model.calls) in (n * percent // 100 - 1, n * percent // 100)  # one may be on its way
+    await shaded(dispatcher, B, 2 * percent)
+    assert dispatcher.take_counts() == {A: (200, 0), **({B: (0, 2 * percent)} if percent else {})}
+    assert release_of(dispatcher, B).shadow_dropped == 0
+
+
+async def test_a_release_does_not_shadow_what_it_answers(world):
+    nodes = [await world.replica("1", A), await world.replica("2", B)]
+    dispatcher = world.dispatcher()
+    dispatcher.apply(plan(release(A, nodes[0], weight=50, shadow=True), release(B, nodes[1], weight=50, shadow=True)))
+    await asyncio.sleep(0.05)
+    for _ in range(20):
+        await score(dispatcher)
+    await shaded(dispatcher, A, 10)
+    await shaded(dispatcher, B, 10)
+    assert dispatcher.take_counts() == {A: (10, 10), B: (10, 10)}
+
+
+async def test_shadows_without_room_are_dropped_and_counted_and_users_never_notice(world):
+    """The release shadows and answers; its replica hangs. The place in its queue is for users alone."""
+    user, stuck = await world.replica("1", A), await world.replica("2", B, swallow=True)
+    dispatcher = world.dispatcher()
+    shadowing = release(B, stuck, weight=0, shadow=True, max_backlog=3, max_queued=2)
+    dispatcher.apply(plan(release(A, user), shadowing))
+    await asyncio.sleep(0.05)
+    room = 3 + SHADOWS_ON_THE_WAY
+    for _ in range(room + 5):
+        assert total(await score(dispatcher)) == 3.0
+    release_b = release_of(dispatcher, B)
+    assert release_b.shadow_dropped == 5
+    dispatcher.apply(plan(replace(shadowing, weight=100, shadow=False), version=2))
+    waiting = asyncio.ensure_future(score(dispatcher))
+    await asyncio.sleep(0.02)
+    assert not waiting.done(), "shadows filled the queue of users"
+    waiting.cancel()
+    await stuck.die()
+    assert release_b.shadow_dropped == 5 + room, "none is sent again"
+
+
+async def test_shadows_that_the_replica_drops_or_has_no_time_for_are_counted(world):
+    user, shadow = await world.replica("1", A), await world.replica("2", B)
+    shadow.replica._queue._max_backlog = 0
+    dispatcher = world.dispatcher()
+    dispatcher.apply(plan(release(A, user), release(B, shadow, weight=0, shadow=True)))
+    await asyncio.sleep(0.05)
+    assert total(await score(dispatcher)) == 3.0
+    await asyncio.sleep(0.05)
+    assert release_of(dispatcher, B).shadow_dropped == 1
+    await shadow.die()
+    assert total(await score(dispatcher)) == 3.0
+    assert release_of(dispatcher, B).shadow_dropped == 2
+    assert dispatcher.take_counts() == {A: (2, 0)}
+
+
+async def test_a_shadow_that_cannot_be_sent_fails_no_user(world, monkeypatch):
+    user, shadow = await world.replica("1", A), await world.replica("2", B)
+    dispatcher = world.dispatcher()
+    dispatcher.apply(plan(release(A, user), release(B, shadow, weight=0, shadow=True)))
+    await asyncio.sleep(0.05)
+    monkeypatch.setattr(release_of(dispatcher, B), "shade", lambda *_: 1 / 0)
+    assert total(await score(dispatcher)) == 3.0
 
 
 async def test_a_release_that_leaves_the_plan_finishes_what_it_has(world):
