@@ -24,17 +24,17 @@ class Ours:
 
     def __init__(self, running: Running, port: int) -> None:
         self.running = running
-        self._http = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60)
+        self.http = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60)
         self.ready_seconds = self._wait_ready()
 
     def score_url(self, address: Address) -> str:
         """Where wrk posts to."""
-        return f"{self._http.base_url}{address.path}/score"
+        return f"{self.http.base_url}{address.path}/score"
 
     def deploy(self, address: Address) -> float:
         """Deploy the example; seconds from the request to the first answered score."""
         began = time.monotonic()
-        answer = self._http.post("/servable", json=payloads.deploy(address))
+        answer = self.http.post("/servable", json=payloads.deploy(address))
         if answer.status_code != 200:
             raise StartFailed(f"deploy: {answer.status_code} {answer.text[:500]}")
         self.wait_score(address, 60)
@@ -45,7 +45,7 @@ class Ours:
         deadline, problem = time.monotonic() + timeout, ""
         while time.monotonic() < deadline:
             try:
-                answer = self._http.post(f"{address.path}/score", content=payloads.two_rows(), timeout=1)
+                answer = self.http.post(f"{address.path}/score", content=payloads.two_rows(), timeout=1)
                 if answer.status_code == 200:
                     if len(answer.json()["Prediction"]["datum"]) != 2:
                         raise StartFailed(f"not a prediction of two rows: {answer.text[:500]}")
@@ -59,7 +59,7 @@ class Ours:
     def warm(self, address: Address, requests: int = 300) -> None:
         """A few hundred scores, one after another."""
         for _ in range(requests):
-            self._http.post(f"{address.path}/score", content=payloads.two_rows()).raise_for_status()
+            self.http.post(f"{address.path}/score", content=payloads.two_rows()).raise_for_status()
 
     def hosts(self) -> list[psutil.Process]:
         """The processes that hold replicas."""
@@ -84,7 +84,7 @@ class Ours:
     def _wait_ready(self) -> float:
         for passed in poll(self.running, START_TIMEOUT):
             try:
-                if self._http.get("/ready", timeout=5).status_code == 200:
+                if self.http.get("/ready", timeout=5).status_code == 200:
                     return passed
             except httpx.TransportError:
                 continue
