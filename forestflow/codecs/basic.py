@@ -25,7 +25,7 @@ from forestflow.domain.errors import ForestFlowError, Malformed
 from forestflow.domain.ids import Fqrv
 from forestflow.domain.tensors import Batch, TensorType
 
-__all__ = ["BasicCodec", "PredictionEncoder", "decode_request", "encode_prediction"]
+__all__ = ["BasicCodec", "PredictionEncoder", "decode_configs", "decode_request", "encode_prediction"]
 
 _MAX_FAST = 64  # making the type of a longer schema costs more than it saves
 
@@ -107,6 +107,14 @@ def decode_request(body: bytes | memoryview) -> ScoreRequest:
         return _decode_any(body)
     columns = tuple([column(kind, fields, lane) for (kind, fields), lane in zip(schema, lanes, strict=True)])
     return ScoreRequest(Batch(len(lanes[0]), columns), request.configs)
+
+
+def decode_configs(body: bytes | memoryview) -> dict[str, str]:
+    """The configs of an InferenceRequest, its datums unread where possible; raises Malformed or InvalidInput."""
+    try:
+        return _decode_head(body).configs
+    except (ValueError, RecursionError):
+        return inference_json.parse(body)[2]
 
 
 def _decode_lanes(kinds: tuple[TensorType, ...], datums: msgspec.Raw) -> list[list[list[Any]]]:

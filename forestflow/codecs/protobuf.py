@@ -23,11 +23,23 @@ _FIELDS = {kind: key for key, kind in TENSOR_KEYS.items()}
 
 def decode_request(body: bytes) -> ScoreRequest:
     """A serialized InferenceRequest as one column per schema entry that has data; raises Malformed or InvalidInput."""
+    return from_message(_parse(body))
+
+
+def decode_configs(body: bytes) -> dict[str, str]:
+    """The configs of a serialized InferenceRequest; raises Malformed."""
+    return _configs(_parse(body))
+
+
+def _parse(body: bytes) -> InferenceRequest:
     try:
-        request = InferenceRequest.FromString(body)
+        return InferenceRequest.FromString(body)
     except DecodeError as error:
         raise Malformed(f"not an InferenceRequest: {error}") from None
-    return from_message(request)
+
+
+def _configs(request: InferenceRequest) -> dict[str, str]:
+    return dict(zip(_texts(request.configs), _texts(request.configs.values()), strict=True))
 
 
 def from_message(request: InferenceRequest) -> ScoreRequest:
@@ -36,8 +48,7 @@ def from_message(request: InferenceRequest) -> ScoreRequest:
         raise Malformed("not an InferenceRequest: a schema entry has no known type")
     schema = [(TensorType(entry.type), _texts(entry.fields)) for entry in request.schema]
     datums = [[_tensor(tensor) for tensor in datum.tensors] for datum in request.datum]
-    configs = dict(zip(_texts(request.configs), _texts(request.configs.values()), strict=True))
-    return ScoreRequest(assemble(schema, datums), configs)
+    return ScoreRequest(assemble(schema, datums), _configs(request))
 
 
 def _texts(values: Iterable[object]) -> tuple[str, ...]:

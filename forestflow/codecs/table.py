@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import cache
 from importlib import import_module
 from typing import Protocol, cast
 
@@ -37,7 +38,23 @@ CODECS: dict[int, str] = {
 }
 
 
+_CONFIGS: dict[int, str] = {
+    BASIC: "forestflow.codecs.basic:decode_configs",
+    PROTOBUF: "forestflow.codecs.protobuf:decode_configs",
+}
+
+
 def codec_for(number: int, fqrv: Fqrv) -> Codec:
     """The codec of that number, answering for ``fqrv``. Raises KeyError for an unknown number."""
-    module, _, name = CODECS[number].partition(":")
-    return cast(Callable[[Fqrv], Codec], getattr(import_module(module), name))(fqrv)
+    return cast(Callable[[Fqrv], Codec], _load(CODECS[number]))(fqrv)
+
+
+@cache
+def configs_reader(number: int) -> Callable[[bytes], Mapping[str, str]]:
+    """Reads a request's configs alone; raises Malformed or InvalidInput. Raises KeyError for an unknown number."""
+    return cast(Callable[[bytes], Mapping[str, str]], _load(_CONFIGS[number]))
+
+
+def _load(name: str) -> object:
+    module, _, attribute = name.partition(":")
+    return getattr(import_module(module), attribute)

@@ -1,6 +1,6 @@
 """The data-plane facade: picks a release from the Plan and gets a request answered by one of its replicas.
 
-Runs on a router's event loop. Nothing here reads a payload.
+Runs on a router's event loop. Only a contract that routes by key has a payload read, where no header gives the key.
 """
 
 from __future__ import annotations
@@ -76,16 +76,18 @@ class Dispatcher:
         request_id: bytes,
         seconds: float | None,
         resolve: Callable[[Outcome], None],
+        key: str | None = None,
     ) -> None:
         """Send a request on its way; ``resolve`` is called once, now or later, with a reply or a ForestFlowError.
 
-        ``seconds`` are its time, ``None``: the release's setting.
+        ``seconds`` are its time, ``None``: the release's setting. ``key`` is what a sticky contract routes by, where
+        it is known without reading the payload.
         """
         chooser = route.chooser
         if chooser is None:
             resolve(NoActiveServables(route.contract))
             return
-        release = chooser.next()
+        release = chooser.next() if route.sticky is None else route.by_key(codec, payload, key)
         now = self._clock()
         deadline = now + (seconds or release.timeout)
         self._active.add(release)
@@ -113,7 +115,13 @@ class Dispatcher:
                 _log.exception("a shadow was not sent", extra={"release": str(shadow.fqrv)})
 
     async def score(
-        self, route: ContractRoute, codec: int, payload: bytes, request_id: bytes, seconds: float | None = None
+        self,
+        route: ContractRoute,
+        codec: int,
+        payload: bytes,
+        request_id: bytes,
+        seconds: float | None = None,
+        key: str | None = None,
     ) -> Reply:
         """The same for coroutines: returns the reply or raises the ForestFlowError."""
         answered: asyncio.Future[Outcome] = self._loop.create_future()
@@ -122,7 +130,7 @@ class Dispatcher:
             if not answered.done():  # cancelled: nobody waits any more
                 answered.set_result(outcome)
 
-        self.send(route, codec, payload, request_id, seconds, resolve)
+        self.send(route, codec, payload, request_id, seconds, resolve, key)
         outcome = await answered
         if isinstance(outcome, ForestFlowError):
             raise outcome

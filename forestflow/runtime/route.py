@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
+
+from forestflow.codecs.table import BASIC, configs_reader
+from forestflow.domain.errors import ForestFlowError
 from forestflow.domain.ids import Contract, Fqrv
 from forestflow.domain.plan import ContractPlan
-from forestflow.domain.routing import WeightedChooser
+from forestflow.domain.routing import StickyChooser, WeightedChooser
 from forestflow.runtime.release import DispatchSettings, Release
 
 
 class ContractRoute:
-    """One contract on this router: who may answer, who shadows."""
+    """``chooser`` is ``None`` while nobody may answer; ``sticky`` unless the contract routes by key."""
 
     def __init__(self, contract: Contract) -> None:
         self.contract = contract
         self.gone = False  # from the Plan: whoever kept this route must look it up again
         self.releases: dict[Fqrv, Release] = {}
         self.chooser: WeightedChooser[Release] | None = None
+        self.sticky: StickyChooser[Release] | None = None
+        self.sticky_key = ""  # the config that holds it
         self.shadows: tuple[Release, ...] = ()
 
     def update(self, plan: ContractPlan, settings: DispatchSettings) -> list[Release]:
@@ -35,5 +41,26 @@ class ContractRoute:
             self.chooser.change(weights)
         else:
             self.chooser = WeightedChooser(weights, self.chooser.debts() if self.chooser else None)
+        self.sticky = None
+        if weights and plan.sticky_key is not None:
+            self.sticky = StickyChooser(weights, _name)
+            self.sticky_key = plan.sticky_key
+            configs_reader(BASIC)  # loads it, so that the first request need not wait
         self.shadows = tuple(self.releases[r.fqrv] for r in plan.releases if r.shadow and r.sample_percent > 0)
         return left
+
+    def by_key(self, codec: int, payload: bytes, key: str | None) -> Release:
+        """The release for the request's key: the one given, else that of its configs; without any, whose turn it is.
+
+        Needs a chooser and a sticky one.
+        """
+        assert self.chooser is not None
+        assert self.sticky is not None
+        if not key:
+            with contextlib.suppress(ForestFlowError):  # the replica finds the same, and has the words for it
+                key = configs_reader(codec)(payload).get(self.sticky_key)
+        return self.sticky.choose(key) if key else self.chooser.next()
+
+
+def _name(release: Release) -> str:
+    return str(release.fqrv)

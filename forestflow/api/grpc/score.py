@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterable
 from typing import NoReturn
 
 import grpc.aio
@@ -18,6 +17,8 @@ from forestflow.domain.errors import Code, DeadlineExceeded, ForestFlowError
 from forestflow.runtime.dispatch import Dispatcher
 from forestflow.runtime.link import Outcome
 
+KEY = "x-forestflow-key"
+
 _log = logging.getLogger("forestflow.grpc")
 
 
@@ -28,7 +29,8 @@ class ScoreMethod:
         self._dispatcher = dispatcher
 
     async def answer(self, message: bytes, context: grpc.aio.ServicerContext) -> bytes:
-        request_id = _request_id(context.invocation_metadata())
+        own_id = _metadata(context, REQUEST_ID)
+        request_id = request_id_of(None if own_id is None else own_id.encode(errors="replace"))
         try:
             outcome = await self._score(message, context, request_id)
         except ForestFlowError as error:
@@ -53,7 +55,9 @@ class ScoreMethod:
             if seconds <= 0:
                 raise DeadlineExceeded("the deadline passed before the request was read")
             seconds = min(seconds, MAX_TIMEOUT_SECONDS)
-        return await self._dispatcher.score(self._dispatcher.route(contract), PROTOBUF, payload, request_id, seconds)
+        route = self._dispatcher.route(contract)
+        key = _metadata(context, KEY)
+        return await self._dispatcher.score(route, PROTOBUF, payload, request_id, seconds, key)
 
 
 async def _refuse(
@@ -69,8 +73,9 @@ async def _refuse(
     raise AssertionError("abort raises")
 
 
-def _request_id(metadata: Iterable[tuple[str, str | bytes]] | None) -> bytes:
-    for key, value in metadata or ():
-        if key == REQUEST_ID:
-            return request_id_of(value.encode() if isinstance(value, str) else value)
-    return request_id_of(None)
+def _metadata(context: grpc.aio.ServicerContext, name: str) -> str | None:
+    """The first value that the call's metadata has under that name."""
+    for key, value in context.invocation_metadata() or ():
+        if key == name:
+            return value if isinstance(value, str) else value.decode("utf-8", "surrogateescape")
+    return None

@@ -18,6 +18,7 @@ from forestflow.runtime.dispatch import ContractRoute, Dispatcher
 
 MAX_TIMEOUT_SECONDS = 86_400.0
 CACHED_PATHS = 65_536
+KEY_HEADER = b"x-forestflow-key"
 
 _JSON_TYPES = frozenset({b"application/json", b"application/json; charset=utf-8", b"application/json;charset=utf-8"})
 
@@ -28,11 +29,15 @@ _numbers = count(1)
 
 @dataclass(slots=True)
 class Admitted:
-    """A score request that may go on. ``seconds`` is its time if it named one, ``length`` that of its body if told."""
+    """A score request that may go on.
+
+    ``seconds`` is its time if it named one, ``length`` that of its body if told, ``key`` what it is routed by if told.
+    """
 
     route: ContractRoute
     seconds: float | None
     length: int | None
+    key: str | None = None
 
 
 def request_id_of(header: bytes | None) -> bytes:
@@ -53,7 +58,7 @@ class Gate:
 
     def admit(self, raw_path: bytes, headers: Iterable[tuple[bytes, bytes]]) -> Admitted:
         """Raises HttpRefusal (403, 404, 415), Malformed, TooLarge, UnknownContract, InvalidIdentifier."""
-        host = origin = timeout = length = content_type = None
+        host = origin = timeout = length = content_type = key = None
         for name, value in headers:
             if name == b"host":
                 host = value
@@ -65,6 +70,8 @@ class Gate:
                 timeout = value
             elif name == b"origin":
                 origin = value
+            elif name == KEY_HEADER:
+                key = value.decode("utf-8", "surrogateescape")
         why = self._guard.refusal(host, origin)
         if why is not None:
             raise HttpRefusal(403, Code.INVALID, (), why)
@@ -76,7 +83,7 @@ class Gate:
         route = self._routes.get(raw_path)
         if route is None or route.gone:
             route = self._find(raw_path)
-        return Admitted(route, None if timeout is None else _seconds(timeout), size)
+        return Admitted(route, None if timeout is None else _seconds(timeout), size, key)
 
     def _find(self, raw_path: bytes) -> ContractRoute:
         check_path(raw_path)

@@ -40,7 +40,9 @@ class ScoreRoute:
         try:
             admitted = self._gate.admit(scope["raw_path"], headers)
             body = await self._body(receive)
-            outcome: Outcome = await self._dispatcher.score(admitted.route, BASIC, body, request_id, admitted.seconds)
+            outcome: Outcome = await self._dispatcher.score(
+                admitted.route, BASIC, body, request_id, admitted.seconds, admitted.key
+            )
         except ForestFlowError as error:
             outcome = error
         except Exception as error:

@@ -19,7 +19,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from forestflow.api.http.edge import header_of
 from forestflow.api.http.errors import Header, HttpRefusal, wants_text
-from forestflow.api.http.gate import Admitted, Gate, is_score_path, request_id_of
+from forestflow.api.http.gate import KEY_HEADER, Admitted, Gate, is_score_path, request_id_of
 from forestflow.api.http.score import answer_of
 from forestflow.codecs.table import BASIC
 from forestflow.domain.errors import Code, ForestFlowError
@@ -36,7 +36,7 @@ MAX_UNFINISHED_HEAD = 1 << 16  # bytes read of a head that has not ended
 _PLAIN = frozenset(
     {
         b"host", b"content-length", b"content-type", b"user-agent", b"accept", b"accept-encoding",
-        b"accept-language", b"connection", b"x-request-id", b"x-request-timeout",
+        b"accept-language", b"connection", b"x-request-id", b"x-request-timeout", KEY_HEADER,
     }
 )  # fmt: skip
 
@@ -69,7 +69,7 @@ class Shortcut:
         if admitted is None:
             return None
         own_id = header_of(parsed.headers, b"x-request-id")
-        if own_id is None:
+        if own_id is None and admitted.key is None:  # heads that hold either hardly come again
             if len(self._heads) >= REMEMBERED_HEADS:
                 self._heads.clear()
             self._heads[head] = admitted
@@ -137,7 +137,7 @@ class ShortcutProtocol(HttpToolsProtocol):
                     self._answering = True
                     self._request_id = request_id
                     self._shortcut.send(
-                        admitted.route, BASIC, data[end:stop], request_id, admitted.seconds, self._answer
+                        admitted.route, BASIC, data[end:stop], request_id, admitted.seconds, self._answer, admitted.key
                     )
                     return
         if not self._in_body:

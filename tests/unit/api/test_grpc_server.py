@@ -37,6 +37,7 @@ class Dispatcher:
     def __init__(self) -> None:
         self.outcome: Reply | Exception = Reply(Code.OK, b"a prediction", RELEASE)
         self.asked: list[tuple[int, bytes, bytes, float | None]] = []
+        self.keys: list[str | None] = []
         self.hold: asyncio.Event | None = None
 
     def route(self, contract: Contract) -> Contract:
@@ -44,7 +45,8 @@ class Dispatcher:
             raise UnknownContract(contract)
         return contract
 
-    async def score(self, route, codec, payload, request_id, seconds=None) -> Reply:
+    async def score(self, route, codec, payload, request_id, seconds=None, key=None) -> Reply:
+        self.keys.append(key)
         self.asked.append((codec, payload, request_id, seconds))
         if self.hold is not None:
             await self.hold.wait()
@@ -103,6 +105,12 @@ async def test_the_request_goes_on_as_it_is_and_the_answer_comes_back_so(world):
     assert await call == b"a prediction"
     assert dict(await call.trailing_metadata()) == {"x-request-id": "mine", "x-forestflow-fqrv": "o/p/0/v%201"}
     assert world.dispatcher.asked == [(PROTOBUF, REQUEST.SerializeToString(), b"mine", None)]
+
+
+async def test_a_key_to_route_by_comes_in_the_metadata(world):
+    await world.call(metadata=[("x-forestflow-key", "user 7")])
+    await world.call()
+    assert world.dispatcher.keys == ["user 7", None]
 
 
 async def test_request_ids_are_made_where_there_is_none_and_cleaned(world):

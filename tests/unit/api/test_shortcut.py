@@ -9,9 +9,10 @@ import re
 import pytest
 
 from forestflow.api.http import shortcut
-from forestflow.domain.plan import PlanUpdate
+from forestflow.domain.plan import ContractPlan, PlanUpdate
+from forestflow.domain.routing import StickyChooser
 from tests.unit.runtime.routers import get, site
-from tests.unit.runtime.test_dispatch import CONTRACT, A, plan, release
+from tests.unit.runtime.test_dispatch import CONTRACT, A, B, Node, plan, release
 from tests.unit.runtime.test_replica import body
 
 PATH = "/o/p/0/score"
@@ -64,6 +65,42 @@ async def test_takes_whole_requests_and_says_what_http_wants(here, taken):
     assert set(first.headers) == {"content-type", "content-length", "x-request-id"}
     assert first.headers["x-request-id"] != second.headers["x-request-id"]
     assert taken() == 2
+
+
+@pytest.fixture
+async def sticky(here, tmp_path):
+    """Two releases, by key; ``sticky(answer)`` says which one it was."""
+    other = await Node(tmp_path, B, "2").start()
+    releases = (release(A, here.node), release(B, other))
+    here.registry.update = PlanUpdate(2, {CONTRACT: ContractPlan(CONTRACT, releases, sticky_key="user")})
+    await asyncio.sleep(0.1)
+    yield lambda answer: json.loads(answer.body)["Prediction"]["fqrv"]["releaseVersion"]
+    await other.die()
+
+
+async def test_a_key_in_the_head_counts_for_its_own_request_alone(here, taken, sticky):
+    client = await here.connect()
+    wanted = StickyChooser({"a": 100, "b": 100}, lambda name: f"o.p.0.{name}")
+    asked = [f"user {n}" for n in range(20)]
+    for key in asked:
+        for _ in range(2):
+            assert sticky(await client.ask(request(X_ForestFlow_Key=key))) == wanted.choose(key)
+    assert taken() == 40
+    for key in asked:
+        answer = await client.ask(
+            chunked(BODY).replace(b"\r\n\r\n", b"\r\nx-forestflow-key: %b\r\n\r\n" % key.encode(), 1)
+        )
+        assert sticky(answer) == wanted.choose(key)
+        assert sticky(await client.ask(request(body([1, 2], configs={"user": key})))) == wanted.choose(key)
+        both = request(body([1, 2], configs={"user": "somebody else"}), X_ForestFlow_Key=key)
+        assert sticky(await client.ask(both)) == wanted.choose(key)
+
+
+async def test_requests_without_a_key_are_split_exactly(here, sticky):
+    client = await here.connect()
+    without = [request(), request(X_ForestFlow_Key=""), request(body([1, 2], configs={"other": "x"}))]
+    answers = [sticky(await client.ask(without[n % 3])) for n in range(30)]
+    assert answers.count("a") == 15
 
 
 async def test_pipelined_requests_are_answered_in_order(here, taken):

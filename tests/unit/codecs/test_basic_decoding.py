@@ -26,6 +26,19 @@ def body(schema, *datums, **more) -> bytes:
     return json.dumps(document | more).encode()
 
 
+@settings(deadline=None)
+@given(inference_requests(), st.sampled_from([None, 1]))
+def test_configs_are_read_alone(message, indent):
+    text = json.dumps(MessageToDict(message), indent=indent).encode()
+    assert basic.decode_configs(text) == protobuf.decode_configs(message.SerializeToString()) == dict(message.configs)
+
+
+def test_configs_of_what_is_no_request_are_refused():
+    for wrong in (b"", b"{", b"[]", b'{"configs":{"a":1}}'):
+        with pytest.raises(Malformed):
+            basic.decode_configs(wrong)
+
+
 @settings(deadline=None, max_examples=300)
 @given(inference_requests(), st.booleans(), st.booleans(), st.sampled_from([None, 1]))
 def test_what_protobuf_prints_is_read_exactly(message, snake_case, enum_numbers, indent):

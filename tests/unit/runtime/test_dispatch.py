@@ -7,8 +7,10 @@ import json
 from dataclasses import replace
 
 import pytest
+from google.protobuf import json_format
 
-from forestflow.codecs.table import BASIC
+from forestflow._gen.inference_pb2 import InferenceRequest
+from forestflow.codecs.table import BASIC, PROTOBUF
 from forestflow.domain.errors import (
     Code,
     DeadlineExceeded,
@@ -255,6 +257,43 @@ async def test_shadows_get_the_same_bytes_and_nobody_waits_for_them(world):
     await asyncio.sleep(0.05)
     assert shadow.model.calls == [1]
     assert dispatcher.take_counts() == {A: (1, 0), B: (0, 1)}
+
+
+def sticky_plan(*releases, version=1):
+    return PlanUpdate(version, {CONTRACT: ContractPlan(CONTRACT, releases, sticky_key="user")})
+
+
+async def test_keys_stick_and_only_the_necessary_share_of_them_moves(world):
+    one, two = await world.replica("1", A), await world.replica("2", B)
+    dispatcher = world.dispatcher()
+
+    async def ask(key, codec):
+        payload = body([1, 2], configs={"user": key})
+        if codec == PROTOBUF:
+            payload = json_format.ParseDict(json.loads(payload), InferenceRequest()).SerializeToString()
+        return (await dispatcher.score(dispatcher.route(CONTRACT), codec, payload, b"id", 5.0)).fqrv
+
+    seen = []
+    for version, weight in enumerate((100, 50), 1):
+        dispatcher.apply(sticky_plan(release(A, one, weight=weight), release(B, two, weight=100), version=version))
+        seen.append([await ask(f"user {n}", BASIC) for n in range(300)])
+        assert [await ask(f"user {n}", PROTOBUF) for n in range(300)] == seen[-1]
+    before, after = seen
+    assert all(new is B or old is A for old, new in zip(before, after, strict=True)), "nobody moved to A"
+    moved = sum(old is not new for old, new in zip(before, after, strict=True))
+    assert moved == pytest.approx(300 * (1 / 2 - 1 / 3), abs=25)
+
+
+async def test_a_sticky_contract_refuses_what_is_malformed_like_any_other(world):
+    node = await world.replica("1")
+    dispatcher = world.dispatcher()
+    dispatcher.apply(sticky_plan(release(A, node)))
+    for codec in (BASIC, PROTOBUF):
+        reply = await dispatcher.score(dispatcher.route(CONTRACT), codec, b"\xff{", b"id", 5.0)
+        assert (reply.code, reply.fqrv) == (Code.MALFORMED, A)
+    dispatcher.apply(sticky_plan(release(A, node, weight=0), version=2))
+    with pytest.raises(NoActiveServables):
+        await score(dispatcher)
 
 
 def release_of(dispatcher, fqrv):
