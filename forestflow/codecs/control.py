@@ -17,13 +17,16 @@ from forestflow._gen.serve_request_pb2 import BasicServeRequest, MLFlowServeRequ
 from forestflow._gen.settings_pb2 import ContractSettings as ContractSettingsMessage
 from forestflow._gen.settings_pb2 import LoggingSettings as LoggingSettingsMessage
 from forestflow._gen.settings_pb2 import PolicySettings as PolicySettingsMessage
-from forestflow.codecs import message_json, messages, reports, strict_json
+from forestflow.codecs import message_json, messages, plans, reports, strict_json
 from forestflow.domain import errors
 from forestflow.domain.errors import Code, ForestFlowError, Invalid, Malformed
+from forestflow.domain.explain import PlanExplanation
+from forestflow.domain.history import HistoryEntry, PlanAt
 from forestflow.domain.ids import Contract, Fqrv
 from forestflow.domain.reports import ServableMetadata, ServableMetrics, ServableStatus
 from forestflow.domain.requests import ServeRequest
 from forestflow.domain.settings import ContractSettings, LoggingSettings, PolicySettings, ServableSettings
+from forestflow.domain.simulate import TimelinePoint
 
 # --- requests: raise Malformed if the body is not the message, Invalid and its subclasses if it makes no sense -------
 
@@ -118,6 +121,22 @@ def status(of: ServableStatus) -> bytes:
 
 def status_list(listed: Iterable[ServableStatus]) -> bytes:
     return _replies(map(reports.status_to, listed))
+
+
+def plan(explained: PlanExplanation) -> bytes:
+    return _reply(plans.plan_to(explained))
+
+
+def simulation(contract: Contract, points: Iterable[TimelinePoint]) -> bytes:
+    return _reply(plans.simulation_to(contract, points))
+
+
+def history(contract: Contract, entries: Iterable[HistoryEntry]) -> bytes:
+    return orjson.dumps({"History": plans.history_document(contract, entries)})
+
+
+def plan_at(found: PlanAt) -> bytes:
+    return orjson.dumps({"PlanAt": plans.plan_at_document(found)})
 
 
 def _wrapped(message: Message) -> dict[str, Any]:

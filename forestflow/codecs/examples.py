@@ -46,6 +46,16 @@ INFERENCE_REQUEST: dict[str, Any] = {
     "configs": {"reqid": "123-456-789"},
 }
 
+METRIC_REPORTS: dict[str, Any] = {"metrics": [{"name": "auc", "value": 0.93, "count": 50}]}
+
+SIMULATION_REQUEST: dict[str, Any] = {
+    "policies": {"gbm-2024-10-02": POLICY_SETTINGS},
+    "horizonSecs": 3600,
+    "eventsPerSecond": 10.0,
+}
+
+ROLLBACK_REQUEST: dict[str, Any] = {"seq": "12"}
+
 # The body each message is shown with.
 EXAMPLES: dict[str, dict[str, Any]] = {
     "ContractSettings": CONTRACT_SETTINGS,
@@ -53,4 +63,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "LoggingSettings": LOGGING_SETTINGS,
     "BasicServeRequest": SERVE_REQUEST,
     "InferenceRequest": INFERENCE_REQUEST,
+    "MetricReports": METRIC_REPORTS,
+    "SimulationRequest": SIMULATION_REQUEST,
+    "RollbackRequest": ROLLBACK_REQUEST,
 }

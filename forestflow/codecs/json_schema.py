@@ -10,11 +10,19 @@ from typing import Any
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
-from forestflow._gen import events_pb2, inference_pb2, responses_pb2, servable_pb2, serve_request_pb2, settings_pb2
+from forestflow._gen import (
+    events_pb2,
+    inference_pb2,
+    plans_pb2,
+    responses_pb2,
+    servable_pb2,
+    serve_request_pb2,
+    settings_pb2,
+)
 
 Schema = dict[str, Any]
 
-_FILES = (responses_pb2, servable_pb2, serve_request_pb2, settings_pb2, inference_pb2, events_pb2)
+_FILES = (responses_pb2, servable_pb2, serve_request_pb2, settings_pb2, inference_pb2, events_pb2, plans_pb2)
 _NEVER_PRINTED = "StatusCode"
 _SCALARS: dict[int, Schema] = {
     FieldDescriptor.CPPTYPE_STRING: {"type": "string"},
@@ -27,8 +35,9 @@ _SCALARS: dict[int, Schema] = {
 
 
 def json_schema(name: str) -> Schema:
-    """The schema of a message by its name, e.g. ``ContractSettings``. Raises KeyError for an unknown one."""
-    return _message(_descriptor(name))
+    """The schema of a message or document by its name, e.g. ``ContractSettings``. Raises KeyError for other names."""
+    documents = {"History": _history, "PlanAt": _plan_at}
+    return documents[name]() if name in documents else _message(_descriptor(name))
 
 
 def reply_schema(*names: str) -> Schema:
@@ -45,6 +54,25 @@ def error_schema() -> Schema:
     texts: Schema = {name: {"type": "string"} for name in ("code", "message", "requestId")}
     inner = {"type": "object", "properties": texts, "required": list(texts), "additionalProperties": False}
     return {"type": "object", "properties": {"error": inner}, "required": ["error"], "additionalProperties": False}
+
+
+def _object(required: Schema, optional: Schema | None = None) -> Schema:
+    properties = required | (optional or {})
+    return {"type": "object", "properties": properties, "required": list(required), "additionalProperties": False}
+
+
+def _entry() -> Schema:
+    """An entry of a history; its detail is as the journal has it, by the kind of the event."""
+    text, whole = {"type": "string"}, _SCALARS[FieldDescriptor.CPPTYPE_INT64]
+    return _object({"seq": whole, "atMS": whole, "kind": text, "detail": {"type": "object"}}, {"release": text})
+
+
+def _history() -> Schema:
+    return _object({"contract": json_schema("Contract"), "entries": {"type": "array", "items": _entry()}})
+
+
+def _plan_at() -> Schema:
+    return _object({"plan": json_schema("PlanExplanation"), "cause": _entry()})
 
 
 def _descriptor(name: str) -> Descriptor:

@@ -6,10 +6,11 @@ is called and how it is documented stands in ``operations``.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
-from fastapi import Depends, FastAPI, Path, Request, Response
+from fastapi import Depends, FastAPI, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
@@ -20,6 +21,8 @@ from forestflow.api.http.errors import HttpRefusal, error_answer, wants_text
 from forestflow.api.http.hosts import HostGuard
 from forestflow.api.http.operations import OPERATIONS
 from forestflow.codecs import control as codec
+from forestflow.codecs import plans
+from forestflow.codecs.instants import parse_instant
 from forestflow.domain.errors import Code, ForestFlowError, Invalid, Unavailable
 from forestflow.domain.ids import MAX_CONTRACT_NUMBER, MAX_NAME_LENGTH, Contract, Fqrv
 from forestflow.runtime.control import ControlPlane
@@ -46,6 +49,14 @@ ContractNumber = Annotated[
     ),
 ]
 Release = Annotated[str, Path(description="The release version.", examples=["v1"], json_schema_extra=_NAME)]
+
+Instant = Annotated[
+    str | None,
+    Query(
+        description="Which moment: milliseconds since 1970, or RFC 3339. Without it, the whole history.",
+        examples=["2026-11-21T05:34:21Z"],
+    ),
+]
 
 
 async def contract_in_path(organization: Organization, project: Project, contract_number: ContractNumber) -> Contract:
@@ -113,6 +124,24 @@ class ControlRoutes:
     async def status(self, contract: ContractInPath) -> Response:
         return _json(codec.status_list(await self._control.status(contract)))
 
+    # --- the plan of a contract: why it is so, what it would be, what it was ---
+
+    async def plan(self, contract: ContractInPath) -> Response:
+        return _json(codec.plan(await self._control.explain(contract)))
+
+    async def simulate(self, contract: ContractInPath, request: Request) -> Response:
+        proposal = plans.parse_simulation(await self._body(request))
+        return _json(codec.simulation(contract, await self._control.simulate(contract, proposal)))
+
+    async def history(self, contract: ContractInPath, at: Instant = None) -> Response:
+        if at is None:
+            return _json(codec.history(contract, await self._control.history(contract)))
+        return _json(codec.plan_at(await self._control.plan_at(contract, parse_instant(at))))
+
+    async def rollback(self, contract: ContractInPath, request: Request) -> Response:
+        seq = plans.parse_rollback(await self._body(request))
+        return _json(codec.contract_updated(await self._control.rollback(contract, seq)))
+
     # --- one release ---
 
     async def deploy(self, request: Request) -> Response:
@@ -133,6 +162,10 @@ class ControlRoutes:
     async def update_logging(self, fqrv: FqrvInPath, request: Request) -> Response:
         logging = codec.parse_logging_settings(await self._body(request))
         return _json(codec.servable_updated(await self._control.update_servable(fqrv, logging=logging)))
+
+    async def report_metrics(self, fqrv: FqrvInPath, request: Request) -> Response:
+        reports = plans.parse_metric_reports(await self._body(request), time.time_ns() // 1_000_000)
+        return _json(codec.servable_updated(await self._control.report_metrics(fqrv, reports)))
 
     async def settings_of(self, fqrv: FqrvInPath) -> Response:
         return _json(codec.servable_settings(await self._control.settings_of(fqrv)))

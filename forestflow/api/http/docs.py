@@ -23,6 +23,7 @@ TAGS = [
     {"name": "scoring", "description": "What users call."},
     {"name": "servables", "description": "One release."},
     {"name": "contracts", "description": "The address that users call, and all releases under it."},
+    {"name": "plans", "description": "Who gets how much: why, what if, and when before."},
     {"name": "health", "description": "For load balancers and supervisors."},
 ]
 

@@ -50,7 +50,7 @@ _BODY = (408, 413, 415)
 class Operation:
     """One operation. ``name`` is that of its handler; ``request`` and ``reply`` name the messages in the bodies.
 
-    ``many`` says that the answer is an array of replies.
+    ``many`` says that the answer is an array of replies; ``or_reply`` that it may be this other one.
     """
 
     name: str
@@ -63,6 +63,7 @@ class Operation:
     errors: tuple[int, ...] = _QUERY
     request: str | None = None
     many: bool = False
+    or_reply: str | None = None
 
     def documentation(self, path: str) -> dict[str, Any]:
         """The keyword arguments of FastAPI's ``add_api_route`` that describe this operation under that spelling."""
@@ -93,11 +94,15 @@ class Operation:
 def schemas() -> dict[str, Any]:
     """The components that the operations refer to."""
     requests = {operation.request for operation in OPERATIONS if operation.request}
-    replies = {operation.reply for operation in OPERATIONS if operation.reply != "Health"}
+    replies = {
+        operation.reply: (operation.reply, *([operation.or_reply] if operation.or_reply else []))
+        for operation in OPERATIONS
+        if operation.reply != "Health"
+    }
     texts = {"type": "object", "properties": {"status": {"type": "string"}}, "required": ["status"]}
     return (
         {name: json_schema(name) for name in sorted(requests)}
-        | {f"{name}Reply": reply_schema(name) for name in sorted(replies)}
+        | {f"{name}Reply": reply_schema(*names) for name, names in sorted(replies.items())}
         | {"HealthReply": texts, "Error": {"anyOf": [error_schema(), reply_schema(*_ERROR_REPLIES)]}}
     )
 
@@ -187,6 +192,20 @@ OPERATIONS: tuple[Operation, ...] = (
         "",
         (*_CHANGE, *_BODY),
         "LoggingSettings",
+    ),
+    Operation(
+        "report_metrics",
+        "POST",
+        (_RELEASE + "/metrics",),
+        "servables",
+        "Report how well a release does",
+        "ServableUpdatedSuccessfully",
+        "Adds samples to named metrics, or with `replace` puts them in the place of what was reported before. The "
+        "contract's `metrics` settings say how samples become one number, which shows in the statistics and drives "
+        "`PerformanceBasedValidity`, `KeepTopRanked` and the `PerformanceRouter`. Several entries of one name are "
+        "several samples in order; `count` is the number of observations behind a value, `timeMS` is now if left out.",
+        (*_CHANGE, *_BODY),
+        "MetricReports",
     ),
     Operation(
         "settings_of", "GET", (_RELEASE + "/settings",), "servables", "Settings of a release", "ServableSettings"
@@ -283,6 +302,51 @@ OPERATIONS: tuple[Operation, ...] = (
         "ServableStatus",
         "Those that are loading or failed among them.",
         many=True,
+    ),
+    Operation(
+        "plan",
+        "GET",
+        (_CONTRACT + "/plan",),
+        "plans",
+        "What each release gets now, and why",
+        "PlanExplanation",
+        "Weights, shadows and, for each release, its validity rules one by one with the numbers and the time of the "
+        "next change. Times are milliseconds since 1970.",
+    ),
+    Operation(
+        "simulate",
+        "POST",
+        (_CONTRACT + "/plan/simulate",),
+        "plans",
+        "What other settings would do",
+        "Simulation",
+        "The timeline of shares from now on, for the settings given in the place of those in force. Nothing is "
+        "changed. Metrics stay as they are; `eventsPerSecond` users' requests come in.",
+        (*_QUERY, *_BODY),
+        "SimulationRequest",
+    ),
+    Operation(
+        "history",
+        "GET",
+        (_CONTRACT + "/history",),
+        "plans",
+        "What happened, or what the plan was at a moment",
+        "History",
+        "Every event of the contract, oldest first, also of one that is gone. With `at`, a `PlanAt`: which release "
+        "answered then with what weight, and the last event before. 404 where the contract never was, or not then.",
+        or_reply="PlanAt",
+    ),
+    Operation(
+        "rollback",
+        "POST",
+        (_CONTRACT + "/rollback",),
+        "plans",
+        "Go back to earlier settings",
+        "ContractUpdatedSuccessfully",
+        "Gives the contract and its living releases the settings they had after entry `seq` of the history. Clocks, "
+        "counts and metrics go on; releases deleted since do not come back.",
+        (*_CHANGE, *_BODY),
+        "RollbackRequest",
     ),
     Operation("alive", "GET", ("/alive",), "health", "Whether the process answers", "Health", "", ()),
     Operation(

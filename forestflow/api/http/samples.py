@@ -12,8 +12,11 @@ from forestflow.codecs.examples import (
     CONTRACT_SETTINGS,
     INFERENCE_REQUEST,
     LOGGING_SETTINGS,
+    METRIC_REPORTS,
     POLICY_SETTINGS,
+    ROLLBACK_REQUEST,
     SERVE_REQUEST,
+    SIMULATION_REQUEST,
 )
 from forestflow.domain.errors import (
     ForestFlowError,
@@ -24,9 +27,14 @@ from forestflow.domain.errors import (
     Unavailable,
     UnknownContract,
 )
+from forestflow.domain.events import ContractSet, ServableBecameValid
+from forestflow.domain.explain import explain
+from forestflow.domain.history import HistoryEntry
 from forestflow.domain.lifecycle import ReplicaState, ServableState
+from forestflow.domain.policies import ReleaseSnapshot
 from forestflow.domain.reports import ServableMetadata, ServableMetrics, ServableStatus
 from forestflow.domain.settings import ContractSettings, LoggingSettings, LogLevel, ServableSettings
+from forestflow.domain.simulate import simulate
 from forestflow.domain.tensors import IOMetadata, ModelMetadata, TensorType
 
 _FIELDS = INFERENCE_REQUEST["schema"][0]["fields"]
@@ -40,6 +48,14 @@ _METADATA = ServableMetadata(
         (IOMetadata("numeric", TensorType.Float64, (4,), f"[{','.join(f'{i}:{f}' for i, f in enumerate(_FIELDS))}]"),)
     ),
 )
+_NOW = 1570054680000
+_SNAPSHOTS = [ReleaseSnapshot(_FQRV, _SETTINGS, _NOW - 2101, _NOW - 2098)]
+_PLAN = explain(_CONTRACT, ContractSettings(), _SNAPSHOTS, _NOW)
+_TIMELINE = simulate(ContractSettings(), _SNAPSHOTS, _NOW, horizon_ms=3_600_000, step_ms=6_000)
+_HISTORY = [
+    HistoryEntry(1, _NOW - 2101, ContractSet(_CONTRACT, ContractSettings())),
+    HistoryEntry(3, _NOW - 2098, ServableBecameValid(_FQRV, _NOW - 2098)),
+]
 _STATUS = ServableStatus(_FQRV, ServableState.AVAILABLE, 1, (ReplicaState.READY,))
 
 # Request bodies by schema name, each with a title.
@@ -62,6 +78,21 @@ REQUESTS: Mapping[str, Mapping[str, Any]] = {
     },
     "LoggingSettings": {"Everything, under the config reqid": LOGGING_SETTINGS},
     "InferenceRequest": {"Two rows": INFERENCE_REQUEST},
+    "MetricReports": {
+        "One metric of fifty observations": METRIC_REPORTS,
+        "Start over, with the times of the samples": {
+            "metrics": [
+                {"name": "rmse", "value": 4.1, "timeMS": "1570054677899"},
+                {"name": "rmse", "value": 3.9, "timeMS": "1570054737899"},
+            ],
+            "replace": True,
+        },
+    },
+    "SimulationRequest": {
+        "Other policies of one release, for an hour": SIMULATION_REQUEST,
+        "Other settings of the contract, for a day": {"contractSettings": CONTRACT_SETTINGS, "horizonSecs": 86400},
+    },
+    "RollbackRequest": {"Back to entry 12": ROLLBACK_REQUEST},
 }
 
 # Answers by operation.
@@ -85,6 +116,11 @@ REPLIES: Mapping[str, Any] = {
         "settings_of": codec.servable_settings(_SETTINGS),
         "metadata_of": codec.metadata(_METADATA),
         "status_of": codec.status(_STATUS),
+        "report_metrics": codec.servable_updated(_FQRV),
+        "plan": codec.plan(_PLAN),
+        "simulate": codec.simulation(_CONTRACT, _TIMELINE),
+        "history": codec.history(_CONTRACT, _HISTORY),
+        "rollback": codec.contract_updated(_CONTRACT),
         "alive": b'{"status":"alive"}',
         "ready": b'{"status":"ready"}',
     }.items()

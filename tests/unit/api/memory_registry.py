@@ -3,22 +3,41 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from forestflow.domain.errors import (
     ContractValidationError,
+    Invalid,
     NoActiveServables,
     ServableAlreadyExists,
     ServeRequestInvalid,
     UnknownContract,
     UnknownServable,
 )
+from forestflow.domain.events import (
+    ContractSet,
+    Event,
+    MetricReported,
+    ServableBecameValid,
+    ServableDeployed,
+    ServablesDeleted,
+    ServableUpdated,
+)
+from forestflow.domain.explain import PlanExplanation, explain
+from forestflow.domain.history import HistoryEntry, PlanAt, concerns, plan_at, snapshots, state_at
 from forestflow.domain.ids import Contract, Fqrv
 from forestflow.domain.lifecycle import ReplicaState, ServableState
+from forestflow.domain.metrics import MetricReport, means
 from forestflow.domain.reports import ServableMetadata, ServableMetrics, ServableStatus
 from forestflow.domain.requests import ServeRequest
 from forestflow.domain.settings import ContractSettings, LoggingSettings, PolicySettings, ServableSettings
+from forestflow.domain.simulate import Proposal, TimelinePoint, simulate
+from forestflow.domain.state import State
 from forestflow.domain.tensors import IOMetadata, ModelMetadata, TensorType
+
+NOW = 1570054680000
 
 MODEL = ModelMetadata(
     inputs=(IOMetadata("numeric", TensorType.Float64, (4,), "[0:T,1:V,2:P,3:H]"),),
@@ -37,6 +56,9 @@ class MemoryRegistry:
         self.fails_with: Exception | None = None
         self.is_ready = True
         self.load_seconds = 0.0
+        self.now_ms = NOW
+        self.entries: list[HistoryEntry] = []
+        self.state = State()  # as the entries leave it
 
     async def __call__(self, command: str, *args: Any) -> Any:
         self.commands.append(command)
@@ -50,12 +72,12 @@ class MemoryRegistry:
     async def create_contract(self, contract: Contract, settings: ContractSettings) -> Contract:
         if contract in self.contracts_:
             raise ContractValidationError(contract, "contract already exists")
-        self.contracts_[contract] = settings
+        self._set_contract(contract, settings)
         return contract
 
     async def update_contract(self, contract: Contract, settings: ContractSettings) -> Contract:
         self._known(contract)
-        self.contracts_[contract] = settings
+        self._set_contract(contract, settings)
         return contract
 
     async def contract_settings(self, contract: Contract) -> ContractSettings:
@@ -73,24 +95,82 @@ class MemoryRegistry:
         self.loading[fqrv] = "reading the model"
         await asyncio.sleep(self.load_seconds)
         del self.loading[fqrv]
-        self.contracts_.setdefault(fqrv.contract, request.contract_settings or ContractSettings())
+        if fqrv.contract not in self.contracts_:
+            self._set_contract(fqrv.contract, request.contract_settings or ContractSettings())
         self.servables[fqrv] = request
+        self._happened(ServableDeployed(request, "d1", self.now_ms))
+        self._happened(ServableBecameValid(fqrv, self.now_ms))
         return fqrv
 
     async def delete(self, fqrv: Fqrv) -> list[Fqrv]:
-        if self.servables.pop(fqrv, None) and not self._of(fqrv.contract):
-            self.contracts_.pop(fqrv.contract, None)
+        if self.servables.pop(fqrv, None):
+            last = not self._of(fqrv.contract)
+            if last:
+                self.contracts_.pop(fqrv.contract, None)
+            self._happened(ServablesDeleted((fqrv,), (fqrv.contract,) if last else ()))
         return [fqrv]
 
     async def update_servable(self, fqrv: Fqrv, policy: PolicySettings | None, logging: LoggingSettings | None) -> Fqrv:
         old = self._servable(fqrv)
-        settings = ServableSettings(
-            policy or old.servable_settings.policy_settings,
-            logging or old.servable_settings.logging_settings,
-            old.servable_settings.deployment_settings,
+        settings = replace(
+            old.servable_settings,
+            policy_settings=policy or old.servable_settings.policy_settings,
+            logging_settings=logging or old.servable_settings.logging_settings,
         )
-        self.servables[fqrv] = ServeRequest(old.path, fqrv, old.flavor, settings)
+        self._set_servable(fqrv, settings)
         return fqrv
+
+    async def report_metrics(self, fqrv: Fqrv, reports: Sequence[MetricReport]) -> Fqrv:
+        self._servable(fqrv)
+        for report in reports:
+            self._happened(MetricReported(fqrv, report))
+        return fqrv
+
+    async def explain(self, contract: Contract) -> PlanExplanation:
+        self._known(contract)
+        state = self.state.contracts[contract]
+        return explain(contract, state.settings, snapshots(state), self.now_ms)
+
+    async def simulate(self, contract: Contract, proposal: Proposal) -> list[TimelinePoint]:
+        self._known(contract)
+        state = self.state.contracts[contract]
+        releases = {release.fqrv.release_version: release for release in snapshots(state)}
+        for version, policy in proposal.policies.items():
+            if version not in releases:
+                raise UnknownServable(Fqrv(contract, version))
+            settings = replace(releases[version].settings, policy_settings=policy)
+            releases[version] = replace(releases[version], settings=settings)
+        return simulate(
+            proposal.contract_settings or state.settings,
+            list(releases.values()),
+            self.now_ms,
+            horizon_ms=proposal.horizon_ms,
+            step_ms=proposal.step_ms,
+            events_per_second=proposal.events_per_second,
+        )
+
+    async def history(self, contract: Contract) -> list[HistoryEntry]:
+        found = [entry for entry in self.entries if concerns(entry.event, contract)]
+        if not found:
+            raise UnknownContract(contract)
+        return found
+
+    async def plan_at(self, contract: Contract, at_ms: int) -> PlanAt:
+        found = plan_at(self.entries, contract, at_ms)
+        if found is None:
+            raise UnknownContract(contract)
+        return found
+
+    async def rollback(self, contract: Contract, seq: int) -> Contract:
+        self._known(contract)
+        earlier = state_at(self.entries, contract, seq)
+        if earlier is None:
+            raise Invalid(f"contract {contract} did not exist after entry {seq}")
+        self._set_contract(contract, earlier.settings)
+        for release in earlier.releases.values():
+            if release.fqrv in self.servables:
+                self._set_servable(release.fqrv, release.settings)
+        return contract
 
     async def releases(self, contract: Contract) -> list[Fqrv]:
         self._known(contract)
@@ -100,7 +180,7 @@ class MemoryRegistry:
 
     async def metrics(self, contract: Contract) -> list[ServableMetrics]:
         return [
-            ServableMetrics(fqrv, 3, 1, 1570054677899, {"rmse": 0.5}, 1570054677902, 100)
+            ServableMetrics(fqrv, 3, 1, 1570054677899, {"rmse": 0.5} | self._reported(fqrv), 1570054677902, 100)
             for fqrv in await self.releases(contract)
         ]
 
@@ -129,6 +209,23 @@ class MemoryRegistry:
 
     async def ready(self) -> bool:
         return self.is_ready
+
+    def _reported(self, fqrv: Fqrv) -> dict[str, float]:
+        release = self.state.release(fqrv)
+        return means(release.samples, self.contracts_[fqrv.contract].metrics) if release else {}
+
+    def _happened(self, event: Event) -> None:
+        self.entries.append(HistoryEntry(len(self.entries) + 1, self.now_ms, event))
+        self.state.apply(event)
+
+    def _set_contract(self, contract: Contract, settings: ContractSettings) -> None:
+        self.contracts_[contract] = settings
+        self._happened(ContractSet(contract, settings))
+
+    def _set_servable(self, fqrv: Fqrv, settings: ServableSettings) -> None:
+        old = self.servables[fqrv]
+        self.servables[fqrv] = ServeRequest(old.path, fqrv, old.flavor, settings)
+        self._happened(ServableUpdated(fqrv, settings))
 
     def _of(self, contract: Contract) -> list[Fqrv]:
         return sorted(fqrv for fqrv in self.servables if fqrv.contract == contract)
