@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from forestflow.cli import change, operate, score, view
+from forestflow.cli import change, operate, plan, rollout, score, view
 
 HELP = """Serve models under policies: deploy releases, split traffic among them, score, and see what happens.
 
@@ -52,5 +52,5 @@ def root(
     """Options before the command."""
 
 
-for group in (operate, change, score, view):
+for group in (operate, change, rollout, score, view, plan):
     group.register(app)

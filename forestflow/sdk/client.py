@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from types import TracebackType
 from typing import Any, cast
 from urllib.parse import quote
@@ -137,6 +138,62 @@ class Client:
     def status_of(self, contract: str | Contract, release: str) -> Json:
         """Where one release stands, also while its deploy is under way."""
         return _unwrapped([self._json("GET", path_of(contract, release) + "/status")])[0]
+
+    def report_metrics(
+        self,
+        contract: str | Contract,
+        release: str,
+        metrics: Mapping[str, float] | Sequence[Json],
+        *,
+        replace: bool = False,
+    ) -> Json:
+        """Report how well a release does: ``{"auc": 0.93}``, or ``[{"name", "value", "timeMS", "count"}, …]``.
+
+        With ``replace``, what was reported of these metrics before is forgotten.
+        """
+        if isinstance(metrics, Mapping):
+            metrics = [{"name": name, "value": value} for name, value in metrics.items()]
+        body = {"metrics": list(metrics), "replace": replace}
+        return cast(Json, self._json("POST", path_of(contract, release) + "/metrics", body))
+
+    # --- the plan of a contract ---
+
+    def plan(self, contract: str | Contract) -> Json:
+        """What each release gets now and why: a PlanExplanation."""
+        return cast(Json, self._json("GET", path_of(contract) + "/plan")["PlanExplanation"])
+
+    def simulate(
+        self,
+        contract: str | Contract,
+        *,
+        contract_settings: Json | None = None,
+        policies: Mapping[str, Json] | None = None,
+        horizon_secs: int = 3600,
+        step_secs: int | None = None,
+        events_per_second: float = 0.0,
+    ) -> Json:
+        """What other settings would do from now on: a Simulation. ``policies`` by release; nothing is changed."""
+        body: Json = {"horizonSecs": horizon_secs, "eventsPerSecond": events_per_second, "policies": policies or {}}
+        if contract_settings is not None:
+            body["contractSettings"] = contract_settings
+        if step_secs is not None:
+            body["stepSecs"] = step_secs
+        return cast(Json, self._json("POST", path_of(contract) + "/plan/simulate", body)["Simulation"])
+
+    def history(self, contract: str | Contract) -> Json:
+        """What happened to a contract: a History; its ``entries`` (seq, atMS, kind, release, detail) oldest first."""
+        return cast(Json, self._json("GET", path_of(contract) + "/history")["History"])
+
+    def plan_at(self, contract: str | Contract, at: int | str | datetime) -> Json:
+        """The plan at a moment (ms since 1970, RFC 3339 or a datetime) and its cause: ``{"plan", "cause"}``."""
+        if isinstance(at, datetime):
+            at = round(at.timestamp() * 1000)
+        return cast(Json, self._json("GET", f"{path_of(contract)}/history?at={quote(str(at), safe='')}")["PlanAt"])
+
+    def rollback(self, contract: str | Contract, seq: int) -> Json:
+        """Give a contract and its living releases the settings they had after entry ``seq`` of the history."""
+        reply = self._json("POST", path_of(contract) + "/rollback", {"seq": seq})
+        return cast(Json, reply["ContractUpdatedSuccessfully"]["contract"])
 
     # --- scoring ---
 
