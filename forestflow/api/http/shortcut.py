@@ -118,7 +118,7 @@ class ShortcutProtocol(HttpToolsProtocol):
         self._idle_since = self.loop.time()
 
     def data_received(self, data: bytes) -> None:
-        if self._answering:
+        if self._answering or self._held:  # what is held comes first
             self._hold(data)
             return
         if self._between and (self.cycle is None or self.cycle.response_complete):

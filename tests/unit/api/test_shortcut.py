@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 import re
 
 import pytest
@@ -130,6 +131,48 @@ async def test_any_split_of_a_stream_gives_the_same_answers(here, pause):
         answers = [await client.answer() for _ in range(3)]
         assert [sums(a) for a in answers] == [[3.0], [7.0], [11.0]]
         assert answers[1].headers["x-request-id"] == "mine"
+
+
+async def test_a_stream_in_random_pieces_keeps_its_order(here):
+    """What arrives between an answer and the requests held back meanwhile must queue up behind those."""
+    dice = random.Random(7)
+    stream = b"".join(request(body([n + 0.5, 1])) for n in range(1500))
+    client = await here.connect()
+
+    async def write():
+        at = 0
+        while at < len(stream):
+            size = dice.choice([1, 30, 200, 1000, 5000])
+            client.write(stream[at : at + size])
+            at += size
+            await asyncio.sleep(0)
+
+    writing = asyncio.ensure_future(write())
+    for n in range(1500):
+        assert sums(await client.answer()) == [n + 1.5]
+    await writing
+
+
+async def test_what_arrives_right_after_an_answer_queues_up_behind_what_is_held(here, monkeypatch):
+    answer = shortcut.ShortcutProtocol._answer
+    squeezed = []
+
+    def eager(self, outcome):
+        self._held, tail = self._held[:-200], self._held[-200:]
+        held = len(self._held)
+        answer(self, outcome)
+        if held and tail:
+            squeezed.append(held)
+            self.data_received(tail)  # as the loop may, before it comes to what is held
+        else:
+            self._held += tail
+
+    monkeypatch.setattr(shortcut.ShortcutProtocol, "_answer", eager)
+    client = await here.connect()
+    client.write(b"".join(request(body([n + 0.5, 1])) for n in range(20)))
+    for n in range(19):
+        assert sums(await client.answer()) == [n + 1.5]
+    assert squeezed
 
 
 async def test_a_byte_at_a_time(here):
