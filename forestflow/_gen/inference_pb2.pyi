@@ -167,14 +167,16 @@ class InferenceRequest(_message.Message):
     def __init__(self, schema: _Optional[_Iterable[_Union[TensorSchema, _Mapping]]] = ..., datum: _Optional[_Iterable[_Union[Datum, _Mapping]]] = ..., configs: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class Prediction(_message.Message):
-    __slots__ = ("fqrv", "schema", "datum")
+    __slots__ = ("fqrv", "schema", "datum", "recordFqrvs")
     FQRV_FIELD_NUMBER: _ClassVar[int]
     SCHEMA_FIELD_NUMBER: _ClassVar[int]
     DATUM_FIELD_NUMBER: _ClassVar[int]
+    RECORDFQRVS_FIELD_NUMBER: _ClassVar[int]
     fqrv: _contract_pb2.FQRV
     schema: _containers.RepeatedCompositeFieldContainer[TensorSchema]
     datum: _containers.RepeatedCompositeFieldContainer[Datum]
-    def __init__(self, fqrv: _Optional[_Union[_contract_pb2.FQRV, _Mapping]] = ..., schema: _Optional[_Iterable[_Union[TensorSchema, _Mapping]]] = ..., datum: _Optional[_Iterable[_Union[Datum, _Mapping]]] = ...) -> None: ...
+    recordFqrvs: _containers.RepeatedCompositeFieldContainer[_contract_pb2.FQRV]
+    def __init__(self, fqrv: _Optional[_Union[_contract_pb2.FQRV, _Mapping]] = ..., schema: _Optional[_Iterable[_Union[TensorSchema, _Mapping]]] = ..., datum: _Optional[_Iterable[_Union[Datum, _Mapping]]] = ..., recordFqrvs: _Optional[_Iterable[_Union[_contract_pb2.FQRV, _Mapping]]] = ...) -> None: ...
 
 class PredictionGP(_message.Message):
     __slots__ = ("inferResponse", "fqrv")
