@@ -141,7 +141,9 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "WARNING", description="Least severe log record written: DEBUG, INFO, WARNING or ERROR."
     )
-    log_file: Path | None = Field(None, description="File for the log, as JSON lines; without one, logs/forestflow.jsonl in the data directory.")
+    log_file: Path | None = Field(
+        None, description="File for the log, as JSON lines; without one, logs/forestflow.jsonl in the data directory."
+    )
     artifact_max_bytes: ByteSize = Field(
         ByteSize(4 * _GIB), ge=_KIB, description="Largest model artifact, counted while it is copied."
     )

@@ -71,11 +71,11 @@ class ControlPlane:
         return cast(list[TimelinePoint], await self._call("simulate", contract, proposal))
 
     async def history(self, contract: Contract) -> list[HistoryEntry]:
-        """Every event of a contract, oldest first, also of one that is gone. Raises UnknownContract when it never was."""
+        """Every event of a contract, oldest first, also of one that is gone. Raises UnknownContract."""
         return cast(list[HistoryEntry], await self._call("history", contract))
 
     async def plan_at(self, contract: Contract, at_ms: int) -> PlanAt:
-        """Which release answered at that moment with what weight, and the event that caused it. Raises UnknownContract."""
+        """Which release answered then with what weight, and the event that caused it. Raises UnknownContract."""
         return cast(PlanAt, await self._call("plan_at", contract, at_ms))
 
     async def rollback(self, contract: Contract, seq: int) -> Contract:

@@ -66,8 +66,8 @@ def test_goes_to_the_file_that_is_made_with_its_folder(tmp_path):
     file = tmp_path / "deep" / "log.jsonl"
     logs.configure(logs.LogSettings("INFO", file))
     logging.getLogger("forestflow.a").info("ours")
-    logging.getLogger("uvicorn.error").info("only warnings of others")
-    logging.getLogger("uvicorn.error").warning("theirs")
+    logging.getLogger("uvicorn.part").info("only warnings of others")
+    logging.getLogger("uvicorn.part").warning("theirs")
     assert [json.loads(line)["message"] for line in file.read_text().splitlines()] == ["ours", "theirs"]
 
 
