@@ -103,7 +103,7 @@ class Settings(BaseSettings):
     )
     address: str | None = Field(
         None,
-        description="Ray cluster to join, host:port, ray://host:port or auto; without one, an embedded Ray starts. "
+        description="Ray cluster to join, host:port or auto; without one, an embedded Ray starts. "
         "RAY_ADDRESS is read too.",
     )
     max_body_bytes: ByteSize = Field(

@@ -154,6 +154,8 @@ class Registry:
                 self._replicas.reconcile()  # back-offs and drains fall due with time
             except StorageFailed as error:  # tried again at the next tick; scoring goes on
                 _log.error("%s", error.message)
+            except Exception:  # of ours: policies and replicas must go on being looked at
+                _log.exception("a tick of the registry failed")
 
     # --- commands ----------------------------------------------------------------------------------------------------
 
@@ -369,6 +371,7 @@ class Registry:
                 resources,
                 deployment.max_queued or self._settings.max_queued,
                 self._settings.max_frame,
+                settings.shadow.max_backlog,
             )
 
         return Wanted(deployment.replicas, resources, assignment)
