@@ -4,6 +4,7 @@
 ``table``              the inference codecs by the number that frames carry, and their interface
 ``basic``              BASIC JSON, the hot path; ``inference_json`` and ``prediction_json`` are its two halves
 ``protobuf``           the same in binary
+``columnar``           columns as they lie in memory, between routers and replicas
 ``columns``            records to columns, shared by both
 ``control``            bodies and replies of the control API
 ``journal``            the registry's events as JSON documents

@@ -148,7 +148,9 @@ class BasicCodec:
     def __init__(self, fqrv: Fqrv) -> None:
         self._fqrv = fqrv
         self.decode = decode_request
-        self.encode = PredictionEncoder(fqrv).encode
+        encoder = PredictionEncoder(fqrv)
+        self.encode = encoder.encode
+        self.encode_records = encoder.encode_records
 
     def encode_error(self, error: ForestFlowError, request_id: str) -> bytes:
         from forestflow.codecs.control import error as encode  # loads protobuf, which no successful request needs

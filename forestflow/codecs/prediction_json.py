@@ -8,6 +8,7 @@ strings may, and are printed one row at a time.
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,15 +42,7 @@ class PredictionEncoder:
     """Encodes predictions of one release."""
 
     def __init__(self, fqrv: Fqrv) -> None:
-        contract = fqrv.contract
-        self._fqrv = {
-            "contract": {
-                "organization": contract.organization,
-                "project": contract.project,
-                "contractNumber": contract.contract_number,
-            },
-            "releaseVersion": fqrv.release_version,
-        }
+        self._fqrv = _fqrv(fqrv)
         self._layouts: dict[tuple[tuple[int, tuple[str, ...]], ...], _Layout] = {}
 
     def encode(self, batch: Batch) -> bytes:
@@ -67,6 +60,13 @@ class PredictionEncoder:
             if text is not None:
                 return b"".join((layout.first, text, layout.last))
         return self._encode_rows(batch, layout)
+
+    def encode_records(self, batch: Batch, releases: Sequence[Fqrv], owners: Sequence[int]) -> bytes:
+        """The same with ``recordFqrvs``: record ``i`` was answered by ``releases[owners[i]]``."""
+        names = [orjson.dumps(_fqrv(release)) for release in releases]
+        return b"".join(
+            (self.encode(batch)[:-2], b',"recordFqrvs":[', b",".join([names[owner] for owner in owners]), b"]}}")
+        )
 
     def _new_layout(self, key: Any, columns: tuple[Column, ...]) -> _Layout:
         schema = [{"type": c.type.name, **({"fields": c.fields} if c.fields else {})} for c in columns]
@@ -91,6 +91,18 @@ class PredictionEncoder:
         parts = zip(*[_members(column, batch.rows) for column in batch.columns], strict=True)
         rows = map(layout.row.__mod__, parts) if batch.columns else [layout.row] * batch.rows
         return b"".join((layout.head, b',"datum":[', b",".join(rows), b"]}}"))
+
+
+def _fqrv(fqrv: Fqrv) -> dict[str, Any]:
+    contract = fqrv.contract
+    return {
+        "contract": {
+            "organization": contract.organization,
+            "project": contract.project,
+            "contractNumber": contract.contract_number,
+        },
+        "releaseVersion": fqrv.release_version,
+    }
 
 
 def _matrix(column: Column, rows: int) -> npt.NDArray[Any]:

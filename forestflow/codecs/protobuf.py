@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -110,6 +110,12 @@ class ProtobufCodec:
 
     def encode(self, batch: Batch) -> bytes:
         return encode_prediction(self._fqrv, batch)
+
+    def encode_records(self, batch: Batch, releases: Sequence[Fqrv], owners: Sequence[int]) -> bytes:
+        prediction = to_message(self._fqrv, batch)
+        names = [messages.fqrv_to(release) for release in releases]
+        prediction.recordFqrvs.extend([names[owner] for owner in owners])
+        return prediction.SerializeToString()
 
     def encode_error(self, error: ForestFlowError, request_id: str) -> bytes:
         """The error's message in UTF-8: gRPC carries code and message beside the body."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from importlib import import_module
 from typing import Protocol, cast
@@ -14,6 +14,7 @@ from forestflow.domain.tensors import Batch
 
 BASIC = 1
 PROTOBUF = 2
+COLUMNAR = 255  # between routers and replicas; no client speaks it
 
 
 class Codec(Protocol):
@@ -32,9 +33,18 @@ class Codec(Protocol):
         ...
 
 
+class ClientCodec(Codec, Protocol):
+    """A protocol that clients speak."""
+
+    def encode_records(self, batch: Batch, releases: Sequence[Fqrv], owners: Sequence[int]) -> bytes:
+        """The answer of several releases: record ``i`` is that of ``releases[owners[i]]``."""
+        ...
+
+
 CODECS: dict[int, str] = {
     BASIC: "forestflow.codecs.basic:BasicCodec",
     PROTOBUF: "forestflow.codecs.protobuf:ProtobufCodec",
+    COLUMNAR: "forestflow.codecs.columnar:ColumnarCodec",
 }
 
 
@@ -47,6 +57,13 @@ _CONFIGS: dict[int, str] = {
 def codec_for(number: int, fqrv: Fqrv) -> Codec:
     """The codec of that number, answering for ``fqrv``. Raises KeyError for an unknown number."""
     return cast(Callable[[Fqrv], Codec], _load(CODECS[number]))(fqrv)
+
+
+def client_codec_for(number: int, fqrv: Fqrv) -> ClientCodec:
+    """The same of a protocol that clients speak."""
+    if number == COLUMNAR:
+        raise KeyError(number)
+    return cast(ClientCodec, codec_for(number, fqrv))
 
 
 @cache

@@ -1,6 +1,7 @@
 """The data-plane facade: picks a release from the Plan and gets a request answered by one of its replicas.
 
-Runs on a router's event loop. Only a contract that routes by key has a payload read, where no header gives the key.
+Runs on a router's event loop. A payload is read only where a contract routes by record,
+or by a key that no header gives.
 """
 
 from __future__ import annotations
@@ -10,10 +11,12 @@ import logging
 import time
 from collections.abc import Callable, Collection, Mapping
 
+from forestflow.codecs.table import COLUMNAR
 from forestflow.domain.errors import ForestFlowError, NoActiveServables, UnknownContract
 from forestflow.domain.ids import Contract, Fqrv
 from forestflow.domain.plan import PlanUpdate
 from forestflow.runtime.link import Outcome, Pending, Reply
+from forestflow.runtime.records import Gathering, Part, split
 from forestflow.runtime.release import DispatchSettings, Release
 from forestflow.runtime.route import ContractRoute
 
@@ -87,13 +90,49 @@ class Dispatcher:
         if chooser is None:
             resolve(NoActiveServables(route.contract))
             return
-        release = chooser.next() if route.sticky is None else route.by_key(codec, payload, key)
+        if route.plain:
+            release = chooser.next()
+        elif not route.by_record:
+            release = route.by_key(codec, payload, key)
+        else:
+            try:
+                parts = split(route, chooser.members[0].codec(codec).decode(payload), key)
+            except ForestFlowError:
+                release = chooser.next()  # its replica finds the same, and has the words for it
+            else:
+                self._send_parts(route, parts, codec, payload, request_id, seconds, resolve)
+                return
         now = self._clock()
         deadline = now + (seconds or release.timeout)
         self._active.add(release)
         release.send(Pending(resolve, release, codec, payload, request_id, deadline), now)
         if route.shadows:
             self._shade(route, (release,), codec, payload, request_id, now)
+
+    def _send_parts(
+        self,
+        route: ContractRoute,
+        parts: list[Part],
+        codec: int,
+        payload: bytes,
+        request_id: bytes,
+        seconds: float | None,
+        resolve: Callable[[Outcome], None],
+    ) -> None:
+        """Each part to its release; the shadows that answer none of it get the whole."""
+        now = self._clock()
+        gathering = Gathering(parts, codec, request_id, resolve)
+        for number, part in enumerate(parts):
+            if gathering.over:
+                return
+            release = part.release
+            deadline = now + (seconds or release.timeout)
+            self._active.add(release)
+            release.send(
+                Pending(gathering.resolver(number), release, COLUMNAR, part.payload, request_id, deadline), now
+            )
+        if route.shadows:
+            self._shade(route, [part.release for part in parts], codec, payload, request_id, now)
 
     def _shade(
         self,

@@ -10,6 +10,7 @@ import time
 from collections import deque
 from dataclasses import dataclass
 
+from forestflow.codecs.table import ClientCodec, client_codec_for
 from forestflow.domain.errors import Code, DeadlineExceeded, QueueFull, Unavailable
 from forestflow.domain.plan import ReleasePlan
 from forestflow.runtime import wire
@@ -44,9 +45,17 @@ class Release:
         self.scored = 0
         self.shaded = 0
         self.shadow_dropped = 0  # since the start: for want of room, of a replica, or of time
+        self._codecs: dict[int, ClientCodec] = {}
         self._credit = 0  # toward the next shadow, in percent
         self._settings = settings
         self.update(plan)
+
+    def codec(self, number: int) -> ClientCodec:
+        """The client's protocol, answering for this release."""
+        codec = self._codecs.get(number)
+        if codec is None:
+            codec = self._codecs[number] = client_codec_for(number, self.fqrv)
+        return codec
 
     def update(self, plan: ReleasePlan) -> None:
         """Follow the Plan: connect to new replicas, let go of those no longer named."""

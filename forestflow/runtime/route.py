@@ -9,6 +9,7 @@ from forestflow.domain.errors import ForestFlowError
 from forestflow.domain.ids import Contract, Fqrv
 from forestflow.domain.plan import ContractPlan
 from forestflow.domain.routing import StickyChooser, WeightedChooser
+from forestflow.domain.settings import Routing
 from forestflow.runtime.release import DispatchSettings, Release
 
 
@@ -22,6 +23,8 @@ class ContractRoute:
         self.chooser: WeightedChooser[Release] | None = None
         self.sticky: StickyChooser[Release] | None = None
         self.sticky_key = ""  # the config that holds it
+        self.by_record = False
+        self.plain = True  # nothing of a request need be known to choose
         self.shadows: tuple[Release, ...] = ()
 
     def update(self, plan: ContractPlan, settings: DispatchSettings) -> list[Release]:
@@ -46,6 +49,8 @@ class ContractRoute:
             self.sticky = StickyChooser(weights, _name)
             self.sticky_key = plan.sticky_key
             configs_reader(BASIC)  # loads it, so that the first request need not wait
+        self.by_record = plan.routing is Routing.RECORD
+        self.plain = self.sticky is None and not self.by_record
         self.shadows = tuple(self.releases[r.fqrv] for r in plan.releases if r.shadow and r.sample_percent > 0)
         return left
 
