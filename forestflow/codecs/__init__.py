@@ -3,6 +3,7 @@
 =====================  ===============================================================================================
 ``table``              the inference codecs by the number that frames carry, and their interface
 ``basic``              BASIC JSON, the hot path; ``inference_json`` and ``prediction_json`` are its two halves
+``pieces``             the same for long bodies, a piece at a time
 ``protobuf``           the same in binary
 ``columnar``           columns as they lie in memory, between routers and replicas
 ``columns``            records to columns, shared by both

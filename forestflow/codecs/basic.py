@@ -25,9 +25,12 @@ from forestflow.domain.errors import ForestFlowError, Malformed
 from forestflow.domain.ids import Fqrv
 from forestflow.domain.tensors import Batch, TensorType
 
-__all__ = ["BasicCodec", "PredictionEncoder", "decode_configs", "decode_request", "encode_prediction"]
+__all__ = [
+    "MAX_FAST", "BasicCodec", "PredictionEncoder", "decode_configs", "decode_head", "decode_lanes", "decode_request",
+    "encode_prediction",
+]  # fmt: skip
 
-_MAX_FAST = 64  # making the type of a longer schema costs more than it saves
+MAX_FAST = 64  # making the type of a longer schema costs more than it saves
 
 
 class _Entry(msgspec.Struct, forbid_unknown_fields=True):
@@ -41,7 +44,7 @@ class _Request(msgspec.Struct, forbid_unknown_fields=True):
     configs: dict[str, str] = {}
 
 
-_decode_head = msgspec.json.Decoder(_Request).decode
+decode_head = msgspec.json.Decoder(_Request).decode
 
 _ELEMENTS: dict[TensorType, Any] = {
     TensorType.String: str,
@@ -82,7 +85,7 @@ _OR_TEXT = _PLAIN | {
 
 
 @lru_cache(maxsize=256)
-def _datum_decoder(kinds: tuple[TensorType, ...], or_text: bool = False) -> Callable[[msgspec.Raw], list[Any]]:
+def _datum_decoder(kinds: tuple[TensorType, ...], or_text: bool = False) -> Callable[[msgspec.Raw | bytes], list[Any]]:
     """Decoder of datums that hold one tensor of each of ``kinds``, in this order."""
     choice = _OR_TEXT if or_text else _PLAIN
     tensors = GenericAlias(tuple, tuple(choice[kind] for kind in kinds))
@@ -97,10 +100,10 @@ def decode_request(body: bytes | memoryview) -> ScoreRequest:
     :class:`~forestflow.domain.errors.InvalidInput` if its datums do not fit its schema.
     """
     try:
-        request = _decode_head(body)
+        request = decode_head(body)
         schema = [(_KINDS[entry.type], tuple(entry.fields)) for entry in request.schema]
         kinds = tuple([kind for kind, _ in schema])
-        lanes = _decode_lanes(kinds, request.datum) if len(kinds) <= _MAX_FAST else []
+        lanes = decode_lanes(kinds, request.datum) if len(kinds) <= MAX_FAST else []
     except (ValueError, KeyError, RecursionError, Malformed):  # msgspec's errors are ValueErrors, as is invalid UTF-8
         lanes = []
     if not lanes or not lanes[0]:
@@ -112,13 +115,13 @@ def decode_request(body: bytes | memoryview) -> ScoreRequest:
 def decode_configs(body: bytes | memoryview) -> dict[str, str]:
     """The configs of an InferenceRequest, its datums unread where possible; raises Malformed or InvalidInput."""
     try:
-        return _decode_head(body).configs
+        return decode_head(body).configs
     except (ValueError, RecursionError):
         return inference_json.parse(body)[2]
 
 
-def _decode_lanes(kinds: tuple[TensorType, ...], datums: msgspec.Raw) -> list[list[list[Any]]]:
-    """Per tensor position, the values of each datum."""
+def decode_lanes(kinds: tuple[TensorType, ...], datums: msgspec.Raw | bytes) -> list[list[list[Any]]]:
+    """Per tensor position, the values of each datum; raises ValueError or Malformed."""
     try:
         rows = _datum_decoder(kinds)(datums)
         return [[row.tensors[i].values.data for row in rows] for i in range(len(kinds))]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from functools import cache
 from importlib import import_module
 from typing import Protocol, cast
@@ -54,6 +54,9 @@ _CONFIGS: dict[int, str] = {
 }
 
 
+_PIECES: dict[int, str] = {BASIC: "forestflow.codecs.pieces:decode_basic"}
+
+
 def codec_for(number: int, fqrv: Fqrv) -> Codec:
     """The codec of that number, answering for ``fqrv``. Raises KeyError for an unknown number."""
     return cast(Callable[[Fqrv], Codec], _load(CODECS[number]))(fqrv)
@@ -70,6 +73,16 @@ def client_codec_for(number: int, fqrv: Fqrv) -> ClientCodec:
 def configs_reader(number: int) -> Callable[[bytes], Mapping[str, str]]:
     """Reads a request's configs alone; raises Malformed or InvalidInput. Raises KeyError for an unknown number."""
     return cast(Callable[[bytes], Mapping[str, str]], _load(_CONFIGS[number]))
+
+
+Pieces = Generator[None, None, ScoreRequest]
+
+
+@cache
+def pieces_decoder(number: int) -> Callable[[bytes], Pieces] | None:
+    """Decodes a long body in steps of a millisecond or so, where that codec can; raises as its ``decode`` does."""
+    name = _PIECES.get(number)
+    return None if name is None else cast(Callable[[bytes], Pieces], _load(name))
 
 
 def _load(name: str) -> object:

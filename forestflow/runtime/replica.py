@@ -5,7 +5,9 @@ takes a few milliseconds at most and then lets the loop read sockets again:
 
 1. waiting user requests are decoded, those that may run together become one batch, and are answered;
 2. one slice of a long user batch runs (a long batch and short requests take turns, so neither starves);
-3. only when no user waits, one slice of shadow work runs.
+3. only when no user waits, one slice of shadow work runs: a piece of its decoding, or some of its rows.
+
+Nobody reads what a shadow predicts: its answer is only how many rows it had.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 
 from forestflow.codecs.request import ScoreRequest
-from forestflow.codecs.table import Codec, codec_for
+from forestflow.codecs.table import Codec, Pieces, codec_for, pieces_decoder
 from forestflow.domain.errors import (
     Code,
     DeadlineExceeded,
@@ -34,6 +36,8 @@ from forestflow.runtime.queue import TwoLevelQueue
 from forestflow.servables.base import Servable
 
 MERGE_REQUESTS = 64  # at most so many requests are decoded in one turn
+
+LONG_BODY = 1 << 17  # bytes over which a shadow is decoded in pieces
 
 _log = logging.getLogger("forestflow.replica")
 
@@ -59,6 +63,7 @@ class LongRun:
     job: Job
     codec: Codec
     request: ScoreRequest
+    shadow: bool = False
     offset: int = 0
     parts: list[Batch] = field(default_factory=list)
 
@@ -82,6 +87,7 @@ class Replica:
         self._queue: TwoLevelQueue[Job] = TwoLevelQueue(max_queued, max_backlog)
         self._long_high: deque[LongRun] = deque()
         self._long_low: LongRun | None = None
+        self._decoding: tuple[Job, Codec, Pieces] | None = None  # the shadow that becomes the next long run
         self._codecs: dict[int, Codec] = {}
         self._outbox: dict[Reply, list[bytes]] = {}  # what a turn answers, by connection
         self._call_soon = call_soon or asyncio.get_running_loop().call_soon
@@ -90,7 +96,7 @@ class Replica:
 
     @property
     def idle(self) -> bool:
-        return not (len(self._queue) or self._long_high or self._long_low)
+        return not (len(self._queue) or self._long_high or self._long_low or self._decoding)
 
     def submit(self, job: Job, priority: int) -> None:
         """Queue a request, or answer at once that the queue is full."""
@@ -127,6 +133,8 @@ class Replica:
                 self._step_high()
         elif self._long_high:
             self._step_high()
+        elif self._decoding is not None:
+            self._step_decoding(*self._decoding)
         elif self._long_low is not None:
             if self._step(self._long_low):
                 self._long_low = None
@@ -204,7 +212,26 @@ class Replica:
             self._long_high.rotate(-1)
 
     def _start_shadow(self, job: Job) -> None:
-        self._long_low = self._decode(job, self._clock())
+        pieces = pieces_decoder(job.codec) if len(job.payload) > LONG_BODY else None
+        if pieces is not None:
+            self._decoding = (job, self._codec(job.codec), pieces(job.payload))
+            return
+        run = self._decode(job, self._clock())
+        if run is not None:
+            run.shadow = True
+            self._long_low = run
+
+    def _step_decoding(self, job: Job, codec: Codec, pieces: Pieces) -> None:
+        try:
+            if self._clock() > job.deadline:
+                raise DeadlineExceeded("the deadline passed while the shadow was decoded")
+            next(pieces)
+        except StopIteration as done:
+            self._decoding = None
+            self._long_low = LongRun(job, codec, done.value, shadow=True)
+        except Exception as error:
+            self._decoding = None
+            self._answer_error(job, self._as_error(error, job))
 
     def _step(self, run: LongRun) -> bool:
         """Score one slice; True when the run is over."""
@@ -213,16 +240,19 @@ class Replica:
             return True
         batch = run.request.batch
         try:
-            run.parts.append(
-                self._servable.predict(batch.slice(run.offset, run.offset + self._slice_rows), run.request.configs)
-            )
+            answer = self._servable.predict(batch.slice(run.offset, run.offset + self._slice_rows), run.request.configs)
         except Exception as error:
             self._answer_error(run.job, self._as_error(error, run.job))
             return True
         run.offset += self._slice_rows
+        if not run.shadow:
+            run.parts.append(answer)
         if run.offset < batch.rows:
             return False
-        self._answer(run, concat(run.parts))
+        if run.shadow:
+            self._send(run.job, wire.reply(Code.OK, run.job.number, b"", batch.rows))
+        else:
+            self._answer(run, concat(run.parts))
         return True
 
     # --- in and out ------------------------------------------------------------------------------------------------

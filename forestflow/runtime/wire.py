@@ -65,7 +65,11 @@ class FrameReader:
             stop = offset + 4 + length
             if stop > end:
                 break
-            frames.append(bytes(source[offset + 4 : stop]))
+            if source is data:
+                frames.append(bytes(data[offset + 4 : stop]))
+            else:
+                with memoryview(buffer) as view:  # a slice of the buffer would be another copy
+                    frames.append(bytes(view[offset + 4 : stop]))
             offset = stop
         if source is buffer:
             del buffer[:offset]

@@ -7,10 +7,11 @@ from collections import deque
 
 import pytest
 
+from forestflow.codecs import pieces
 from forestflow.codecs.table import BASIC
 from forestflow.domain.errors import Code
 from forestflow.domain.ids import Contract, Fqrv
-from forestflow.runtime import wire
+from forestflow.runtime import replica, wire
 from forestflow.runtime.replica import MERGE_REQUESTS, Job, Replica
 from tests.unit.runtime.models import SumModel
 
@@ -60,8 +61,12 @@ class Bench:
         return {
             number: [d["tensors"][0]["Float64"]["data"][0] for d in json.loads(payload)["Prediction"]["datum"]]
             for number, code, _, _, payload in self.answers
-            if code is Code.OK
+            if code is Code.OK and payload
         }
+
+    def shadows(self):
+        """Rows of the shadows that were scored: an answer without a payload."""
+        return {number: rows for number, code, rows, _, payload in self.answers if code is Code.OK and not payload}
 
     def errors(self):
         return {number: (code, payload) for number, code, _, _, payload in self.answers if code is not Code.OK}
@@ -152,7 +157,8 @@ def test_shadows_run_only_when_no_user_waits_and_in_slices():
     bench.turn()
     assert bench.sums() == {1: [3.0]}, "the user waited for one slice at most"
     bench.run()
-    assert bench.sums()[9] == [10.0] * 6
+    assert bench.model.calls == [2, 1, 2, 2]
+    assert bench.shadows() == {9: 6}
 
 
 def test_a_failing_shadow_is_answered_and_over():
@@ -180,7 +186,51 @@ def test_a_full_backlog_drops_the_oldest_shadow():
     bench.submit(2, body([3, 4]), wire.LOW)
     assert bench.errors()[1][0] is Code.EXHAUSTED
     bench.run()
-    assert bench.sums() == {2: [7.0]}
+    assert bench.shadows() == {2: 1}
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+def test_a_user_waits_for_one_piece_of_a_shadow_s_decoding_at_most(monkeypatch, indent):
+    monkeypatch.setattr(replica, "LONG_BODY", 1000)
+    monkeypatch.setattr(pieces, "PIECE_BYTES", 500)
+    bench = Bench(slice_rows=50)
+    shadow = json.dumps(json.loads(body(*[[n, 1] for n in range(20, 120)])), indent=indent).encode()
+    bench.submit(9, shadow, wire.LOW)
+    turns = 0
+    while not bench.model.calls:
+        turns += 1
+        bench.turn()
+    assert turns > len(shadow) / 2000
+    bench.run()
+    again = Bench(slice_rows=50)
+    again.submit(9, shadow, wire.LOW)
+    for number in range(turns - 1):
+        again.turn()
+        assert not again.replica.idle
+        again.submit(number, body([1, 2]))
+        again.turn()
+        assert again.sums()[number] == [3.0]
+    again.run()
+    assert again.shadows() == bench.shadows() == {9: 100}
+    assert sum(bench.model.calls) == 100
+
+
+def test_a_long_shadow_that_is_wrong_or_late_is_over(monkeypatch):
+    monkeypatch.setattr(replica, "LONG_BODY", 100)
+    monkeypatch.setattr(pieces, "PIECE_BYTES", 50)
+    bench = Bench()
+    rows = [[n, 1] for n in range(20, 40)]
+    bench.submit(1, body(*rows).replace(b"[30, 1]", b"[30]"), wire.LOW)
+    bench.run()
+    assert bench.errors()[1][0] is Code.INVALID
+    bench.submit(2, body(*rows), wire.LOW)
+    bench.turn()
+    bench.turn()
+    bench.now = 11.0
+    bench.run()
+    assert bench.errors()[2][0] is Code.DEADLINE
+    assert bench.replica.idle
+    assert bench.model.calls == []
 
 
 def test_a_request_whose_time_is_over_is_not_scored(bench):

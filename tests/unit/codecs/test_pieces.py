@@ -1,0 +1,103 @@
+"""Decoding a long body in pieces: the same as at once, whatever the bytes are."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from google.protobuf.json_format import MessageToDict
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from forestflow.codecs import pieces
+from forestflow.codecs.basic import decode_request
+from forestflow.domain.errors import ForestFlowError
+from tests.unit.codecs.strategies import assert_same, inference_requests
+from tests.unit.codecs.test_basic_decoding import body
+
+
+def run(text: bytes, piece: int = 20):
+    """The outcome, and in how many steps it came."""
+    before, pieces.PIECE_BYTES = pieces.PIECE_BYTES, piece
+    decoding, steps = pieces.decode_basic(text), 1
+    try:
+        while True:
+            try:
+                next(decoding)
+            except StopIteration as done:
+                return done.value, steps
+            except ForestFlowError as error:
+                return error, steps
+            steps += 1
+    finally:
+        pieces.PIECE_BYTES = before
+
+
+def check(text: bytes) -> int:
+    outcome, steps = run(text)
+    wanted = whole(text)
+    if isinstance(wanted, ForestFlowError):
+        assert (type(outcome), outcome.message) == (type(wanted), wanted.message)
+    else:
+        assert_same(outcome.batch, wanted.batch)
+        assert outcome.configs == wanted.configs
+    return steps
+
+
+def whole(text: bytes):
+    try:
+        return decode_request(text)
+    except ForestFlowError as error:
+        return error
+
+
+@settings(deadline=None, max_examples=300)
+@given(inference_requests(), st.sampled_from([None, 1]), st.data())
+def test_pieces_give_what_the_whole_gives(message, indent, data):
+    text = json.dumps(MessageToDict(message), indent=indent).encode()
+    check(text)
+    start = data.draw(st.integers(0, len(text)))
+    check(text[:start] + data.draw(st.binary(max_size=3)) + text[start + data.draw(st.integers(0, 3)) :])
+
+
+ROWS = [[("Float64", [n, n + 0.5])] for n in range(50)]
+FLOATS = ("Float64", "a", "b")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        body([FLOATS], *ROWS),
+        body([FLOATS], *ROWS, configs={"a": '{"tensors"'}),
+        body([FLOATS], *ROWS).replace(b" 7.5", b' "7.5"'),
+        body([FLOATS], *ROWS).replace(b" ", b""),
+        body([FLOATS], *ROWS).replace(b" ", b"\n\t "),
+        body([("String", "a")], *[[("String", [f'{{"tensors": {n}}}'])] for n in range(50)]),
+        body([("String", "tensors")], *[[("String", ["tensors"])] for _ in range(50)]),
+    ],
+)
+def test_usual_forms_take_many_steps(text):
+    assert check(text) > 20
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        body([FLOATS], *ROWS, configs={"tensors": '{"tensors"'}),
+        b"",
+        b'{"tensors"' * 1000,
+        b'"tensors"' * 1000,
+        body([FLOATS]),
+        body([FLOATS], ROWS[0]),
+        body([], *ROWS),
+        body([FLOATS], *ROWS).replace(b'"tensors"', b'"values"'),
+        body([FLOATS], *ROWS).replace(b"7.5]", b"7.5, 8]"),
+        body([FLOATS], *ROWS).replace(b"}, {", b"} {"),
+        body([FLOATS], *ROWS)[:-1] + b',"datum":[{ "tensors":[{"Float64":{"data":[1,2]}}]}]}',
+        body([FLOATS], *ROWS).replace(b'[{"tensors"', b'[{}, {"tensors"'),
+        body([("Float64", "a")], *ROWS, [("Float64", [1.0])]),
+        body([("Int8", "a")], *[[("Int8", [n])] for n in (1, 2, 3, 1000, 5, 6, 7, 8)]),
+    ],
+)
+def test_whatever_else_it_is(text):
+    check(text)
