@@ -10,10 +10,11 @@ from typing import Any
 
 Json = dict[str, Any]
 
-VALIDITY_FORMS = "immediately, never, after:SECONDS, served:COUNT or metric:THRESHOLD"
-PHASE_IN_FORMS = "immediate or linear:SECONDS"
+VALIDITY_FORMS = "immediately, never, after:SECONDS, served:COUNT or metric:[NAME=]THRESHOLD"
+PHASE_IN_FORMS = "immediate, linear:SECONDS, steps:SECONDS=PERCENT,… or manual:PERCENT"
 ROUTERS = {"fair": "FairPhaseInPctBasedRouter", "latest": "LatestPhaseInPctBasedRouter"}
 
+_STEP = re.compile(r"([0-9]+)=([0-9]+)")
 _NUMBER = re.compile(r"\d+(\.\d+)?")
 
 
@@ -84,8 +85,9 @@ def validity(text: str) -> Json:
         case "served" if value.isascii() and value.isdigit():
             return {"MinServedEventsBasedValidity": {"validAfterMinServedEvents": value}}
         case "metric":
+            name, _, threshold = value.rpartition("=")
             try:
-                return {"PerformanceBasedValidity": {"minThreshold": float(value)}}
+                return {"PerformanceBasedValidity": {"minThreshold": float(threshold), **_given(metric=name or None)}}
             except ValueError:
                 pass
     raise ValueError(f"--validity {text!r} is none of {VALIDITY_FORMS}")
@@ -98,7 +100,13 @@ def phase_in(text: str) -> Json:
         return {"ImmediatePhaseIn": {}}
     if kind == "linear" and value.isascii() and value.isdigit():
         return {"LinearTimeBasedPhaseIn": {"phaseInOverSecs": int(value)}}
-    raise ValueError(f"--phase-in {text!r} is neither {PHASE_IN_FORMS}")
+    if kind == "manual" and value.isascii() and value.isdigit():
+        return {"ManualPhaseIn": {"percent": int(value)}}
+    steps = [_STEP.fullmatch(step) for step in value.split(",")]
+    if kind == "steps" and all(steps):
+        listed = [{"afterSecs": int(step[1]), "percent": int(step[2])} for step in steps if step]
+        return {"StepPhaseIn": {"steps": listed}}
+    raise ValueError(f"--phase-in {text!r} is none of {PHASE_IN_FORMS}")
 
 
 def _artifact(path: str | None, mojo: str) -> tuple[str, str]:

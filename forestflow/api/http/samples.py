@@ -70,11 +70,60 @@ REQUESTS: Mapping[str, Mapping[str, Any]] = {
             },
             "contractSettings": CONTRACT_SETTINGS,
         },
+        "A shadow of a tenth of the requests, not logged": {
+            **SERVE_REQUEST,
+            "servableSettings": {
+                "policySettings": {**POLICY_SETTINGS, "validityPolicy": [{"NeverValid": {}}]},
+                "shadow": {"enabled": True, "samplePercent": 10, "maxBacklog": 64},
+            },
+        },
     },
-    "ContractSettings": {"Keep two releases": CONTRACT_SETTINGS},
+    "ContractSettings": {
+        "Keep two releases": CONTRACT_SETTINGS,
+        "All traffic to the latest release, old ones kept": {
+            "expirationPolicy": {"KeepAll": {}},
+            "router": {"LatestPhaseInPctBasedRouter": {}},
+        },
+        "Share by a reported metric, keep the three best": {
+            "expirationPolicy": {"KeepTopRanked": {"servablesToKeep": 3, "metricToEvaluate": "auc"}},
+            "router": {"PerformanceRouter": {"metric": "auc", "epsilon": 0.1}},
+            "metrics": {"default": "auc", "window": 50},
+        },
+        "The same release for the same user, record by record": {
+            "expirationPolicy": {"MaxAge": {"maxAgeSecs": 604800}},
+            "router": {"StickyRouter": {"keyConfig": "user"}},
+            "routing": "RECORD",
+        },
+        "An error that is best low, as an exponential mean": {
+            "expirationPolicy": {
+                "KeepTopRanked": {"servablesToKeep": 2, "metricToEvaluate": "rmse", "ordering": "ASC"}
+            },
+            "router": {"PerformanceRouter": {"ordering": "ASC"}},
+            "metrics": {"default": "rmse", "alpha": 0.2},
+        },
+    },
     "PolicySettings": {
         "Phased in over ten minutes": POLICY_SETTINGS,
         "A shadow that never answers users": {**POLICY_SETTINGS, "validityPolicy": [{"NeverValid": {}}]},
+        "In steps: 5 %, after ten minutes 25 %, after an hour all": {
+            "validityPolicy": [{"ImmediatelyValid": {}}],
+            "phaseInPolicy": {
+                "StepPhaseIn": {
+                    "steps": [
+                        {"afterSecs": 0, "percent": 5},
+                        {"afterSecs": 600, "percent": 25},
+                        {"afterSecs": 3600, "percent": 100},
+                    ]
+                }
+            },
+        },
+        "By hand, once it has served 1000 requests with a good metric": {
+            "validityPolicy": [
+                {"MinServedEventsBasedValidity": {"validAfterMinServedEvents": "1000"}},
+                {"PerformanceBasedValidity": {"minThreshold": 0.9, "metric": "auc"}},
+            ],
+            "phaseInPolicy": {"ManualPhaseIn": {"percent": 10}},
+        },
     },
     "LoggingSettings": {"Everything, under the config reqid": LOGGING_SETTINGS},
     "InferenceRequest": {"Two rows": INFERENCE_REQUEST},

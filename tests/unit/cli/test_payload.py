@@ -91,10 +91,33 @@ def test_validity_that_says_nothing(text: str) -> None:
         validity(text)
 
 
-@pytest.mark.parametrize("text", ["", "immediate:1", "linear", "linear:-1", "linear:1.5"])
+@pytest.mark.parametrize(
+    "text", ["", "immediate:1", "linear", "linear:-1", "linear:1.5", "steps", "steps:5", "manual:x"]
+)
 def test_phase_in_that_says_nothing(text: str) -> None:
-    with pytest.raises(ValueError, match="is neither"):
+    with pytest.raises(ValueError, match="is none of"):
         phase_in(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "policy"),
+    [
+        ("immediate", {"ImmediatePhaseIn": {}}),
+        ("linear:600", {"LinearTimeBasedPhaseIn": {"phaseInOverSecs": 600}}),
+        ("manual:5", {"ManualPhaseIn": {"percent": 5}}),
+        (
+            "steps:0=5,60=100",
+            {"StepPhaseIn": {"steps": [{"afterSecs": 0, "percent": 5}, {"afterSecs": 60, "percent": 100}]}},
+        ),
+    ],
+)
+def test_phase_in(text: str, policy: dict[str, Any]) -> None:
+    assert phase_in(text) == policy
+
+
+def test_a_metric_of_a_name() -> None:
+    assert validity("metric:auc=0.9") == {"PerformanceBasedValidity": {"minThreshold": 0.9, "metric": "auc"}}
+    assert validity("metric:0.9") == {"PerformanceBasedValidity": {"minThreshold": 0.9}}
 
 
 @pytest.mark.parametrize("flags", [{"router": "other"}, {"tags": ["x"]}, {"tags": ["=x"]}])
