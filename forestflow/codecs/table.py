@@ -44,8 +44,8 @@ class ClientCodec(Codec, Protocol):
 CODECS: dict[int, str] = {
     BASIC: "forestflow.codecs.basic:BasicCodec",
     PROTOBUF: "forestflow.codecs.protobuf:ProtobufCodec",
-    COLUMNAR: "forestflow.codecs.columnar:ColumnarCodec",
 }
+_INTERNAL: dict[int, str] = {COLUMNAR: "forestflow.codecs.columnar:ColumnarCodec"}
 
 
 _CONFIGS: dict[int, str] = {
@@ -59,12 +59,12 @@ _PIECES: dict[int, str] = {BASIC: "forestflow.codecs.pieces:decode_basic"}
 
 def codec_for(number: int, fqrv: Fqrv) -> Codec:
     """The codec of that number, answering for ``fqrv``. Raises KeyError for an unknown number."""
-    return cast(Callable[[Fqrv], Codec], _load(CODECS[number]))(fqrv)
+    return cast(Callable[[Fqrv], Codec], _load(CODECS.get(number) or _INTERNAL[number]))(fqrv)
 
 
 def client_codec_for(number: int, fqrv: Fqrv) -> ClientCodec:
     """The same of a protocol that clients speak."""
-    if number == COLUMNAR:
+    if number not in CODECS:
         raise KeyError(number)
     return cast(ClientCodec, codec_for(number, fqrv))
 
