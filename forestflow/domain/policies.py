@@ -40,6 +40,9 @@ from forestflow.domain.settings import (
 # PerformanceRouter's shares are fractions; weights are integers out of so many per percent of phase-in.
 PERFORMANCE_GRAIN = 100
 
+# A metric where less is better and this is reached cannot get better; one over it must stay finite.
+SMALLEST_METRIC = 1e-300
+
 
 @dataclass(frozen=True, slots=True)
 class ReleaseSnapshot:
@@ -181,10 +184,10 @@ def _performance(
     merits: dict[Fqrv, float] = {}
     for release in candidates:
         value = metric_of(router.metric, release, default)
-        good = value is not None and value > 0
-        merits[release.fqrv] = (
-            0.0 if not good or value is None else value if router.ordering is Ordering.DESC else 1 / value
-        )
+        if value is None or value <= 0:
+            merits[release.fqrv] = 0.0
+        else:
+            merits[release.fqrv] = value if router.ordering is Ordering.DESC else 1 / max(value, SMALLEST_METRIC)
     total, n = sum(merits.values()), len(candidates)
     even = 1 / n
     return {

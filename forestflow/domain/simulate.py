@@ -6,6 +6,7 @@ sample. Nothing is loaded, routed or remembered.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -51,7 +52,8 @@ def simulate(
 
     Raises Invalid for a horizon or step that makes no sense.
     """
-    if horizon_ms <= 0 or step_ms <= 0 or horizon_ms // step_ms > MAX_POINTS or events_per_second < 0:
+    steady = math.isfinite(events_per_second) and events_per_second >= 0
+    if horizon_ms <= 0 or step_ms <= 0 or horizon_ms // step_ms > MAX_POINTS or not steady:
         raise Invalid(
             f"a simulation needs a horizon and a step over 0, at most {MAX_POINTS} steps, and no negative rate"
         )

@@ -145,7 +145,8 @@ class Queries:
                 raise UnknownServable(Fqrv(contract, release_version))
             view = views[release_version]
             views[release_version] = replace(view, settings=replace(view.settings, policy_settings=policy))
-        return simulate_plan(
+        return await asyncio.to_thread(  # thousands of steps take half a second, and nobody shall wait for them
+            simulate_plan,
             settings,
             list(views.values()),
             self._known.now_ms(),

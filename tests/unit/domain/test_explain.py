@@ -121,7 +121,15 @@ def test_a_simulated_shadow_becomes_valid_by_its_events_and_replaces_the_old_one
 
 
 @pytest.mark.parametrize(
-    "bad", [{"horizon_ms": 0}, {"step_ms": 0}, {"step_ms": 1, "horizon_ms": 10**6}, {"events_per_second": -1}]
+    "bad",
+    [
+        {"horizon_ms": 0},
+        {"step_ms": 0},
+        {"step_ms": 1, "horizon_ms": 10**6},
+        {"events_per_second": -1},
+        {"events_per_second": float("nan")},
+        {"events_per_second": float("inf")},
+    ],
 )
 def test_simulations_that_make_no_sense(bad):
     with pytest.raises(Invalid):

@@ -152,6 +152,11 @@ def test_performance_router_shares_by_metric_and_explores():
     assert weights(s.PerformanceRouter("auc", 0.0), nobody_knows) == {"a": 5000, "b": 5000}
 
 
+def test_the_tiniest_metric_is_no_infinity():
+    releases = [release("a", valid=0, metrics={"loss": 5e-324}), release("b", valid=0, metrics={"loss": 1.0})]
+    assert weights(s.PerformanceRouter("loss", 0.1, s.Ordering.ASC), releases) == {"a": 9500, "b": 500}
+
+
 def test_sticky_router_weighs_by_percent():
     releases = [release("a", valid=0), release("b", valid=0, phase_in=s.ManualPhaseIn(20))]
     assert weights(s.StickyRouter("user"), releases) == {"a": 100, "b": 20}
