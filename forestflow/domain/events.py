@@ -76,3 +76,21 @@ Event = (
     | ServablesDeleted
     | MetricReported
 )
+
+
+def subject(event: Event) -> str:
+    """The contract or releases that an event is about, for logs."""
+    match event:
+        case ContractSet(contract, _):
+            return str(contract)
+        case ServableDeployed(request, _, _):
+            return str(request.fqrv)
+        case (
+            ServableUpdated(fqrv, _)
+            | ServableBecameValid(fqrv, _)
+            | ServableBecameInvalid(fqrv, _)
+            | MetricReported(fqrv, _)
+        ):
+            return str(fqrv)
+        case ServablesDeleted(fqrvs, _):
+            return " ".join(map(str, fqrvs))

@@ -28,10 +28,10 @@ from forestflow.domain.events import (
     Event,
     MetricReported,
     ServableBecameInvalid,
-    ServableBecameValid,
     ServableDeployed,
     ServablesDeleted,
     ServableUpdated,
+    subject,
 )
 from forestflow.domain.history import state_at
 from forestflow.domain.ids import Contract, Fqrv
@@ -329,7 +329,7 @@ class Registry:
             for release in gone:
                 if release is not None:
                     self._forget(release)
-            _log.info("%s", type(event).__name__, extra={"release": _subject(event)})
+            _log.info("%s", type(event).__name__, extra={"release": subject(event)})
 
     def _forget(self, release: Release) -> None:
         self._models.pop(release.fqrv, None)
@@ -395,20 +395,3 @@ class Registry:
 
 def _failed(outcome: asyncio.Future[None]) -> bool:
     return outcome.done() and (outcome.cancelled() or outcome.exception() is not None)
-
-
-def _subject(event: Event) -> str:
-    match event:
-        case ContractSet(contract, _):
-            return str(contract)
-        case ServableDeployed(request, _, _):
-            return str(request.fqrv)
-        case (
-            ServableUpdated(fqrv, _)
-            | ServableBecameValid(fqrv, _)
-            | ServableBecameInvalid(fqrv, _)
-            | MetricReported(fqrv, _)
-        ):
-            return str(fqrv)
-        case ServablesDeleted(fqrvs, _):
-            return " ".join(map(str, fqrvs))
