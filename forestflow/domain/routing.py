@@ -15,8 +15,12 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Generic, TypeVar
+
+import numpy as np
+import numpy.typing as npt
 
 T = TypeVar("T")
 
@@ -152,32 +156,40 @@ def _shares(weights: tuple[int, ...]) -> Shares:
 # --- sticky choice --------------------------------------------------------------------------------------------------
 
 
+_SLOTS = 1 << 16
+
+
 class StickyChooser(Generic[T]):
     """The same key always goes to the same member, in proportion to the weights, without remembering any key.
 
-    Weighted rendezvous hashing (Thaler and Ravishankar 1998; the logarithm after Schindelhauer and Schomaker 2005):
-    each member draws a number for the key, the best draw wins. When a weight moves, only keys that the changed member
-    wins or loses move; when a member leaves, only its own do.
+    Keys are hashed to 65,536 slots, and slots belong to members by weighted rendezvous hashing (Thaler and Ravishankar
+    1998; the logarithm after Schindelhauer and Schomaker 2005): each member draws a number for the slot, the best draw
+    wins. When a weight moves, only slots that the changed member wins or loses move; when a member leaves, only its
+    own do. Shares are exact to about 0.2 points (65,536 independent draws).
     """
 
-    __slots__ = ("_members", "_salts")
+    __slots__ = ("_slots",)
 
     def __init__(self, weights: Mapping[T, int], name: Callable[[T], str]) -> None:
         """``name`` must be the same for a member in every process and at every time."""
         if not weights or any(weight <= 0 for weight in weights.values()):
             raise ValueError("a chooser needs members, each with a positive weight")
-        self._members = [(member, weight) for member, weight in weights.items()]
-        self._salts = [blake2b(name(member).encode(), digest_size=16).digest() for member in weights]
+        members = tuple(weights)
+        draws = np.stack([-weight / np.log(_draws(name(member))) for member, weight in weights.items()])
+        self._slots: list[T] = [members[winner] for winner in draws.argmax(axis=0).tolist()]
 
     def choose(self, key: str) -> T:
         """The member that answers for ``key``."""
-        if len(self._members) == 1:
-            return self._members[0][0]
-        raw = key.encode("utf-8", "surrogatepass")
-        best, best_draw = self._members[0][0], -1.0
-        for (member, weight), salt in zip(self._members, self._salts, strict=True):
-            number = int.from_bytes(blake2b(raw, digest_size=8, key=salt).digest(), "big")
-            draw = -weight / math.log((number + 0.5) / 2**64)
-            if draw > best_draw:
-                best, best_draw = member, draw
-        return best
+        digest = blake2b(key.encode("utf-8", "surrogatepass"), digest_size=2).digest()
+        return self._slots[digest[0] << 8 | digest[1]]
+
+
+@lru_cache(maxsize=1024)
+def _draws(name: str) -> npt.NDArray[np.float64]:
+    """A number over 0 and under 1 for each slot, independent of those of any other name (SplitMix64)."""
+    salt = np.uint64(int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "big"))
+    state = np.arange(1, _SLOTS + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15) + salt
+    state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    state ^= state >> np.uint64(31)
+    return ((state >> np.uint64(11)).astype(np.float64) + 0.5) / 2.0**53
