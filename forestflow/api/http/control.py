@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from forestflow.api.http.docs import install_docs
-from forestflow.api.http.edge import Edge, read_body
+from forestflow.api.http.edge import Edge, contract_of, read_body
 from forestflow.api.http.errors import HttpRefusal, error_answer, wants_text
 from forestflow.api.http.hosts import HostGuard
 from forestflow.api.http.operations import OPERATIONS
@@ -61,12 +61,7 @@ Instant = Annotated[
 
 async def contract_in_path(organization: Organization, project: Project, contract_number: ContractNumber) -> Contract:
     """The contract that a path names. Raises HttpRefusal (404) for a number that is none, InvalidIdentifier."""
-    text = contract_number
-    if not (text.isascii() and text.isdigit() and len(text) <= 10 and int(text) <= MAX_CONTRACT_NUMBER):
-        raise HttpRefusal(
-            404, Code.NOT_FOUND, (), f"no such path: a contract number is an integer in 0..{MAX_CONTRACT_NUMBER}"
-        )
-    return Contract(organization, project, int(text))
+    return contract_of(organization, project, contract_number)
 
 
 ContractInPath = Annotated[Contract, Depends(contract_in_path)]

@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from forestflow.api.http.errors import HttpRefusal, InternalError, error_answer, wants_text
 from forestflow.api.http.hosts import HostGuard
 from forestflow.domain.errors import Code, ForestFlowError, Malformed, TooLarge
+from forestflow.domain.ids import MAX_CONTRACT_NUMBER, Contract
 
 MAX_REQUEST_ID_LENGTH = 128
 BODY_SECONDS = 30.0
@@ -58,44 +59,60 @@ def check_path(raw_path: bytes) -> None:
         raise Malformed("the path is not UTF-8") from None
 
 
+def check_content_type(content_type: bytes | None) -> None:
+    """Raise HttpRefusal (415) for a body that says it is not JSON; one that says nothing is believed."""
+    if content_type and content_type.partition(b";")[0].strip().lower() != b"application/json":
+        raise HttpRefusal(
+            415, Code.MALFORMED, (), "the request's Content-Type is not supported; expected application/json"
+        )
+
+
+def contract_of(organization: str, project: str, number: str) -> Contract:
+    """The contract that a path names. Raises HttpRefusal (404) for a number that is none, InvalidIdentifier."""
+    if not (number.isascii() and number.isdigit() and len(number) <= 10 and int(number) <= MAX_CONTRACT_NUMBER):
+        raise HttpRefusal(
+            404, Code.NOT_FOUND, (), f"no such path: a contract number is an integer in 0..{MAX_CONTRACT_NUMBER}"
+        )
+    return Contract(organization, project, int(number))
+
+
 async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
     """The whole body, as UTF-8.
 
     Raises TooLarge before reading past ``limit`` bytes, Malformed, HttpRefusal (408, 415).
     """
     headers = scope["headers"]
-    content_type = header_of(headers, b"content-type")
-    if content_type and content_type.partition(b";")[0].strip().lower() != b"application/json":
-        raise HttpRefusal(
-            415, Code.MALFORMED, (), "the request's Content-Type is not supported; expected application/json"
-        )
+    check_content_type(header_of(headers, b"content-type"))
     length = header_of(headers, b"content-length")
     if length is not None and length.isdigit() and (len(length) > 18 or int(length) > limit):
         raise TooLarge(f"the body has {length[:18].decode()} bytes; at most {limit} are allowed here")
+    body = await collect_body(receive, limit)
     try:
-        async with asyncio.timeout(BODY_SECONDS):
-            body = await _collect(receive, limit)
         body.decode()
-    except TimeoutError:
-        close = ((b"connection", b"close"),)
-        raise HttpRefusal(408, Code.DEADLINE, close, f"the body did not arrive within {BODY_SECONDS:g} s") from None
     except UnicodeDecodeError as bad:
         raise Malformed(f"the body is not UTF-8: byte {bad.start} does not fit") from None
     return body
 
 
-async def _collect(receive: Receive, limit: int) -> bytes:
-    chunks = bytearray()
-    more = True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise Malformed("the connection closed before the body ended")
-        chunks += message.get("body", b"")
-        more = message.get("more_body", False)
-        if len(chunks) > limit:
-            raise TooLarge(f"the body is over the {limit} bytes that are allowed here")
-    return bytes(chunks)
+async def collect_body(receive: Receive, limit: int) -> bytes:
+    """The body, whatever it says. Raises TooLarge as soon as it is over ``limit``, Malformed, HttpRefusal (408)."""
+    chunks, size, more = [], 0, True
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            while more:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise Malformed("the connection closed before the body ended")
+                chunk = message.get("body", b"")
+                chunks.append(chunk)
+                size += len(chunk)
+                if size > limit:
+                    raise TooLarge(f"the body is over the {limit} bytes that are allowed here")
+                more = message.get("more_body", False)
+    except TimeoutError:
+        close = ((b"connection", b"close"),)
+        raise HttpRefusal(408, Code.DEADLINE, close, f"the body did not arrive within {BODY_SECONDS:g} s") from None
+    return b"".join(chunks)
 
 
 class Edge:

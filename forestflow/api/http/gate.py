@@ -9,18 +9,15 @@ from itertools import count
 from secrets import token_hex
 from urllib.parse import unquote
 
-from forestflow.api.http.edge import check_path, clean_request_id
+from forestflow.api.http.edge import check_content_type, check_path, clean_request_id, contract_of
 from forestflow.api.http.errors import HttpRefusal
 from forestflow.api.http.hosts import HostGuard
 from forestflow.domain.errors import Code, Malformed, TooLarge
-from forestflow.domain.ids import MAX_CONTRACT_NUMBER, Contract
 from forestflow.runtime.dispatch import ContractRoute, Dispatcher
 
 MAX_TIMEOUT_SECONDS = 86_400.0
 CACHED_PATHS = 65_536
 KEY_HEADER = b"x-forestflow-key"
-
-_JSON_TYPES = frozenset({b"application/json", b"application/json; charset=utf-8", b"application/json;charset=utf-8"})
 
 # Request ids of our own: random per process, then counted, so that making one costs next to nothing.
 _PREFIX = token_hex(8).encode()
@@ -75,8 +72,7 @@ class Gate:
         why = self._guard.refusal(host, origin)
         if why is not None:
             raise HttpRefusal(403, Code.INVALID, (), why)
-        if content_type is not None and content_type not in _JSON_TYPES:
-            _check_content_type(content_type)
+        check_content_type(content_type)
         size = None if length is None else int(length)
         if size is not None and size > self.max_body_bytes:
             raise TooLarge(f"the body has {size} bytes; at most {self.max_body_bytes} are allowed")
@@ -88,12 +84,7 @@ class Gate:
     def _find(self, raw_path: bytes) -> ContractRoute:
         check_path(raw_path)
         parts = [unquote(part) for part in raw_path.decode("ascii", "replace").split("/")]
-        number = parts[3]
-        if not (number.isascii() and number.isdigit() and len(number) <= 10 and int(number) <= MAX_CONTRACT_NUMBER):
-            raise HttpRefusal(
-                404, Code.NOT_FOUND, (), f"no such path: a contract number is an integer in 0..{MAX_CONTRACT_NUMBER}"
-            )
-        route = self._dispatcher.route(Contract(parts[1], parts[2], int(number)))
+        route = self._dispatcher.route(contract_of(parts[1], parts[2], parts[3]))
         if len(self._routes) >= CACHED_PATHS:
             self._routes.clear()
         self._routes[raw_path] = route
@@ -103,11 +94,6 @@ class Gate:
 def is_score_path(raw_path: bytes) -> bool:
     """Whether it is ``/{organization}/{project}/{contract_number}/score``."""
     return raw_path.endswith(b"/score") and raw_path.count(b"/") == 4
-
-
-def _check_content_type(content_type: bytes) -> None:
-    if content_type.partition(b";")[0].strip().lower() != b"application/json":
-        raise HttpRefusal(415, Code.MALFORMED, (), "the Content-Type is not supported; expected application/json")
 
 
 def _seconds(header: bytes) -> float:

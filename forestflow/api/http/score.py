@@ -5,7 +5,6 @@ Most score requests do not come this far: ``shortcut`` answers those that arrive
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import math
 from typing import Any
@@ -14,11 +13,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from forestflow.api.http.edge import BODY_SECONDS, header_of
-from forestflow.api.http.errors import STATUS, Header, HttpRefusal, InternalError, error_answer, wants_text
+from forestflow.api.http.edge import collect_body, header_of
+from forestflow.api.http.errors import STATUS, Header, InternalError, error_answer, wants_text
 from forestflow.api.http.gate import Gate, request_id_of
 from forestflow.codecs.table import BASIC
-from forestflow.domain.errors import Code, ForestFlowError, Malformed, TooLarge
+from forestflow.domain.errors import Code, ForestFlowError
 from forestflow.runtime.dispatch import Dispatcher
 from forestflow.runtime.link import Outcome
 
@@ -39,7 +38,7 @@ class ScoreRoute:
         request_id = request_id_of(header_of(headers, b"x-request-id"))
         try:
             admitted = self._gate.admit(scope["raw_path"], headers)
-            body = await self._body(receive)
+            body = await collect_body(receive, self._gate.max_body_bytes)
             outcome: Outcome = await self._dispatcher.score(
                 admitted.route, BASIC, body, request_id, admitted.seconds, admitted.key
             )
@@ -65,31 +64,6 @@ class ScoreRoute:
         response.body = sent[1]["body"]
         response.raw_headers = [header for header in sent[0]["headers"] if header[0] != b"x-request-id"]
         return response
-
-    async def _body(self, receive: Receive) -> bytes:
-        """The body; stops reading at the limit, and when it takes too long."""
-        message = await receive()
-        if message["type"] == "http.request" and not message.get("more_body", False):
-            return self._within(message.get("body", b""))
-        chunks, size = [], 0
-        try:
-            async with asyncio.timeout(BODY_SECONDS):
-                while message["type"] == "http.request":
-                    chunk = message.get("body", b"")
-                    size += len(chunk)
-                    chunks.append(chunk)
-                    if size > self._gate.max_body_bytes or not message.get("more_body", False):
-                        return self._within(b"".join(chunks))
-                    message = await receive()
-        except TimeoutError:
-            close = ((b"connection", b"close"),)
-            raise HttpRefusal(408, Code.DEADLINE, close, f"the body did not arrive within {BODY_SECONDS:g} s") from None
-        raise Malformed("the connection closed before the body ended")
-
-    def _within(self, body: bytes) -> bytes:
-        if len(body) > self._gate.max_body_bytes:
-            raise TooLarge(f"the body is over the {self._gate.max_body_bytes} bytes that are allowed")
-        return body
 
 
 def answer_of(outcome: Outcome, request_id: bytes, *, as_text: bool = False) -> tuple[int, list[Header], bytes]:

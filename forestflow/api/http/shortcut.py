@@ -6,7 +6,7 @@ dispatcher from within ``data_received``, and the answer to the socket from with
 no ASGI messages. Whatever is not plainly such a request (chunked or split bodies, other paths, anything the gate
 refuses) is left to uvicorn and the ASGI application, between requests of one connection as they come.
 
-Measured on two cores, 16 connections: the shortcut takes 40 % of the router's time off a request.
+Measured on two cores, 16 connections, other work beside it: 14 microseconds of the router's CPU a request, 35 without.
 """
 
 from __future__ import annotations

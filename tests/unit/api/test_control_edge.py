@@ -102,7 +102,7 @@ async def test_declared_length_over_the_limit_is_refused_unread(
     async def never(*_: Any) -> bytes:
         raise AssertionError("read")
 
-    monkeypatch.setattr(edge, "_collect", never)
+    monkeypatch.setattr(edge, "collect_body", never)
     reply = await http.post("/servable", content=b"x" * 10_001, headers=JSON)
     assert (reply.status_code, code_of(reply), reply.headers["connection"]) == (413, "TOO_LARGE", "close")
 

@@ -292,7 +292,7 @@ async def test_status_and_delete_while_loading(world):
 
 
 async def test_nothing_is_acknowledged_that_is_not_journalled(world, monkeypatch):
-    def full(records, at_ms):
+    def full(records, at_ms, forget):
         raise StorageFailed("disk full")
 
     monkeypatch.setattr(world.journal, "append", full)

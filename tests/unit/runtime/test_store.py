@@ -77,8 +77,7 @@ def test_counters_and_their_report_are_written_together_or_not(journal, tmp_path
     with pytest.raises(StorageFailed, match="counters cannot be written"):
         journal.save_counters({"a": (9, 9)}, "router", 3)
     assert (journal.counters(), journal.reporters()) == before
-    journal.forget_counters(["a", "nobody"])
-    journal.forget_counters([])
+    journal.append([Record("gone", {})], 1, ["a", "nobody"])
     assert journal.counters() == {"b": (3, 4)}
 
 
@@ -88,7 +87,9 @@ def test_counters_that_cannot_be_forgotten(journal, tmp_path):
         connection.execute("CREATE TRIGGER stuck BEFORE DELETE ON counters BEGIN SELECT RAISE(ABORT, 'stuck'); END")
     connection.close()
     with pytest.raises(StorageFailed, match="stuck"):
-        journal.forget_counters(["a"])
+        journal.append([Record("gone", {})], 1, ["a"])
+    assert list(journal.replay()) == [], "a deletion is written whole or not at all"
+    assert journal.counters() == {"a": (1, 2)}
 
 
 def test_what_is_no_database_says_so(tmp_path):
