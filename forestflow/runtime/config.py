@@ -227,11 +227,6 @@ class Settings(BaseSettings):
         """``grpc``, parsed."""
         return Endpoint.parse(self.grpc)
 
-    @property
-    def effective_journal_url(self) -> str:
-        """``journal_url``, or SQLite in the data directory. May hold a password: never log it."""
-        return self.journal_url or f"sqlite:///{self.data_dir / 'journal.db'}"
-
     def describe(self) -> list[SettingRow]:
         """Every setting, in the order of declaration, with passwords left out."""
         return [

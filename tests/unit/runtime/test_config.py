@@ -29,7 +29,7 @@ def test_defaults(tmp_path: Path) -> None:
     assert settings.http == "127.0.0.1:8090"
     assert settings.grpc_endpoint == Endpoint("127.0.0.1", 8091)
     assert settings.data_dir == tmp_path / "forestflow-data"
-    assert settings.effective_journal_url == f"sqlite:///{tmp_path}/forestflow-data/journal.db"
+    assert settings.journal_url is None
     assert settings.max_body_bytes == 64 * 2**20
     assert {r.origin for r in settings.describe()} == {"default"}
 
@@ -141,7 +141,7 @@ def test_unknown_key_in_a_file_is_refused(tmp_path: Path) -> None:
 )
 def test_passwords_are_not_shown(url: str) -> None:
     settings = load({"journal_url": url})
-    assert settings.effective_journal_url == url
+    assert settings.journal_url == url
     assert "sesame" not in row(settings, "journal_url").value
     assert "ame" not in row(settings, "journal_url").value.replace("name", "")
     assert "***" in row(settings, "journal_url").value
