@@ -219,19 +219,24 @@ class Router:
     async def _report(self, dispatcher: Dispatcher) -> None:
         """Send what was counted; a report that was not acknowledged is sent again, the same, before the next."""
         async with self._reporting:
-            if self._unsent is None:
-                counts = dispatcher.take_counts()
-                if not counts:
-                    return
+            if self._unsent is not None and not await self._send_report(self._unsent):
+                return
+            counts = dispatcher.take_counts()
+            if counts:
                 self._reports += 1
                 self._unsent = counts
-            try:
-                await self._registry.report(self._reporter, self._reports, self._unsent)
-            except Exception as error:  # the registry is down, or cannot write: again at the next turn
-                if not isinstance(error, ForestFlowError):
-                    _log.error("the registry took no counts", exc_info=error)
-                return
-            self._unsent = None
+                await self._send_report(counts)
+
+    async def _send_report(self, counts: Mapping[Fqrv, tuple[int, int]]) -> bool:
+        """Whether the registry took it; if not, it stays unsent."""
+        try:
+            await self._registry.report(self._reporter, self._reports, counts)
+        except Exception as error:  # the registry is down, or cannot write: again at the next turn
+            if not isinstance(error, ForestFlowError):
+                _log.error("the registry took no counts", exc_info=error)
+            return False
+        self._unsent = None
+        return True
 
 
 def _load(application: str) -> Callable[..., Any]:
