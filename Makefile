@@ -19,7 +19,8 @@ $(STAMP): pyproject.toml constraints.txt
 	@echo "setting up $(VENV) (a few minutes the first time)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --progress-bar off \
-	  --constraint constraints.txt --editable '.[h2o,postgres,charts,dev]'
+	  --constraint constraints.txt --editable '.[h2o,tensorflow,onnx,estimators,sources,postgres,charts,dev]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps graphpipe==1.0.4
 	@touch $@
 
 demo: setup  ## Start a server, deploy two releases of a model, score them, print what happened.

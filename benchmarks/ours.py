@@ -22,8 +22,9 @@ START_TIMEOUT = 120.0
 class Ours:
     """A running ForestFlow. ``ready_seconds`` is from the start of the process to the first 200 of ``/ready``."""
 
-    def __init__(self, running: Running, port: int) -> None:
+    def __init__(self, running: Running, port: int, grpc_port: int) -> None:
         self.running = running
+        self.grpc = f"127.0.0.1:{grpc_port}"
         self.http = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60)
         self.ready_seconds = self._wait_ready()
 
@@ -107,6 +108,6 @@ def serving(environment: Mapping[str, str] | None = None) -> Iterator[Ours]:
     command += ["--grpc", f"127.0.0.1:{grpc}", "--data-dir", str(data)]
     try:
         with Running(command, env=environment) as running:
-            yield Ours(running, http)
+            yield Ours(running, http, grpc)
     finally:
         shutil.rmtree(data, ignore_errors=True)

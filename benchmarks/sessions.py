@@ -11,13 +11,17 @@ import tempfile
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from statistics import median
+from typing import TypeVar
 
 import httpx
 
-from benchmarks import java_loop, ours, payloads, wrk
+from benchmarks import java_loop, ours, payloads, policies, routing, shadows, wrk
 from benchmarks.payloads import Address
 from benchmarks.peers import iris, ray_serve
 from benchmarks.processes import PYTHON, Running, StartFailed, free_ports, poll
+
+T = TypeVar("T")
 
 Figures = dict[str, float]
 CONNECTIONS = 16
@@ -72,6 +76,41 @@ def plan(contracts: int, releases: int, name: str, wanted: set[str], seconds: fl
 def java(wanted: set[str], seconds: float) -> Figures:
     """The plain Java loop."""
     return {"java.rows": java_loop.rows_per_second()}
+
+
+def decisions(wanted: set[str], seconds: float) -> Figures:
+    """Choosing among eight releases, without a network."""
+    steady, grown = routing.rate(routing.steady(), routing.DECISIONS)
+    moving, grown_too = routing.rate(routing.phasing_in(), routing.DECISIONS, 1000)
+    return {"decisions.steady": steady, "decisions.moving": moving, "decisions.grown_kib": grown + grown_too}
+
+
+def policy_evaluation(wanted: set[str], seconds: float) -> Figures:
+    """All policies of 1,000 contracts, once."""
+    return {"policies.ms": median(policies.evaluations())}
+
+
+def equal_shadow(wanted: set[str], seconds: float) -> Figures:
+    """Users beside a shadow that costs as much as they do."""
+    alone, shadowed = _or_failed(shadows.equal_cost, seconds)
+    return {"shadow.p99_alone": alone, "shadow.p99": shadowed}
+
+
+def big_shadow(wanted: set[str], seconds: float) -> Figures:
+    """Users of a replica that shades batches of 100,000 rows, and of one beside which they are only answered."""
+    _, beside, shading = _or_failed(shadows.big_shadow, seconds)
+    figures = {}
+    for name, found in (("beside", beside), ("shading", shading)):
+        figures |= {f"big-shadow.{name}_p99": found.quantile(0.99), f"big-shadow.{name}_worst": found.quantile(1)}
+    return figures
+
+
+def _or_failed(measure: Callable[[float], T], seconds: float) -> T:
+    """These end their process when something was not answered; here the other sessions go on."""
+    try:
+        return measure(seconds)
+    except SystemExit as failed:
+        raise StartFailed(str(failed)) from failed
 
 
 def ray(variant: str, wanted: set[str], seconds: float) -> Figures:
@@ -141,6 +180,10 @@ SESSIONS: Mapping[str, Session] = {
     "plan": partial(plan, 1000, 8, "plan"),
     "plan-of-one": partial(plan, 1, 1, "plan-of-one"),
     "java": java,
+    "decisions": decisions,
+    "policies": policy_evaluation,
+    "shadow": equal_shadow,
+    "big-shadow": big_shadow,
     **{f"ray-{variant}": _ray(variant) for variant in ray_serve.VARIANTS},
     "mlserver": _peer("mlserver"),
     "bentoml": _peer("bentoml"),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import cast
 from urllib.parse import urlsplit
@@ -39,6 +40,10 @@ class _Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
 
+    @property
+    def closed(self) -> bool:
+        return self._transport.is_closing()
+
     def data_received(self, data: bytes) -> None:
         self._buffer += data
         head = self._buffer.find(b"\r\n\r\n")
@@ -56,15 +61,36 @@ class _Connection(asyncio.Protocol):
         return await self._answer
 
 
-def run(url: str, body: bytes, *, per_second: float, seconds: float, connections: int = 64) -> Latencies:
-    """Offer ``per_second`` requests for ``seconds``; answers are BASIC predictions."""
+def run(
+    url: str,
+    body: bytes,
+    *,
+    per_second: float,
+    seconds: float,
+    connections: int = 64,
+    key: str | None = None,
+    over: Callable[[], bool] = lambda: False,
+) -> Latencies:
+    """Offer ``per_second`` requests for ``seconds``, or until it is ``over``, each with that ``key``; answers are BASIC
+    predictions.
+    """
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_run(url, body, per_second, seconds, connections))
+        return runner.run(_run(url, body, per_second, seconds, connections, key, over))
 
 
-async def _run(url: str, body: bytes, per_second: float, seconds: float, connections: int) -> Latencies:
+async def _run(
+    url: str,
+    body: bytes,
+    per_second: float,
+    seconds: float,
+    connections: int,
+    key: str | None,
+    over: Callable[[], bool],
+) -> Latencies:
     parts = urlsplit(url)
     head = f"POST {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Type: application/json\r\n"
+    if key is not None:
+        head += f"X-ForestFlow-Key: {key}\r\n"
     request = f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
     loop = asyncio.get_running_loop()
     free: asyncio.LifoQueue[_Connection] = asyncio.LifoQueue()
@@ -75,6 +101,8 @@ async def _run(url: str, body: bytes, per_second: float, seconds: float, connect
 
     async def one(due: float) -> None:
         connection = await free.get()
+        if connection.closed:  # by the server, which does not keep idle ones for ever
+            _, connection = await loop.create_connection(_Connection, parts.hostname, parts.port)
         answer = await connection.post(request)
         took = time.perf_counter() - due
         free.put_nowait(connection)
@@ -87,6 +115,8 @@ async def _run(url: str, body: bytes, per_second: float, seconds: float, connect
     began = time.perf_counter()
     tasks = []
     for number in range(int(per_second * seconds)):
+        if over():
+            break
         due = began + number / per_second
         if (wait := due - time.perf_counter()) > 0:
             await asyncio.sleep(wait)

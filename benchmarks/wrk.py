@@ -10,12 +10,13 @@ import json
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 _SCRIPT = """\
 wrk.method = "POST"
-wrk.headers["Content-Type"] = "application/json"
+{headers}
 local file = assert(io.open("{body}", "rb"))
 wrk.body = file:read("*a")
 file:close()
@@ -56,8 +57,18 @@ def find_wrk() -> str:
     return path
 
 
-def run(url: str, body: bytes, *, connections: int, seconds: float, warm_up: float = 1.0) -> Load:
+def run(
+    url: str,
+    body: bytes,
+    *,
+    connections: int,
+    seconds: float,
+    warm_up: float = 1.0,
+    headers: Mapping[str, str] | None = None,
+) -> Load:
     """POST ``body`` to ``url`` from one thread over ``connections`` connections for ``seconds`` seconds.
+
+    ``headers`` beside ``Content-Type: application/json``, which they may replace.
 
     A run of ``warm_up`` seconds goes before and is not counted. Raises :class:`LoadFailed` when an answer is not a
     2xx or 3xx, a socket breaks, or nothing is answered.
@@ -65,7 +76,9 @@ def run(url: str, body: bytes, *, connections: int, seconds: float, warm_up: flo
     with tempfile.TemporaryDirectory(prefix="ff-wrk-") as folder:
         body_file, script = Path(folder, "body"), Path(folder, "post.lua")
         body_file.write_bytes(body)
-        script.write_text(_SCRIPT.format(body=body_file))
+        told = {"Content-Type": "application/json", **(headers or {})}
+        lines = "\n".join(f'wrk.headers["{name}"] = "{value}"' for name, value in told.items())
+        script.write_text(_SCRIPT.format(body=body_file, headers=lines))
         if warm_up > 0:
             _once(url, script, connections, warm_up)
         return _once(url, script, connections, seconds)

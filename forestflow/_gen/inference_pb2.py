@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from forestflow._gen import contract_pb2 as forestflow_dot___gen_dot_contract__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x66orestflow/_gen/inference.proto\x12\rforestflow.v1\x1a\x1e\x66orestflow/_gen/contract.proto\"Q\n\nStringData\x12\x0c\n\x04\x64\x61ta\x18\x01 \x03(\t\x12\x35\n\ntensorType\x18\x02 \x01(\x0e\x32\x19.forestflow.v1.TensorType:\x06String\"M\n\x08Int8Data\x12\x0c\n\x04\x64\x61ta\x18\x01 \x03(\x05\x12\x33\n\ntensorType\x18\x02 \x01(\x0e\x32\x19.forestflow.v1.TensorType:\x04Int8\"O\n\tInt16Data\x12\x0c\n\x04\x64\x61ta\x18\x01 \x03(\x05\x12\x34\n\ntensorType\x18\x02 \x01(\x0e\x32\x19.forestflow.v1.TensorType:\x05Int16\"O\n\tInt32Data\x12\x0c\n\x04\x64\x61ta\x18\x01 \x03(\x05\x12\x34\n\ntensorType\x18\x02 \x01(\x0e\x32\x19.forestflow.v1.TensorType:\x05Int32\"O\n\tInt64Data\x12\x0c\n\x04\x64\x61ta\x18\x01 \x03(\x03\x12\x34\n\ntensorType\x18\x02 \x01(\x0e\x32\x19.forestflow.v1.TensorType:\x05Int64\"S\n\x0b\x46loat16Data\x12\x0c\n\x04\x64\x61ta\x18\x01 \x03(\x02\x12\x36\n\ntensorType\x18\x02 \x01(\x0e\x32\x19.forestflow.v1.TensorType:\x07\x46loat16\"S\n\x0b\x46loat32Data\x12\x0c\n\x04\x64\x61ta\x18\x01 \x03(\x02\x12\x36\n\ntensorType\x18\x02 \x01(\x0e\x32\x19.forestflow.v1.TensorType:\x07\x46loat32\"S\n\x0b\x46loat64Data\x12\x0c\n\x04\x64\x61ta\x18\x01 \x03(\x01\x12\x36\n\ntensorType\x18\x02 \x01(\x0e\x32\x19.forestflow.v1.TensorType:\x07\x46loat64\"M\n\x08\x42oolData\x12\x0c\n\x04\x64\x61ta\x18\x01 \x03(\x08\x12\x33\n\ntensorType\x18\x02 \x01(\x0e\x32\x19.forestflow.v1.TensorType:\x04\x42ool\"N\n\x08\x42yteData\x12\x0c\n\x04\x64\x61ta\x18\x01 \x03(\x0c\x12\x34\n\ntensorType\x18\x02 \x01(\x0e\x32\x19.forestflow.v1.TensorType:\x05\x42ytes\"\xce\x03\n\x06Tensor\x12+\n\x06String\x18\x01 \x01(\x0b\x32\x19.forestflow.v1.StringDataH\x00\x12\'\n\x04Int8\x18\x02 \x01(\x0b\x32\x17.forestflow.v1.Int8DataH\x00\x12)\n\x05Int16\x18\x03 \x01(\x0b\x32\x18.forestflow.v1.Int16DataH\x00\x12)\n\x05Int32\x18\x04 \x01(\x0b\x32\x18.forestflow.v1.Int32DataH\x00\x12)\n\x05Int64\x18\x05 \x01(\x0b\x32\x18.forestflow.v1.Int64DataH\x00\x12-\n\x07\x46loat16\x18\x06 \x01(\x0b\x32\x1a.forestflow.v1.Float16DataH\x00\x12-\n\x07\x46loat32\x18\x07 \x01(\x0b\x32\x1a.forestflow.v1.Float32DataH\x00\x12-\n\x07\x46loat64\x18\x08 \x01(\x0b\x32\x1a.forestflow.v1.Float64DataH\x00\x12\'\n\x04\x42ool\x18\t \x01(\x0b\x32\x17.forestflow.v1.BoolDataH\x00\x12\'\n\x04\x42yte\x18\n \x01(\x0b\x32\x17.forestflow.v1.ByteDataH\x00\x42\x0e\n\x0csealed_value\"/\n\x05\x44\x61tum\x12&\n\x07tensors\x18\x01 \x03(\x0b\x32\x15.forestflow.v1.Tensor\"G\n\x0cTensorSchema\x12\'\n\x04type\x18\x01 \x02(\x0e\x32\x19.forestflow.v1.TensorType\x12\x0e\n\x06\x66ields\x18\x02 \x03(\t\"\xd3\x01\n\x10InferenceRequest\x12+\n\x06schema\x18\x01 \x03(\x0b\x32\x1b.forestflow.v1.TensorSchema\x12#\n\x05\x64\x61tum\x18\x02 \x03(\x0b\x32\x14.forestflow.v1.Datum\x12=\n\x07\x63onfigs\x18\x03 \x03(\x0b\x32,.forestflow.v1.InferenceRequest.ConfigsEntry\x1a.\n\x0c\x43onfigsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xab\x01\n\nPrediction\x12!\n\x04\x66qrv\x18\x01 \x02(\x0b\x32\x13.forestflow.v1.FQRV\x12+\n\x06schema\x18\x02 \x03(\x0b\x32\x1b.forestflow.v1.TensorSchema\x12#\n\x05\x64\x61tum\x18\x03 \x03(\x0b\x32\x14.forestflow.v1.Datum\x12(\n\x0brecordFqrvs\x18\x64 \x03(\x0b\x32\x13.forestflow.v1.FQRV\"H\n\x0cPredictionGP\x12\x15\n\rinferResponse\x18\x01 \x02(\x0c\x12!\n\x04\x66qrv\x18\x02 \x02(\x0b\x32\x13.forestflow.v1.FQRV*\x7f\n\nTensorType\x12\x0b\n\x07\x46loat16\x10\x01\x12\x0b\n\x07\x46loat32\x10\x02\x12\x0b\n\x07\x46loat64\x10\x03\x12\x08\n\x04Int8\x10\x04\x12\t\n\x05Int16\x10\x05\x12\t\n\x05Int32\x10\x06\x12\t\n\x05Int64\x10\x07\x12\n\n\x06String\x10\x08\x12\x08\n\x04\x42ool\x10\t\x12\t\n\x05\x42ytes\x10\n')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x66orestflow/_gen/inference.proto\x12\rforestflow.v1\x1a\x1e\x66orestflow/_gen/contract.proto\"Q\n\nStringData\x12\x0c\n\x04\x64\x61ta\x18\x01 \x03(\t\x12\x35\n\ntensorType\x18\x02 \x01(\x0e\x32\x19.forestflow.v1.TensorType:\x06String\"M\n\x08Int8Data\x12\x0c\n\x04\x64\x61ta\x18\x01 \x03(\x05\x12\x33\n\ntensorType\x18\x02 \x01(\x0e\x32\x19.forestflow.v1.TensorType:\x04Int8\"O\n\tInt16Data\x12\x0c\n\x04\x64\x61ta\x18\x01 \x03(\x05\x12\x34\n\ntensorType\x18\x02 \x01(\x0e\x32\x19.forestflow.v1.TensorType:\x05Int16\"O\n\tInt32Data\x12\x0c\n\x04\x64\x61ta\x18\x01 \x03(\x05\x12\x34\n\ntensorType\x18\x02 \x01(\x0e\x32\x19.forestflow.v1.TensorType:\x05Int32\"O\n\tInt64Data\x12\x0c\n\x04\x64\x61ta\x18\x01 \x03(\x03\x12\x34\n\ntensorType\x18\x02 \x01(\x0e\x32\x19.forestflow.v1.TensorType:\x05Int64\"S\n\x0b\x46loat16Data\x12\x0c\n\x04\x64\x61ta\x18\x01 \x03(\x02\x12\x36\n\ntensorType\x18\x02 \x01(\x0e\x32\x19.forestflow.v1.TensorType:\x07\x46loat16\"S\n\x0b\x46loat32Data\x12\x0c\n\x04\x64\x61ta\x18\x01 \x03(\x02\x12\x36\n\ntensorType\x18\x02 \x01(\x0e\x32\x19.forestflow.v1.TensorType:\x07\x46loat32\"S\n\x0b\x46loat64Data\x12\x0c\n\x04\x64\x61ta\x18\x01 \x03(\x01\x12\x36\n\ntensorType\x18\x02 \x01(\x0e\x32\x19.forestflow.v1.TensorType:\x07\x46loat64\"M\n\x08\x42oolData\x12\x0c\n\x04\x64\x61ta\x18\x01 \x03(\x08\x12\x33\n\ntensorType\x18\x02 \x01(\x0e\x32\x19.forestflow.v1.TensorType:\x04\x42ool\"N\n\x08\x42yteData\x12\x0c\n\x04\x64\x61ta\x18\x01 \x03(\x0c\x12\x34\n\ntensorType\x18\x02 \x01(\x0e\x32\x19.forestflow.v1.TensorType:\x05\x42ytes\"O\n\tUInt8Data\x12\x0c\n\x04\x64\x61ta\x18\x01 \x03(\r\x12\x34\n\ntensorType\x18\x02 \x01(\x0e\x32\x19.forestflow.v1.TensorType:\x05UInt8\"Q\n\nUInt16Data\x12\x0c\n\x04\x64\x61ta\x18\x01 \x03(\r\x12\x35\n\ntensorType\x18\x02 \x01(\x0e\x32\x19.forestflow.v1.TensorType:\x06UInt16\"Q\n\nUInt32Data\x12\x0c\n\x04\x64\x61ta\x18\x01 \x03(\r\x12\x35\n\ntensorType\x18\x02 \x01(\x0e\x32\x19.forestflow.v1.TensorType:\x06UInt32\"Q\n\nUInt64Data\x12\x0c\n\x04\x64\x61ta\x18\x01 \x03(\x04\x12\x35\n\ntensorType\x18\x02 \x01(\x0e\x32\x19.forestflow.v1.TensorType:\x06UInt64\"\x80\x05\n\x06Tensor\x12+\n\x06String\x18\x01 \x01(\x0b\x32\x19.forestflow.v1.StringDataH\x00\x12\'\n\x04Int8\x18\x02 \x01(\x0b\x32\x17.forestflow.v1.Int8DataH\x00\x12)\n\x05Int16\x18\x03 \x01(\x0b\x32\x18.forestflow.v1.Int16DataH\x00\x12)\n\x05Int32\x18\x04 \x01(\x0b\x32\x18.forestflow.v1.Int32DataH\x00\x12)\n\x05Int64\x18\x05 \x01(\x0b\x32\x18.forestflow.v1.Int64DataH\x00\x12-\n\x07\x46loat16\x18\x06 \x01(\x0b\x32\x1a.forestflow.v1.Float16DataH\x00\x12-\n\x07\x46loat32\x18\x07 \x01(\x0b\x32\x1a.forestflow.v1.Float32DataH\x00\x12-\n\x07\x46loat64\x18\x08 \x01(\x0b\x32\x1a.forestflow.v1.Float64DataH\x00\x12\'\n\x04\x42ool\x18\t \x01(\x0b\x32\x17.forestflow.v1.BoolDataH\x00\x12\'\n\x04\x42yte\x18\n \x01(\x0b\x32\x17.forestflow.v1.ByteDataH\x00\x12)\n\x05UInt8\x18\x64 \x01(\x0b\x32\x18.forestflow.v1.UInt8DataH\x00\x12+\n\x06UInt16\x18\x65 \x01(\x0b\x32\x19.forestflow.v1.UInt16DataH\x00\x12+\n\x06UInt32\x18\x66 \x01(\x0b\x32\x19.forestflow.v1.UInt32DataH\x00\x12+\n\x06UInt64\x18g \x01(\x0b\x32\x19.forestflow.v1.UInt64DataH\x00\x42\x0e\n\x0csealed_value\"/\n\x05\x44\x61tum\x12&\n\x07tensors\x18\x01 \x03(\x0b\x32\x15.forestflow.v1.Tensor\"G\n\x0cTensorSchema\x12\'\n\x04type\x18\x01 \x02(\x0e\x32\x19.forestflow.v1.TensorType\x12\x0e\n\x06\x66ields\x18\x02 \x03(\t\"\xd3\x01\n\x10InferenceRequest\x12+\n\x06schema\x18\x01 \x03(\x0b\x32\x1b.forestflow.v1.TensorSchema\x12#\n\x05\x64\x61tum\x18\x02 \x03(\x0b\x32\x14.forestflow.v1.Datum\x12=\n\x07\x63onfigs\x18\x03 \x03(\x0b\x32,.forestflow.v1.InferenceRequest.ConfigsEntry\x1a.\n\x0c\x43onfigsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xab\x01\n\nPrediction\x12!\n\x04\x66qrv\x18\x01 \x02(\x0b\x32\x13.forestflow.v1.FQRV\x12+\n\x06schema\x18\x02 \x03(\x0b\x32\x1b.forestflow.v1.TensorSchema\x12#\n\x05\x64\x61tum\x18\x03 \x03(\x0b\x32\x14.forestflow.v1.Datum\x12(\n\x0brecordFqrvs\x18\x64 \x03(\x0b\x32\x13.forestflow.v1.FQRV\"H\n\x0cPredictionGP\x12\x15\n\rinferResponse\x18\x01 \x02(\x0c\x12!\n\x04\x66qrv\x18\x02 \x02(\x0b\x32\x13.forestflow.v1.FQRV*\xae\x01\n\nTensorType\x12\x0b\n\x07\x46loat16\x10\x01\x12\x0b\n\x07\x46loat32\x10\x02\x12\x0b\n\x07\x46loat64\x10\x03\x12\x08\n\x04Int8\x10\x04\x12\t\n\x05Int16\x10\x05\x12\t\n\x05Int32\x10\x06\x12\t\n\x05Int64\x10\x07\x12\n\n\x06String\x10\x08\x12\x08\n\x04\x42ool\x10\t\x12\t\n\x05\x42ytes\x10\n\x12\t\n\x05UInt8\x10\x64\x12\n\n\x06UInt16\x10\x65\x12\n\n\x06UInt32\x10\x66\x12\n\n\x06UInt64\x10g')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,8 +34,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_INFERENCEREQUEST_CONFIGSENTRY']._loaded_options = None
   _globals['_INFERENCEREQUEST_CONFIGSENTRY']._serialized_options = b'8\001'
-  _globals['_TENSORTYPE']._serialized_start=1950
-  _globals['_TENSORTYPE']._serialized_end=2077
+  _globals['_TENSORTYPE']._serialized_start=2459
+  _globals['_TENSORTYPE']._serialized_end=2633
   _globals['_STRINGDATA']._serialized_start=82
   _globals['_STRINGDATA']._serialized_end=163
   _globals['_INT8DATA']._serialized_start=165
@@ -56,18 +56,26 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_BOOLDATA']._serialized_end=819
   _globals['_BYTEDATA']._serialized_start=821
   _globals['_BYTEDATA']._serialized_end=899
-  _globals['_TENSOR']._serialized_start=902
-  _globals['_TENSOR']._serialized_end=1364
-  _globals['_DATUM']._serialized_start=1366
-  _globals['_DATUM']._serialized_end=1413
-  _globals['_TENSORSCHEMA']._serialized_start=1415
-  _globals['_TENSORSCHEMA']._serialized_end=1486
-  _globals['_INFERENCEREQUEST']._serialized_start=1489
-  _globals['_INFERENCEREQUEST']._serialized_end=1700
-  _globals['_INFERENCEREQUEST_CONFIGSENTRY']._serialized_start=1654
-  _globals['_INFERENCEREQUEST_CONFIGSENTRY']._serialized_end=1700
-  _globals['_PREDICTION']._serialized_start=1703
-  _globals['_PREDICTION']._serialized_end=1874
-  _globals['_PREDICTIONGP']._serialized_start=1876
-  _globals['_PREDICTIONGP']._serialized_end=1948
+  _globals['_UINT8DATA']._serialized_start=901
+  _globals['_UINT8DATA']._serialized_end=980
+  _globals['_UINT16DATA']._serialized_start=982
+  _globals['_UINT16DATA']._serialized_end=1063
+  _globals['_UINT32DATA']._serialized_start=1065
+  _globals['_UINT32DATA']._serialized_end=1146
+  _globals['_UINT64DATA']._serialized_start=1148
+  _globals['_UINT64DATA']._serialized_end=1229
+  _globals['_TENSOR']._serialized_start=1232
+  _globals['_TENSOR']._serialized_end=1872
+  _globals['_DATUM']._serialized_start=1874
+  _globals['_DATUM']._serialized_end=1921
+  _globals['_TENSORSCHEMA']._serialized_start=1923
+  _globals['_TENSORSCHEMA']._serialized_end=1994
+  _globals['_INFERENCEREQUEST']._serialized_start=1997
+  _globals['_INFERENCEREQUEST']._serialized_end=2208
+  _globals['_INFERENCEREQUEST_CONFIGSENTRY']._serialized_start=2162
+  _globals['_INFERENCEREQUEST_CONFIGSENTRY']._serialized_end=2208
+  _globals['_PREDICTION']._serialized_start=2211
+  _globals['_PREDICTION']._serialized_end=2382
+  _globals['_PREDICTIONGP']._serialized_start=2384
+  _globals['_PREDICTIONGP']._serialized_end=2456
 # @@protoc_insertion_point(module_scope)

@@ -20,6 +20,10 @@ class TensorType(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     String: _ClassVar[TensorType]
     Bool: _ClassVar[TensorType]
     Bytes: _ClassVar[TensorType]
+    UInt8: _ClassVar[TensorType]
+    UInt16: _ClassVar[TensorType]
+    UInt32: _ClassVar[TensorType]
+    UInt64: _ClassVar[TensorType]
 Float16: TensorType
 Float32: TensorType
 Float64: TensorType
@@ -30,6 +34,10 @@ Int64: TensorType
 String: TensorType
 Bool: TensorType
 Bytes: TensorType
+UInt8: TensorType
+UInt16: TensorType
+UInt32: TensorType
+UInt64: TensorType
 
 class StringData(_message.Message):
     __slots__ = ("data", "tensorType")
@@ -111,8 +119,40 @@ class ByteData(_message.Message):
     tensorType: TensorType
     def __init__(self, data: _Optional[_Iterable[bytes]] = ..., tensorType: _Optional[_Union[TensorType, str]] = ...) -> None: ...
 
+class UInt8Data(_message.Message):
+    __slots__ = ("data", "tensorType")
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    TENSORTYPE_FIELD_NUMBER: _ClassVar[int]
+    data: _containers.RepeatedScalarFieldContainer[int]
+    tensorType: TensorType
+    def __init__(self, data: _Optional[_Iterable[int]] = ..., tensorType: _Optional[_Union[TensorType, str]] = ...) -> None: ...
+
+class UInt16Data(_message.Message):
+    __slots__ = ("data", "tensorType")
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    TENSORTYPE_FIELD_NUMBER: _ClassVar[int]
+    data: _containers.RepeatedScalarFieldContainer[int]
+    tensorType: TensorType
+    def __init__(self, data: _Optional[_Iterable[int]] = ..., tensorType: _Optional[_Union[TensorType, str]] = ...) -> None: ...
+
+class UInt32Data(_message.Message):
+    __slots__ = ("data", "tensorType")
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    TENSORTYPE_FIELD_NUMBER: _ClassVar[int]
+    data: _containers.RepeatedScalarFieldContainer[int]
+    tensorType: TensorType
+    def __init__(self, data: _Optional[_Iterable[int]] = ..., tensorType: _Optional[_Union[TensorType, str]] = ...) -> None: ...
+
+class UInt64Data(_message.Message):
+    __slots__ = ("data", "tensorType")
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    TENSORTYPE_FIELD_NUMBER: _ClassVar[int]
+    data: _containers.RepeatedScalarFieldContainer[int]
+    tensorType: TensorType
+    def __init__(self, data: _Optional[_Iterable[int]] = ..., tensorType: _Optional[_Union[TensorType, str]] = ...) -> None: ...
+
 class Tensor(_message.Message):
-    __slots__ = ("String", "Int8", "Int16", "Int32", "Int64", "Float16", "Float32", "Float64", "Bool", "Byte")
+    __slots__ = ("String", "Int8", "Int16", "Int32", "Int64", "Float16", "Float32", "Float64", "Bool", "Byte", "UInt8", "UInt16", "UInt32", "UInt64")
     STRING_FIELD_NUMBER: _ClassVar[int]
     INT8_FIELD_NUMBER: _ClassVar[int]
     INT16_FIELD_NUMBER: _ClassVar[int]
@@ -123,6 +163,10 @@ class Tensor(_message.Message):
     FLOAT64_FIELD_NUMBER: _ClassVar[int]
     BOOL_FIELD_NUMBER: _ClassVar[int]
     BYTE_FIELD_NUMBER: _ClassVar[int]
+    UINT8_FIELD_NUMBER: _ClassVar[int]
+    UINT16_FIELD_NUMBER: _ClassVar[int]
+    UINT32_FIELD_NUMBER: _ClassVar[int]
+    UINT64_FIELD_NUMBER: _ClassVar[int]
     String: StringData
     Int8: Int8Data
     Int16: Int16Data
@@ -133,7 +177,11 @@ class Tensor(_message.Message):
     Float64: Float64Data
     Bool: BoolData
     Byte: ByteData
-    def __init__(self, String: _Optional[_Union[StringData, _Mapping]] = ..., Int8: _Optional[_Union[Int8Data, _Mapping]] = ..., Int16: _Optional[_Union[Int16Data, _Mapping]] = ..., Int32: _Optional[_Union[Int32Data, _Mapping]] = ..., Int64: _Optional[_Union[Int64Data, _Mapping]] = ..., Float16: _Optional[_Union[Float16Data, _Mapping]] = ..., Float32: _Optional[_Union[Float32Data, _Mapping]] = ..., Float64: _Optional[_Union[Float64Data, _Mapping]] = ..., Bool: _Optional[_Union[BoolData, _Mapping]] = ..., Byte: _Optional[_Union[ByteData, _Mapping]] = ...) -> None: ...
+    UInt8: UInt8Data
+    UInt16: UInt16Data
+    UInt32: UInt32Data
+    UInt64: UInt64Data
+    def __init__(self, String: _Optional[_Union[StringData, _Mapping]] = ..., Int8: _Optional[_Union[Int8Data, _Mapping]] = ..., Int16: _Optional[_Union[Int16Data, _Mapping]] = ..., Int32: _Optional[_Union[Int32Data, _Mapping]] = ..., Int64: _Optional[_Union[Int64Data, _Mapping]] = ..., Float16: _Optional[_Union[Float16Data, _Mapping]] = ..., Float32: _Optional[_Union[Float32Data, _Mapping]] = ..., Float64: _Optional[_Union[Float64Data, _Mapping]] = ..., Bool: _Optional[_Union[BoolData, _Mapping]] = ..., Byte: _Optional[_Union[ByteData, _Mapping]] = ..., UInt8: _Optional[_Union[UInt8Data, _Mapping]] = ..., UInt16: _Optional[_Union[UInt16Data, _Mapping]] = ..., UInt32: _Optional[_Union[UInt32Data, _Mapping]] = ..., UInt64: _Optional[_Union[UInt64Data, _Mapping]] = ...) -> None: ...
 
 class Datum(_message.Message):
     __slots__ = ("tensors",)

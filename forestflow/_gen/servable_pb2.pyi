@@ -10,7 +10,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class ServableMetrics(_message.Message):
-    __slots__ = ("fqrv", "scoreCount", "shadeCount", "createdAtMS", "performanceMetrics", "becameValidAtMS", "currentPhaseInPct")
+    __slots__ = ("fqrv", "scoreCount", "shadeCount", "createdAtMS", "performanceMetrics", "becameValidAtMS", "currentPhaseInPct", "shadowDropCount")
     class PerformanceMetricsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -25,6 +25,7 @@ class ServableMetrics(_message.Message):
     PERFORMANCEMETRICS_FIELD_NUMBER: _ClassVar[int]
     BECAMEVALIDATMS_FIELD_NUMBER: _ClassVar[int]
     CURRENTPHASEINPCT_FIELD_NUMBER: _ClassVar[int]
+    SHADOWDROPCOUNT_FIELD_NUMBER: _ClassVar[int]
     fqrv: _contract_pb2.FQRV
     scoreCount: int
     shadeCount: int
@@ -32,7 +33,8 @@ class ServableMetrics(_message.Message):
     performanceMetrics: _containers.ScalarMap[str, float]
     becameValidAtMS: int
     currentPhaseInPct: int
-    def __init__(self, fqrv: _Optional[_Union[_contract_pb2.FQRV, _Mapping]] = ..., scoreCount: _Optional[int] = ..., shadeCount: _Optional[int] = ..., createdAtMS: _Optional[int] = ..., performanceMetrics: _Optional[_Mapping[str, float]] = ..., becameValidAtMS: _Optional[int] = ..., currentPhaseInPct: _Optional[int] = ...) -> None: ...
+    shadowDropCount: int
+    def __init__(self, fqrv: _Optional[_Union[_contract_pb2.FQRV, _Mapping]] = ..., scoreCount: _Optional[int] = ..., shadeCount: _Optional[int] = ..., createdAtMS: _Optional[int] = ..., performanceMetrics: _Optional[_Mapping[str, float]] = ..., becameValidAtMS: _Optional[int] = ..., currentPhaseInPct: _Optional[int] = ..., shadowDropCount: _Optional[int] = ...) -> None: ...
 
 class BasicIOMetadata(_message.Message):
     __slots__ = ("name", "description", "shape", "type")
@@ -110,3 +112,32 @@ class ServableStatus(_message.Message):
     replicas: _containers.RepeatedScalarFieldContainer[ServableStatus.Replica.State]
     message: str
     def __init__(self, fqrv: _Optional[_Union[_contract_pb2.FQRV, _Mapping]] = ..., state: _Optional[_Union[ServableStatus.State, str]] = ..., desiredReplicas: _Optional[int] = ..., replicas: _Optional[_Iterable[_Union[ServableStatus.Replica.State, str]]] = ..., message: _Optional[str] = ...) -> None: ...
+
+class ReplicaStatus(_message.Message):
+    __slots__ = ("fqrv", "replica", "state", "pid", "queued", "shadowBacklog", "batchSizes", "message")
+    class BatchSize(_message.Message):
+        __slots__ = ("minRows", "maxRows", "calls")
+        MINROWS_FIELD_NUMBER: _ClassVar[int]
+        MAXROWS_FIELD_NUMBER: _ClassVar[int]
+        CALLS_FIELD_NUMBER: _ClassVar[int]
+        minRows: int
+        maxRows: int
+        calls: int
+        def __init__(self, minRows: _Optional[int] = ..., maxRows: _Optional[int] = ..., calls: _Optional[int] = ...) -> None: ...
+    FQRV_FIELD_NUMBER: _ClassVar[int]
+    REPLICA_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    PID_FIELD_NUMBER: _ClassVar[int]
+    QUEUED_FIELD_NUMBER: _ClassVar[int]
+    SHADOWBACKLOG_FIELD_NUMBER: _ClassVar[int]
+    BATCHSIZES_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    fqrv: _contract_pb2.FQRV
+    replica: str
+    state: ServableStatus.Replica.State
+    pid: int
+    queued: int
+    shadowBacklog: int
+    batchSizes: _containers.RepeatedCompositeFieldContainer[ReplicaStatus.BatchSize]
+    message: str
+    def __init__(self, fqrv: _Optional[_Union[_contract_pb2.FQRV, _Mapping]] = ..., replica: _Optional[str] = ..., state: _Optional[_Union[ServableStatus.Replica.State, str]] = ..., pid: _Optional[int] = ..., queued: _Optional[int] = ..., shadowBacklog: _Optional[int] = ..., batchSizes: _Optional[_Iterable[_Union[ReplicaStatus.BatchSize, _Mapping]]] = ..., message: _Optional[str] = ...) -> None: ...

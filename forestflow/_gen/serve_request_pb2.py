@@ -24,9 +24,10 @@ _sym_db = _symbol_database.Default()
 
 from forestflow._gen import contract_pb2 as forestflow_dot___gen_dot_contract__pb2
 from forestflow._gen import settings_pb2 as forestflow_dot___gen_dot_settings__pb2
+from forestflow._gen import versions_pb2 as forestflow_dot___gen_dot_versions__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#forestflow/_gen/serve_request.proto\x12\rforestflow.v1\x1a\x1e\x66orestflow/_gen/contract.proto\x1a\x1e\x66orestflow/_gen/settings.proto\"2\n\rH2OMojoFlavor\x12\x10\n\x08mojoPath\x18\x01 \x02(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\"M\n\nFlavorShim\x12/\n\x07H2OMojo\x18\x01 \x01(\x0b\x32\x1c.forestflow.v1.H2OMojoFlavorH\x00\x42\x0e\n\x0csealed_value\"\xcc\x02\n\x11\x42\x61sicServeRequest\x12\x0c\n\x04path\x18\x01 \x02(\t\x12!\n\x04\x66qrv\x18\x03 \x01(\x0b\x32\x13.forestflow.v1.FQRV\x12\x39\n\x10servableSettings\x18\x04 \x02(\x0b\x32\x1f.forestflow.v1.ServableSettings\x12\x39\n\x10\x63ontractSettings\x18\x05 \x01(\x0b\x32\x1f.forestflow.v1.ContractSettings\x12\x38\n\x04tags\x18\x06 \x03(\x0b\x32*.forestflow.v1.BasicServeRequest.TagsEntry\x12)\n\x06\x66lavor\x18\x07 \x02(\x0b\x32\x19.forestflow.v1.FlavorShim\x1a+\n\tTagsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xa3\x02\n\x12MLFlowServeRequest\x12\x0c\n\x04path\x18\x01 \x02(\t\x12!\n\x04\x66qrv\x18\x02 \x01(\x0b\x32\x13.forestflow.v1.FQRV\x12\x39\n\x10servableSettings\x18\x03 \x02(\x0b\x32\x1f.forestflow.v1.ServableSettings\x12\x39\n\x10\x63ontractSettings\x18\x04 \x01(\x0b\x32\x1f.forestflow.v1.ContractSettings\x12\x39\n\x04tags\x18\x05 \x03(\x0b\x32+.forestflow.v1.MLFlowServeRequest.TagsEntry\x1a+\n\tTagsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x8a\x01\n\x10ServeRequestShim\x12\x31\n\x05\x42\x61sic\x18\x01 \x01(\x0b\x32 .forestflow.v1.BasicServeRequestH\x00\x12\x33\n\x06MLFlow\x18\x02 \x01(\x0b\x32!.forestflow.v1.MLFlowServeRequestH\x00\x42\x0e\n\x0csealed_value')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#forestflow/_gen/serve_request.proto\x12\rforestflow.v1\x1a\x1e\x66orestflow/_gen/contract.proto\x1a\x1e\x66orestflow/_gen/settings.proto\x1a\x1e\x66orestflow/_gen/versions.proto\"2\n\rH2OMojoFlavor\x12\x10\n\x08mojoPath\x18\x01 \x02(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\"F\n\x10TensorFlowFlavor\x12\x11\n\tmodelPath\x18\x01 \x02(\t\x12\x11\n\tsignature\x18\x02 \x01(\t\x12\x0c\n\x04tags\x18\x03 \x03(\t\"P\n\x0cPythonFlavor\x12\x0e\n\x06script\x18\x01 \x02(\t\x12\x1a\n\tclassName\x18\x02 \x01(\t:\x07Predict\x12\x14\n\x0crequirements\x18\x03 \x03(\t\"\x1f\n\nOnnxFlavor\x12\x11\n\tmodelPath\x18\x01 \x02(\t\"5\n\rMLmodelFlavor\x12\x14\n\tmodelPath\x18\x01 \x01(\t:\x01.\x12\x0e\n\x06\x66lavor\x18\x02 \x01(\t\"\x8f\x02\n\nFlavorShim\x12/\n\x07H2OMojo\x18\x01 \x01(\x0b\x32\x1c.forestflow.v1.H2OMojoFlavorH\x00\x12\x35\n\nTensorFlow\x18\x64 \x01(\x0b\x32\x1f.forestflow.v1.TensorFlowFlavorH\x00\x12-\n\x06Python\x18\x65 \x01(\x0b\x32\x1b.forestflow.v1.PythonFlavorH\x00\x12)\n\x04ONNX\x18\x66 \x01(\x0b\x32\x19.forestflow.v1.OnnxFlavorH\x00\x12/\n\x07MLmodel\x18g \x01(\x0b\x32\x1c.forestflow.v1.MLmodelFlavorH\x00\x42\x0e\n\x0csealed_value\"\xa1\x03\n\x11\x42\x61sicServeRequest\x12\x0c\n\x04path\x18\x01 \x02(\t\x12!\n\x04\x66qrv\x18\x03 \x01(\x0b\x32\x13.forestflow.v1.FQRV\x12\x39\n\x10servableSettings\x18\x04 \x02(\x0b\x32\x1f.forestflow.v1.ServableSettings\x12\x39\n\x10\x63ontractSettings\x18\x05 \x01(\x0b\x32\x1f.forestflow.v1.ContractSettings\x12\x38\n\x04tags\x18\x06 \x03(\x0b\x32*.forestflow.v1.BasicServeRequest.TagsEntry\x12)\n\x06\x66lavor\x18\x07 \x02(\x0b\x32\x19.forestflow.v1.FlavorShim\x12\x0e\n\x06sha256\x18\x64 \x01(\t\x12.\n\x08versions\x18\x65 \x01(\x0b\x32\x1c.forestflow.v1.VersionPolicy\x12\x13\n\x0bpollSeconds\x18\x66 \x01(\x01\x1a+\n\tTagsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xb3\x02\n\x12MLFlowServeRequest\x12\x0c\n\x04path\x18\x01 \x02(\t\x12!\n\x04\x66qrv\x18\x02 \x01(\x0b\x32\x13.forestflow.v1.FQRV\x12\x39\n\x10servableSettings\x18\x03 \x02(\x0b\x32\x1f.forestflow.v1.ServableSettings\x12\x39\n\x10\x63ontractSettings\x18\x04 \x01(\x0b\x32\x1f.forestflow.v1.ContractSettings\x12\x39\n\x04tags\x18\x05 \x03(\x0b\x32+.forestflow.v1.MLFlowServeRequest.TagsEntry\x12\x0e\n\x06sha256\x18\x64 \x01(\t\x1a+\n\tTagsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x8a\x01\n\x10ServeRequestShim\x12\x31\n\x05\x42\x61sic\x18\x01 \x01(\x0b\x32 .forestflow.v1.BasicServeRequestH\x00\x12\x33\n\x06MLFlow\x18\x02 \x01(\x0b\x32!.forestflow.v1.MLFlowServeRequestH\x00\x42\x0e\n\x0csealed_value')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,18 +38,26 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_BASICSERVEREQUEST_TAGSENTRY']._serialized_options = b'8\001'
   _globals['_MLFLOWSERVEREQUEST_TAGSENTRY']._loaded_options = None
   _globals['_MLFLOWSERVEREQUEST_TAGSENTRY']._serialized_options = b'8\001'
-  _globals['_H2OMOJOFLAVOR']._serialized_start=118
-  _globals['_H2OMOJOFLAVOR']._serialized_end=168
-  _globals['_FLAVORSHIM']._serialized_start=170
-  _globals['_FLAVORSHIM']._serialized_end=247
-  _globals['_BASICSERVEREQUEST']._serialized_start=250
-  _globals['_BASICSERVEREQUEST']._serialized_end=582
-  _globals['_BASICSERVEREQUEST_TAGSENTRY']._serialized_start=539
-  _globals['_BASICSERVEREQUEST_TAGSENTRY']._serialized_end=582
-  _globals['_MLFLOWSERVEREQUEST']._serialized_start=585
-  _globals['_MLFLOWSERVEREQUEST']._serialized_end=876
-  _globals['_MLFLOWSERVEREQUEST_TAGSENTRY']._serialized_start=539
-  _globals['_MLFLOWSERVEREQUEST_TAGSENTRY']._serialized_end=582
-  _globals['_SERVEREQUESTSHIM']._serialized_start=879
-  _globals['_SERVEREQUESTSHIM']._serialized_end=1017
+  _globals['_H2OMOJOFLAVOR']._serialized_start=150
+  _globals['_H2OMOJOFLAVOR']._serialized_end=200
+  _globals['_TENSORFLOWFLAVOR']._serialized_start=202
+  _globals['_TENSORFLOWFLAVOR']._serialized_end=272
+  _globals['_PYTHONFLAVOR']._serialized_start=274
+  _globals['_PYTHONFLAVOR']._serialized_end=354
+  _globals['_ONNXFLAVOR']._serialized_start=356
+  _globals['_ONNXFLAVOR']._serialized_end=387
+  _globals['_MLMODELFLAVOR']._serialized_start=389
+  _globals['_MLMODELFLAVOR']._serialized_end=442
+  _globals['_FLAVORSHIM']._serialized_start=445
+  _globals['_FLAVORSHIM']._serialized_end=716
+  _globals['_BASICSERVEREQUEST']._serialized_start=719
+  _globals['_BASICSERVEREQUEST']._serialized_end=1136
+  _globals['_BASICSERVEREQUEST_TAGSENTRY']._serialized_start=1093
+  _globals['_BASICSERVEREQUEST_TAGSENTRY']._serialized_end=1136
+  _globals['_MLFLOWSERVEREQUEST']._serialized_start=1139
+  _globals['_MLFLOWSERVEREQUEST']._serialized_end=1446
+  _globals['_MLFLOWSERVEREQUEST_TAGSENTRY']._serialized_start=1093
+  _globals['_MLFLOWSERVEREQUEST_TAGSENTRY']._serialized_end=1136
+  _globals['_SERVEREQUESTSHIM']._serialized_start=1449
+  _globals['_SERVEREQUESTSHIM']._serialized_end=1587
 # @@protoc_insertion_point(module_scope)

@@ -133,26 +133,38 @@ class LoggingSettings(_message.Message):
     def __init__(self, logLevel: _Optional[_Union[LogLevel, str]] = ..., keyFeatures: _Optional[_Iterable[str]] = ..., keyFeaturesSeparator: _Optional[str] = ...) -> None: ...
 
 class Resources(_message.Message):
-    __slots__ = ("cpu", "gpu", "memoryMB")
+    __slots__ = ("cpu", "gpu", "memoryMB", "threads")
     CPU_FIELD_NUMBER: _ClassVar[int]
     GPU_FIELD_NUMBER: _ClassVar[int]
     MEMORYMB_FIELD_NUMBER: _ClassVar[int]
+    THREADS_FIELD_NUMBER: _ClassVar[int]
     cpu: float
     gpu: float
     memoryMB: int
-    def __init__(self, cpu: _Optional[float] = ..., gpu: _Optional[float] = ..., memoryMB: _Optional[int] = ...) -> None: ...
+    threads: int
+    def __init__(self, cpu: _Optional[float] = ..., gpu: _Optional[float] = ..., memoryMB: _Optional[int] = ..., threads: _Optional[int] = ...) -> None: ...
+
+class Merging(_message.Message):
+    __slots__ = ("maxRows", "maxWaitMS")
+    MAXROWS_FIELD_NUMBER: _ClassVar[int]
+    MAXWAITMS_FIELD_NUMBER: _ClassVar[int]
+    maxRows: int
+    maxWaitMS: float
+    def __init__(self, maxRows: _Optional[int] = ..., maxWaitMS: _Optional[float] = ...) -> None: ...
 
 class DeploymentSettings(_message.Message):
-    __slots__ = ("replicas", "resources", "maxQueued", "timeoutSeconds")
+    __slots__ = ("replicas", "resources", "maxQueued", "timeoutSeconds", "merging")
     REPLICAS_FIELD_NUMBER: _ClassVar[int]
     RESOURCES_FIELD_NUMBER: _ClassVar[int]
     MAXQUEUED_FIELD_NUMBER: _ClassVar[int]
     TIMEOUTSECONDS_FIELD_NUMBER: _ClassVar[int]
+    MERGING_FIELD_NUMBER: _ClassVar[int]
     replicas: int
     resources: Resources
     maxQueued: int
     timeoutSeconds: float
-    def __init__(self, replicas: _Optional[int] = ..., resources: _Optional[_Union[Resources, _Mapping]] = ..., maxQueued: _Optional[int] = ..., timeoutSeconds: _Optional[float] = ...) -> None: ...
+    merging: Merging
+    def __init__(self, replicas: _Optional[int] = ..., resources: _Optional[_Union[Resources, _Mapping]] = ..., maxQueued: _Optional[int] = ..., timeoutSeconds: _Optional[float] = ..., merging: _Optional[_Union[Merging, _Mapping]] = ...) -> None: ...
 
 class ShadowSettings(_message.Message):
     __slots__ = ("enabled", "samplePercent", "maxBacklog")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from forestflow.cli import change, operate, plan, rollout, score, simulate, view
+from forestflow.cli import change, operate, plan, replicas, rollout, score, simulate, update, versions, view
 
 HELP = """Serve models under policies: deploy releases, split traffic among them, score, and see what happens.
 
@@ -52,5 +52,5 @@ def root(
     """Options before the command."""
 
 
-for group in (operate, change, rollout, score, view, plan, simulate):
+for group in (operate, change, update, rollout, score, view, replicas, plan, simulate, versions):
     group.register(app)

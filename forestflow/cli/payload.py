@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from forestflow.cli.contract_flags import ContractFlags, contract_settings
+from forestflow.cli.forms import given, phase_in, validity
+
 Json = dict[str, Any]
 
-VALIDITY_FORMS = "immediately, never, after:SECONDS, served:COUNT or metric:[NAME=]THRESHOLD"
-PHASE_IN_FORMS = "immediate, linear:SECONDS, steps:SECONDS=PERCENT,… or manual:PERCENT"
-ROUTERS = {"fair": "FairPhaseInPctBasedRouter", "latest": "LatestPhaseInPctBasedRouter"}
 
-_STEP = re.compile(r"([0-9]+)=([0-9]+)")
-_NUMBER = re.compile(r"\d+(\.\d+)?")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShadowFlags:
+    """The flags of shadow settings as given."""
+
+    enabled: bool | None = None
+    percent: int | None = None
+    backlog: int | None = None
+
+    def settings(self) -> Json:
+        """What they say; empty when they say nothing."""
+        return given(enabled=self.enabled, samplePercent=self.percent, maxBacklog=self.backlog)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,104 +31,122 @@ class DeployFlags:
     """The flags as given; ``None`` and empty mean not given, and leave the server's default."""
 
     release: str
-    mojo: str
+    mojo: str | None = None
+    tensorflow: str | None = None
+    onnx: str | None = None
+    mlflow: str | None = None
+    python: str | None = None
     path: str | None = None
+    signature: str | None = None
+    class_name: str | None = None
+    requirements: Sequence[str] = ()
+    mlflow_flavor: str | None = None
     validity: Sequence[str] = ()
     phase_in: str = "immediate"
     log_level: str | None = None
     key_features: Sequence[str] = ()
+    key_separator: str | None = None
     replicas: int | None = None
     cpu: float | None = None
     gpu: float | None = None
     memory_mb: int | None = None
+    threads: int | None = None
     max_queued: int | None = None
     timeout_seconds: float | None = None
-    keep: int | None = None
-    router: str | None = None
+    merge_rows: int | None = None
+    merge_wait_ms: float | None = None
+    shadow: ShadowFlags = field(default_factory=ShadowFlags)
+    contract: ContractFlags = field(default_factory=ContractFlags)
+    sha256: str | None = None
     tags: Sequence[str] = ()
 
 
 def payload_of(flags: DeployFlags) -> Json:
     """The payload, without its address. Raises ValueError for flags that say nothing."""
-    path, mojo = _artifact(flags.path, flags.mojo)
+    path, flavor = artifact(flags)
     servable: Json = {
         "policySettings": {
             "validityPolicy": [validity(text) for text in flags.validity or ("immediately",)],
             "phaseInPolicy": phase_in(flags.phase_in),
         }
     }
-    if flags.log_level or flags.key_features:
-        servable["loggingSettings"] = {
-            "logLevel": (flags.log_level or "FULL").upper(),
-            "keyFeatures": list(flags.key_features),
-        }
-    resources = _given(cpu=flags.cpu, gpu=flags.gpu, memoryMB=flags.memory_mb)
-    deployment = _given(
+    logging = logging_settings(flags.log_level, flags.key_features, flags.key_separator)
+    if logging:
+        servable["loggingSettings"] = {"logLevel": "FULL", **logging}
+    resources = given(cpu=flags.cpu, gpu=flags.gpu, memoryMB=flags.memory_mb, threads=flags.threads)
+    merging = given(maxRows=flags.merge_rows, maxWaitMS=flags.merge_wait_ms)
+    deployment = given(
         replicas=flags.replicas,
         resources=resources or None,
         maxQueued=flags.max_queued,
         timeoutSeconds=flags.timeout_seconds,
+        merging=merging or None,
     )
     if deployment:
         servable["deploymentSettings"] = deployment
-    payload: Json = {"path": path, "flavor": {"H2OMojo": {"mojoPath": mojo}}, "servableSettings": servable}
-    if flags.keep is not None or flags.router is not None:
-        payload["contractSettings"] = {
-            "expirationPolicy": {"KeepLatest": {"servablesToKeep": 1 if flags.keep is None else flags.keep}},
-            "router": {_router(flags.router or "fair"): {}},
-        }
+    if shadow := flags.shadow.settings():
+        servable["shadow"] = shadow
+    payload: Json = {"path": path, "flavor": flavor, "servableSettings": servable}
+    if flags.contract.any:
+        payload["contractSettings"] = contract_settings(flags.contract)
+    if flags.sha256:
+        payload["sha256"] = flags.sha256
     if flags.tags:
         payload["tags"] = dict(_pair(tag) for tag in flags.tags)
     return payload
 
 
-def validity(text: str) -> Json:
-    """One rule of validity from its short form."""
-    kind, _, value = text.partition(":")
-    match kind:
-        case "immediately" | "never" if not value:
-            return {"ImmediatelyValid" if kind == "immediately" else "NeverValid": {}}
-        case "after" if _NUMBER.fullmatch(value):
-            return {"TimeBasedValidity": {"validAfterMS": str(round(float(value) * 1000))}}
-        case "served" if value.isascii() and value.isdigit():
-            return {"MinServedEventsBasedValidity": {"validAfterMinServedEvents": value}}
-        case "metric":
-            name, _, threshold = value.rpartition("=")
-            try:
-                return {"PerformanceBasedValidity": {"minThreshold": float(threshold), **_given(metric=name or None)}}
-            except ValueError:
-                pass
-    raise ValueError(f"--validity {text!r} is none of {VALIDITY_FORMS}")
+def logging_settings(level: str | None, key_features: Sequence[str], separator: str | None) -> Json:
+    """What the flags of logging say; empty when they say nothing."""
+    return given(
+        logLevel=level.upper() if level else None,
+        keyFeatures=list(key_features) or None,
+        keyFeaturesSeparator=separator,
+    )
 
 
-def phase_in(text: str) -> Json:
-    """A phase-in policy from its short form."""
-    kind, _, value = text.partition(":")
-    if text == "immediate":
-        return {"ImmediatePhaseIn": {}}
-    if kind == "linear" and value.isascii() and value.isdigit():
-        return {"LinearTimeBasedPhaseIn": {"phaseInOverSecs": int(value)}}
-    if kind == "manual" and value.isascii() and value.isdigit():
-        return {"ManualPhaseIn": {"percent": int(value)}}
-    steps = [_STEP.fullmatch(step) for step in value.split(",")]
-    if kind == "steps" and all(steps):
-        listed = [{"afterSecs": int(step[1]), "percent": int(step[2])} for step in steps if step]
-        return {"StepPhaseIn": {"steps": listed}}
-    raise ValueError(f"--phase-in {text!r} is none of {PHASE_IN_FORMS}")
+# The flags that name a model: the flavor of each, its field for the model's path, and what other flags go with it.
+_FLAVORS = {
+    "mojo": ("H2OMojo", "mojoPath", {}),
+    "tensorflow": ("TensorFlow", "modelPath", {"signature": "signature"}),
+    "onnx": ("ONNX", "modelPath", {}),
+    "mlflow": ("MLmodel", "modelPath", {"mlflow_flavor": "flavor"}),
+    "python": ("Python", "script", {"class_name": "className", "requirements": "requirements"}),
+}
 
 
-def _artifact(path: str | None, mojo: str) -> tuple[str, str]:
-    """``path`` and ``mojoPath``; without a path, ``mojo`` is a file of this machine."""
-    if path is None:
-        file = Path(mojo).expanduser().absolute()
-        return f"file://{file.parent}", file.name
-    return (path if "://" in path else f"file://{Path(path).expanduser().absolute()}"), mojo
+def artifact(flags: DeployFlags) -> tuple[str, Json]:
+    """``path`` and ``flavor`` of the payload. Raises ValueError unless one model is named, with flags of its flavor."""
+    named = [name for name in _FLAVORS if getattr(flags, name) is not None]
+    if len(named) != 1:
+        raise ValueError(f"name one model: {', '.join(f'--{name}' for name in _FLAVORS)}")
+    flavor, field_of_path, options = _FLAVORS[named[0]]
+    for name, (other, _, others) in _FLAVORS.items():
+        if name != named[0] and (wrong := [option for option in others if getattr(flags, option)]):
+            raise ValueError(f"--{wrong[0].replace('_', '-').rstrip('s')} goes with --{name} ({other})")
+    path, model = _located(flags.path, getattr(flags, named[0]), folder=named[0] == "mlflow")
+    given_options = {field: getattr(flags, option) or None for option, field in options.items()}
+    lists = {field: list(value) if isinstance(value, tuple) else value for field, value in given_options.items()}
+    return path, {flavor: given(**{field_of_path: model}, **lists)}
 
 
-def _router(name: str) -> str:
-    if name.lower() not in ROUTERS:
-        raise ValueError(f"--router {name!r} is none of {', '.join(ROUTERS)}")
-    return ROUTERS[name.lower()]
+def _located(path: str | None, model: str, *, folder: bool) -> tuple[str, str | None]:
+    """The directory of the model and its path there; without a ``path``, it is a file of this machine.
+
+    A ``folder`` is a directory itself, on this machine or at a URL.
+    """
+    if path is not None:
+        return (path if _remote(path) else f"file://{Path(path).expanduser().absolute()}"), model
+    if _remote(model) and not folder:
+        raise ValueError(f"{model!r} is a URL: name its directory with --path, and the model below it")
+    if folder:
+        return (model if _remote(model) else f"file://{Path(model).expanduser().absolute()}"), None
+    file = Path(model).expanduser().absolute()
+    return f"file://{file.parent}", file.name
+
+
+def _remote(path: str) -> bool:
+    return "://" in path or path.startswith("git@")
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -128,7 +154,3 @@ def _pair(text: str) -> tuple[str, str]:
     if not name or not equals:
         raise ValueError(f"--tag {text!r} is not NAME=VALUE")
     return name, value
-
-
-def _given(**values: Any) -> Json:
-    return {name: value for name, value in values.items() if value is not None}

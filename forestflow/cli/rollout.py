@@ -1,4 +1,4 @@
-"""Commands that steer a rollout: contract settings, phase-in by hand, reported metrics, rollback."""
+"""Commands that steer a rollout: phase-in by hand, reported metrics, rollback."""
 
 from __future__ import annotations
 
@@ -15,51 +15,18 @@ from forestflow.cli.session import (
     Server,
     connected,
     fail,
-    print_json,
+    print_reply,
 )
-from forestflow.cli.settings_file import number, pair, read_settings
+from forestflow.cli.settings_file import number, pair
 
 Json = dict[str, Any]
-
-SettingsFile = Annotated[
-    str,
-    typer.Argument(metavar="FILE", help="ContractSettings as JSON, as `forestflow settings` prints; - reads stdin."),
-]
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
-    app.command("create-contract")(create_contract)
-    app.command("update-contract")(update_contract)
     app.command("phase-in")(phase_in)
     app.command("report-metric")(report_metric)
     app.command()(rollback)
-
-
-def create_contract(
-    contract: ContractArgument, file: SettingsFile, server: Server = DEFAULT_URL, as_json: AsJson = False
-) -> None:
-    """Create a contract with settings of its own, before the first deploy.
-
-    Example: forestflow create-contract samples/energy/0 contract.json
-    """
-    settings = _contract_settings(file)
-    with connected(server) as client:
-        reply = client.create_contract(contract, settings)
-        _say(reply, f"created {contract}", as_json)
-
-
-def update_contract(
-    contract: ContractArgument, file: SettingsFile, server: Server = DEFAULT_URL, as_json: AsJson = False
-) -> None:
-    """Replace the settings of a contract: expiration, router, routing, metrics.
-
-    Example: forestflow update-contract samples/energy/0 contract.json
-    """
-    settings = _contract_settings(file)
-    with connected(server) as client:
-        reply = client.update_contract(contract, settings)
-        _say(reply, f"updated {contract}", as_json)
 
 
 def phase_in(
@@ -78,7 +45,7 @@ def phase_in(
         reply = client.update_policy(
             contract, release, {**policy, "phaseInPolicy": {"ManualPhaseIn": {"percent": percent}}}
         )
-        _say(reply, f"{contract}/{release} is phased in to {percent} %", as_json)
+        print_reply(reply, f"{contract}/{release} is phased in to {percent} %", as_json)
 
 
 def report_metric(
@@ -103,7 +70,7 @@ def report_metric(
         fail(Exit.USAGE, str(wrong), "see `forestflow report-metric --help`")
     with connected(server) as client:
         reply = client.report_metrics(contract, release, listed, replace=replace)
-        _say(reply, f"reported {', '.join(metrics)} of {contract}/{release}", as_json)
+        print_reply(reply, f"reported {', '.join(metrics)} of {contract}/{release}", as_json)
 
 
 def rollback(
@@ -120,18 +87,6 @@ def rollback(
     """
     with connected(server) as client:
         rolled = client.rollback(contract, seq)
-        _say({"ContractUpdatedSuccessfully": {"contract": rolled}}, f"{contract} is as after entry {seq}", as_json)
-
-
-def _contract_settings(file: str) -> Json:
-    try:
-        return read_settings(file, "ContractSettings")
-    except ValueError as wrong:
-        fail(Exit.USAGE, str(wrong))
-
-
-def _say(reply: Json, words: str, as_json: bool) -> None:
-    if as_json:
-        print_json(reply)
-    else:
-        typer.echo(words)
+        print_reply(
+            {"ContractUpdatedSuccessfully": {"contract": rolled}}, f"{contract} is as after entry {seq}", as_json
+        )

@@ -80,6 +80,14 @@ def print_json(value: Any) -> None:
     typer.echo(json.dumps(value, ensure_ascii=False, indent=2 if sys.stdout.isatty() else None))
 
 
+def print_reply(reply: Any, words: str, as_json: bool) -> None:
+    """What a command has done, in words or as the server said it."""
+    if as_json:
+        print_json(reply)
+    else:
+        typer.echo(words)
+
+
 def printable(text: str) -> str:
     """Text of the server without characters that would steer the terminal."""
     return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)

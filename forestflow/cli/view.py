@@ -138,6 +138,7 @@ def stats(contract: ContractArgument, server: Server = DEFAULT_URL, as_json: AsJ
                 _release(entry),
                 int(entry.get("scoreCount", 0)),
                 int(entry.get("shadeCount", 0)),
+                int(entry.get("shadowDropCount", 0)),
                 f"{entry.get('currentPhaseInPct', 0)} %",
                 time_of(entry.get("createdAtMS")),
                 time_of(entry.get("becameValidAtMS")),
@@ -145,8 +146,8 @@ def stats(contract: ContractArgument, server: Server = DEFAULT_URL, as_json: AsJ
             ]
             for entry in found
         ]
-        columns = ["RELEASE", "SCORED", "SHADED", "PHASED IN", "CREATED", "VALID SINCE", "METRICS"]
-        print_table(columns, rows, empty="no releases", right=["SCORED", "SHADED", "PHASED IN"])
+        columns = ["RELEASE", "SCORED", "SHADED", "DROPPED", "PHASED IN", "CREATED", "VALID SINCE", "METRICS"]
+        print_table(columns, rows, empty="no releases", right=["SCORED", "SHADED", "DROPPED", "PHASED IN"])
 
 
 def settings(contract: ContractArgument, release: OptionalRelease = None, server: Server = DEFAULT_URL) -> None:

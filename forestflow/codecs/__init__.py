@@ -5,6 +5,8 @@
 ``basic``              BASIC JSON, the hot path; ``inference_json`` and ``prediction_json`` are its two halves
 ``pieces``             the same for long bodies, a piece at a time
 ``protobuf``           the same in binary
+``graphpipe``          GraphPipe; its FlatBuffers are ``graphpipe_reader`` and ``graphpipe_writer``
+``tfinfer``            tf-infer's REST bodies
 ``columnar``           columns as they lie in memory, between routers and replicas
 ``columns``            records to columns, shared by both
 ``control``            bodies and replies of the control API

@@ -16,7 +16,7 @@ from forestflow.codecs.request import ScoreRequest
 from forestflow.domain import errors
 from forestflow.domain.errors import Code, ForestFlowError, Malformed, ModelFailed
 from forestflow.domain.ids import Fqrv
-from forestflow.domain.tensors import DTYPES, Batch, Column, TensorType
+from forestflow.domain.tensors import DTYPES, Batch, Column, Layout, TensorType
 
 
 class _Column(msgspec.Struct, array_like=True, gc=False):
@@ -30,6 +30,7 @@ class _Message(msgspec.Struct, array_like=True):
     rows: int
     columns: list[_Column]
     configs: dict[str, str] = {}
+    layout: str = Layout.RECORDS.value
 
 
 class _Error(msgspec.Struct, array_like=True, gc=False):
@@ -57,7 +58,8 @@ _CLASSES: dict[Code, type[ForestFlowError]] = {
 def encode(batch: Batch, configs: dict[str, str] | None = None) -> bytes:
     """The batch, of a request with its configs; raises ModelFailed for a column that does not hold what it says."""
     try:
-        return _encode(_Message(batch.rows, [_column(column) for column in batch.columns], configs or {}))
+        columns = [_column(column) for column in batch.columns]
+        return _encode(_Message(batch.rows, columns, configs or {}, batch.layout.value))
     except (TypeError, ValueError, UnicodeEncodeError) as error:
         raise ModelFailed(f"the model's output holds something else than its type says: {error}") from None
 
@@ -73,11 +75,12 @@ def decode(payload: bytes) -> ScoreRequest:
     try:
         message = _decode(payload)
         columns = tuple([_array(column) for column in message.columns])
+        layout = Layout(message.layout)
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise Malformed(f"not a batch of columns: {error}") from None
     if any(len(column.data) != message.rows for column in columns):
         raise Malformed("not a batch of columns: their lengths differ")
-    return ScoreRequest(Batch(message.rows, columns), message.configs)
+    return ScoreRequest(Batch(message.rows, columns, layout), message.configs)
 
 
 def _array(column: _Column) -> Column:
@@ -101,12 +104,16 @@ def decode_error(payload: bytes) -> ForestFlowError:
     """The error that a replica answered, of the class that its code stands for."""
     try:
         told = _decode_error(payload)
-        code = Code(told.code)
+        return error_of(Code(told.code), told.message, told.retry_after)
     except ValueError:
         return ModelFailed("the replica answered with an error that cannot be read")
+
+
+def error_of(code: Code, message: str, retry_after_seconds: float) -> ForestFlowError:
+    """A replica's error, of the class that its code stands for."""
     if code is Code.EXHAUSTED:
-        return errors.QueueFull(told.retry_after, told.message)
-    return _CLASSES.get(code, ModelFailed)(told.message)
+        return errors.QueueFull(retry_after_seconds, message)
+    return _CLASSES.get(code, ModelFailed)(message)
 
 
 class ColumnarCodec:
@@ -114,7 +121,9 @@ class ColumnarCodec:
 
     def __init__(self, fqrv: Fqrv) -> None:
         self.decode = decode
-        self.encode = encode
+
+    def encode(self, batch: Batch, context: None = None) -> bytes:
+        return encode(batch)
 
     def encode_error(self, error: ForestFlowError, request_id: str) -> bytes:
         retry_after = error.retry_after_seconds if isinstance(error, errors.QueueFull) else 0.0

@@ -17,16 +17,24 @@ from forestflow._gen.serve_request_pb2 import BasicServeRequest, MLFlowServeRequ
 from forestflow._gen.settings_pb2 import ContractSettings as ContractSettingsMessage
 from forestflow._gen.settings_pb2 import LoggingSettings as LoggingSettingsMessage
 from forestflow._gen.settings_pb2 import PolicySettings as PolicySettingsMessage
-from forestflow.codecs import message_json, messages, plans, reports, strict_json
+from forestflow._gen.settings_pb2 import ShadowSettings as ShadowSettingsMessage
+from forestflow.codecs import message_json, messages, plans, reports, strict_json, versions
 from forestflow.domain import errors
-from forestflow.domain.errors import Code, ForestFlowError, Invalid, Malformed
+from forestflow.domain.errors import Code, ForestFlowError, Malformed
 from forestflow.domain.explain import PlanExplanation
 from forestflow.domain.history import HistoryEntry, PlanAt
 from forestflow.domain.ids import Contract, Fqrv
-from forestflow.domain.reports import ServableMetadata, ServableMetrics, ServableStatus
+from forestflow.domain.reports import ReplicaStatus, ServableMetadata, ServableMetrics, ServableStatus
 from forestflow.domain.requests import ServeRequest
-from forestflow.domain.settings import ContractSettings, LoggingSettings, PolicySettings, ServableSettings
+from forestflow.domain.settings import (
+    ContractSettings,
+    LoggingSettings,
+    PolicySettings,
+    ServableSettings,
+    ShadowSettings,
+)
 from forestflow.domain.simulate import TimelinePoint
+from forestflow.domain.versions import VersionsReport, WatchRequest
 
 # --- requests: raise Malformed if the body is not the message, Invalid and its subclasses if it makes no sense -------
 
@@ -43,11 +51,27 @@ def parse_logging_settings(body: bytes) -> LoggingSettings:
     return messages.logging_settings_from(message_json.parse(body, LoggingSettingsMessage()))
 
 
+def parse_shadow_settings(body: bytes) -> ShadowSettings:
+    return messages.shadow_settings_from(message_json.parse(body, ShadowSettingsMessage()))
+
+
+def parse_deploy(body: bytes, fqrv: Fqrv | None = None) -> ServeRequest | WatchRequest:
+    """A BasicServeRequest of one release, or with ``versions`` of a base directory; ``fqrv`` is from the path."""
+    document = strict_json.loads(body)
+    if versions.is_watch(document):
+        return versions.watch_request_from(document, fqrv.contract if fqrv else None)
+    return parse_serve_request(body, fqrv)
+
+
 def parse_serve_request(body: bytes, fqrv: Fqrv | None = None) -> ServeRequest:
-    """A BasicServeRequest; ``fqrv``, from the path, counts before the body's."""
+    """A BasicServeRequest, or an MLFlowServeRequest; ``fqrv``, from the path, counts before the body's.
+
+    The latter has no flavor: its path leads to a folder with an MLmodel file, or to that file.
+    """
     document = strict_json.loads(body)
     if type(document) is dict and document.get("flavor") is None and _is_mlflow(document):
-        raise Invalid("MLFlowServeRequest is not supported yet: deploy with a 'flavor', as BasicServeRequest")
+        folder = document["path"].removesuffix("/MLmodel")
+        document = {**document, "path": folder, "flavor": {"MLmodel": {}}}
     return messages.serve_request_from(message_json.read(document, BasicServeRequest()), fqrv)
 
 
@@ -119,8 +143,16 @@ def status(of: ServableStatus) -> bytes:
     return _reply(reports.status_to(of))
 
 
+def replicas(listed: Iterable[ReplicaStatus]) -> bytes:
+    return _replies(map(reports.replica_to, listed))
+
+
 def status_list(listed: Iterable[ServableStatus]) -> bytes:
     return _replies(map(reports.status_to, listed))
+
+
+def versions_status(report: VersionsReport) -> bytes:
+    return _reply(versions.report_to(report))
 
 
 def plan(explained: PlanExplanation) -> bytes:

@@ -16,6 +16,8 @@ POLICY_SETTINGS: dict[str, Any] = {
 
 LOGGING_SETTINGS: dict[str, Any] = {"logLevel": "FULL", "keyFeatures": ["reqid"]}
 
+SHADOW_SETTINGS: dict[str, Any] = {"enabled": True, "samplePercent": 10, "maxBacklog": 64}
+
 SERVE_REQUEST: dict[str, Any] = {
     "path": "file:///models/energy_output",
     "fqrv": {
@@ -57,13 +59,29 @@ SIMULATION_REQUEST: dict[str, Any] = {
 ROLLBACK_REQUEST: dict[str, Any] = {"seq": "12"}
 
 # The body each message is shown with.
+VERSIONS_REQUEST: dict[str, Any] = {
+    "path": "file:///Models/mnist",
+    "fqrv": {
+        "contract": {"organization": "samples", "project": "mnist", "contractNumber": 0},
+        "releaseVersion": "ignored",
+    },
+    "flavor": {"TensorFlow": {"modelPath": "."}},
+    "servableSettings": {"policySettings": POLICY_SETTINGS},
+    "versions": {"latest": {"count": 2}},
+    "pollSeconds": 2,
+}
+
+VERSIONS_UPDATE: dict[str, Any] = {"versions": {"specific": {"versions": ["1", "3"]}}}
+
 EXAMPLES: dict[str, dict[str, Any]] = {
     "ContractSettings": CONTRACT_SETTINGS,
     "PolicySettings": POLICY_SETTINGS,
     "LoggingSettings": LOGGING_SETTINGS,
+    "ShadowSettings": SHADOW_SETTINGS,
     "BasicServeRequest": SERVE_REQUEST,
     "InferenceRequest": INFERENCE_REQUEST,
     "MetricReports": METRIC_REPORTS,
     "SimulationRequest": SIMULATION_REQUEST,
     "RollbackRequest": ROLLBACK_REQUEST,
+    "VersionsUpdate": VERSIONS_UPDATE,
 }

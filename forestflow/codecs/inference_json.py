@@ -26,6 +26,10 @@ TENSOR_KEYS: dict[str, TensorType] = {
     "Float64": TensorType.Float64,
     "Bool": TensorType.Bool,
     "Byte": TensorType.Bytes,
+    "UInt8": TensorType.UInt8,
+    "UInt16": TensorType.UInt16,
+    "UInt32": TensorType.UInt32,
+    "UInt64": TensorType.UInt64,
 }
 
 _REQUEST = ("schema", "datum", "configs")
@@ -49,6 +53,10 @@ _VALUES: dict[TensorType, tuple[frozenset[type], _Reader]] = {
     TensorType.Float64: _FLOATS,
     TensorType.Bool: (frozenset({bool}), strict_json.boolean),
     TensorType.Bytes: (frozenset(), strict_json.blob),
+    TensorType.UInt8: _INTEGERS,
+    TensorType.UInt16: _INTEGERS,
+    TensorType.UInt32: _INTEGERS,
+    TensorType.UInt64: _INTEGERS,
 }
 
 

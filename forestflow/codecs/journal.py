@@ -10,7 +10,7 @@ from forestflow._gen.contract_pb2 import Contract as ContractMessage
 from forestflow._gen.serve_request_pb2 import BasicServeRequest
 from forestflow._gen.settings_pb2 import ContractSettings as ContractSettingsMessage
 from forestflow._gen.settings_pb2 import ServableSettings as ServableSettingsMessage
-from forestflow.codecs import messages
+from forestflow.codecs import messages, versions
 from forestflow.codecs.message_json import read, to_document
 from forestflow.domain.errors import Malformed
 from forestflow.domain.events import (
@@ -22,6 +22,9 @@ from forestflow.domain.events import (
     ServableDeployed,
     ServablesDeleted,
     ServableUpdated,
+    VersionsForgotten,
+    VersionsUnwatched,
+    VersionsWatched,
 )
 from forestflow.domain.ids import Contract, Fqrv
 from forestflow.domain.metrics import MetricReport, Sample
@@ -88,6 +91,13 @@ def encode_event(event: Event) -> tuple[str, Document]:
             body = {"fqrv": encode_fqrv(fqrv), "name": report.name, "samples": samples, "replace": report.replace}
         case ServablesDeleted(fqrvs, contracts):
             body = {"fqrv": [encode_fqrv(f) for f in fqrvs], "contract": [encode_contract(c) for c in contracts]}
+        case VersionsWatched(watch):
+            request_document = to_document(versions.watch_to(watch))
+            body = {"contract": encode_contract(watch.contract), "serveRequest": request_document}
+        case VersionsUnwatched(contract):
+            body = {"contract": encode_contract(contract)}
+        case VersionsForgotten(contract, forgotten):
+            body = {"contract": encode_contract(contract), "versions": list(forgotten)}
     return type(event).__name__, body
 
 
@@ -117,6 +127,13 @@ def decode_event(kind: str, body: Mapping[str, Any]) -> Event:
                 return ServablesDeleted(
                     tuple(map(decode_fqrv, body["fqrv"])), tuple(map(decode_contract, body["contract"]))
                 )
+            case "VersionsWatched":
+                request = read(body["serveRequest"], BasicServeRequest())
+                return VersionsWatched(versions.watch_from(request, decode_contract(body["contract"])))
+            case "VersionsUnwatched":
+                return VersionsUnwatched(decode_contract(body["contract"]))
+            case "VersionsForgotten":
+                return VersionsForgotten(decode_contract(body["contract"]), tuple(map(int, body["versions"])))
     except KeyError as error:
         raise Malformed(f"journal: {kind} without {error}") from None
     raise Malformed(f"journal: event kind {kind!r} is unknown; it was written by a later version")

@@ -22,6 +22,12 @@ M = TypeVar("M", bound=Message)
 
 # The first double that rounds to no finite float. The largest float, printed with its shortest digits, lies just below.
 _FLOAT_LIMIT = float(2**128 - 2**103)
+_RANGES = {
+    FieldDescriptor.CPPTYPE_INT32: (-(2**31), 2**31, "an int32"),
+    FieldDescriptor.CPPTYPE_INT64: (-(2**63), 2**63, "an int64"),
+    FieldDescriptor.CPPTYPE_UINT32: (0, 2**32, "a uint32"),
+    FieldDescriptor.CPPTYPE_UINT64: (0, 2**64, "a uint64"),
+}
 _FLOATING = (FieldDescriptor.CPPTYPE_FLOAT, FieldDescriptor.CPPTYPE_DOUBLE)
 
 
@@ -95,9 +101,9 @@ def _scalar(field: FieldDescriptor, value: object, where: str) -> Any:
     if field.cpp_type == FieldDescriptor.CPPTYPE_ENUM:
         return _enum_number(field, value, where)
     integer = strict_json.integer(value, where)
-    bits = 31 if field.cpp_type == FieldDescriptor.CPPTYPE_INT32 else 63
-    if not -(2**bits) <= integer < 2**bits:
-        raise malformed(f"{where}: {integer} is not in the range of an int{bits + 1}")
+    first, over, name = _RANGES[field.cpp_type]
+    if not first <= integer < over:
+        raise malformed(f"{where}: {integer} is not in the range of {name}")
     return integer
 
 
@@ -111,6 +117,6 @@ def _enum_number(field: FieldDescriptor, value: object, where: str) -> int:
         number = strict_json.ordinal(value, where)
     except Malformed:
         raise malformed(f"{where}: {value!r} is none of {names}") from None
-    if number not in enum.values_by_number:
+    if all(number != known.number for known in enum.values):  # values_by_number takes numbers modulo 2**32
         raise malformed(f"{where}: {number} is none of {names}")
     return number

@@ -8,18 +8,21 @@ from __future__ import annotations
 
 from forestflow._gen.contract_pb2 import FQRV as FqrvMessage  # noqa: N811 - the original's name of the message
 from forestflow._gen.contract_pb2 import Contract as ContractMessage
-from forestflow._gen.serve_request_pb2 import BasicServeRequest, FlavorShim, H2OMojoFlavor
+from forestflow._gen.serve_request_pb2 import BasicServeRequest
 from forestflow._gen.settings_pb2 import ContractSettings as ContractSettingsMessage
 from forestflow._gen.settings_pb2 import DeploymentSettings as DeploymentSettingsMessage
 from forestflow._gen.settings_pb2 import LoggingSettings as LoggingSettingsMessage
+from forestflow._gen.settings_pb2 import Merging as MergingMessage
 from forestflow._gen.settings_pb2 import PolicySettings as PolicySettingsMessage
 from forestflow._gen.settings_pb2 import ServableSettings as ServableSettingsMessage
 from forestflow._gen.settings_pb2 import ShadowSettings as ShadowSettingsMessage
 from forestflow.codecs import policy_messages as policies
+from forestflow.codecs.flavor_messages import flavor_from, flavor_to
 from forestflow.domain import settings as domain
 from forestflow.domain.errors import Invalid
 from forestflow.domain.ids import Contract, Fqrv
-from forestflow.domain.requests import Flavor, H2OMojo, ServeRequest
+from forestflow.domain.requests import ServeRequest
+from forestflow.domain.sources import fqrv_of, refuse_secrets
 
 DEFAULT_SEPARATOR = domain.LoggingSettings().key_features_separator
 
@@ -81,9 +84,14 @@ def _deployment_settings_to(settings: domain.DeploymentSettings) -> DeploymentSe
         replicas=settings.replicas, maxQueued=settings.max_queued, timeoutSeconds=settings.timeout_seconds
     )
     resources = settings.resources
-    for name, value in (("cpu", resources.cpu), ("gpu", resources.gpu), ("memoryMB", resources.memory_mb)):
+    given = {"cpu": resources.cpu, "gpu": resources.gpu, "memoryMB": resources.memory_mb, "threads": resources.threads}
+    for name, value in given.items():
         if value is not None:
             setattr(message.resources, name, value)
+    if settings.merging != domain.Merging():
+        message.merging.CopyFrom(
+            MergingMessage(maxRows=settings.merging.max_rows, maxWaitMS=settings.merging.max_wait_ms)
+        )
     return message
 
 
@@ -95,9 +103,13 @@ def _deployment_settings_from(message: DeploymentSettingsMessage) -> domain.Depl
             resources.cpu if resources.HasField("cpu") else None,
             resources.gpu if resources.HasField("gpu") else None,
             resources.memoryMB if resources.HasField("memoryMB") else None,
+            resources.threads if resources.HasField("threads") else None,
         ),
         message.maxQueued if message.HasField("maxQueued") else None,
         message.timeoutSeconds if message.HasField("timeoutSeconds") else None,
+        domain.Merging(
+            message.merging.maxRows if message.merging.HasField("maxRows") else None, message.merging.maxWaitMS
+        ),
     )
 
 
@@ -117,16 +129,18 @@ def servable_settings_to(settings: domain.ServableSettings) -> ServableSettingsM
     return message
 
 
+def shadow_settings_from(message: ShadowSettingsMessage) -> domain.ShadowSettings:
+    return domain.ShadowSettings(
+        message.enabled if message.HasField("enabled") else None, message.samplePercent, message.maxBacklog
+    )
+
+
 def servable_settings_from(message: ServableSettingsMessage) -> domain.ServableSettings:
     return domain.ServableSettings(
         policy_settings_from(message.policySettings),
         logging_settings_from(message.loggingSettings) if message.HasField("loggingSettings") else None,
         _deployment_settings_from(message.deploymentSettings),
-        domain.ShadowSettings(
-            message.shadow.enabled if message.shadow.HasField("enabled") else None,
-            message.shadow.samplePercent,
-            message.shadow.maxBacklog,
-        ),
+        shadow_settings_from(message.shadow),
     )
 
 
@@ -156,28 +170,14 @@ def contract_settings_from(message: ContractSettingsMessage) -> domain.ContractS
 # --- deploys --------------------------------------------------------------------------------------------------------
 
 
-def _flavor_to(flavor: Flavor) -> FlavorShim:
-    match flavor:
-        case H2OMojo(mojo_path, version):
-            return FlavorShim(H2OMojo=H2OMojoFlavor(mojoPath=mojo_path, version=version))
-
-
-def _flavor_from(shim: FlavorShim) -> Flavor:
-    match shim.WhichOneof("sealed_value"):
-        case "H2OMojo":
-            mojo = shim.H2OMojo
-            return H2OMojo(mojo.mojoPath, mojo.version if mojo.HasField("version") else None)
-        case _:
-            raise Invalid("flavor names no flavor")
-
-
 def serve_request_to(request: ServeRequest) -> BasicServeRequest:
     message = BasicServeRequest(
         path=request.path,
         fqrv=fqrv_to(request.fqrv),
         servableSettings=servable_settings_to(request.servable_settings),
         tags=request.tags,
-        flavor=_flavor_to(request.flavor),
+        flavor=flavor_to(request.flavor),
+        sha256=request.sha256,
     )
     if request.contract_settings is not None:
         message.contractSettings.CopyFrom(contract_settings_to(request.contract_settings))
@@ -185,16 +185,24 @@ def serve_request_to(request: ServeRequest) -> BasicServeRequest:
 
 
 def serve_request_from(message: BasicServeRequest, fqrv: Fqrv | None = None) -> ServeRequest:
-    """``fqrv`` counts before the message's own; one of the two must be given."""
+    """``fqrv`` counts before the message's own, and that before the one that a git tag in its path names.
+
+    Raises Malformed for a path that holds a secret, Invalid when nothing names the release.
+    """
+    refuse_secrets(message.path)
     if fqrv is None:
-        if not message.HasField("fqrv"):
-            raise Invalid("fqrv is missing: give it in the body or in the path")
-        fqrv = fqrv_from(message.fqrv)
+        fqrv = fqrv_from(message.fqrv) if message.HasField("fqrv") else fqrv_of(message.path)
+    if fqrv is None:
+        raise Invalid(
+            "fqrv is missing: give it in the body or in the path, or deploy from git with a tag "
+            "v<contract number>.<release version>: git@host:organization/project.git#v0.first"
+        )
     return ServeRequest(
         message.path,
         fqrv,
-        _flavor_from(message.flavor),
+        flavor_from(message.flavor),
         servable_settings_from(message.servableSettings),
         contract_settings_from(message.contractSettings) if message.HasField("contractSettings") else None,
         dict(message.tags),
+        message.sha256 if message.HasField("sha256") else None,
     )

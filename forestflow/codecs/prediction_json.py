@@ -23,6 +23,7 @@ from forestflow.domain.tensors import DTYPES, Batch, Column, TensorType
 _MAX_LAYOUTS = 64
 _BETWEEN = b"],["  # two rows, as orjson prints a two-dimensional array
 _FLOATS = frozenset({TensorType.Float16, TensorType.Float32, TensorType.Float64})
+_LONG = frozenset({TensorType.Int64, TensorType.UInt64})  # printed as strings, as protobuf's JSON has them
 _OBJECTS = frozenset({TensorType.String, TensorType.Bytes})
 _KEYS = {kind: "Byte" if kind is TensorType.Bytes else kind.name for kind in TensorType}
 
@@ -45,7 +46,7 @@ class PredictionEncoder:
         self._fqrv = _fqrv(fqrv)
         self._layouts: dict[tuple[tuple[int, tuple[str, ...]], ...], _Layout] = {}
 
-    def encode(self, batch: Batch) -> bytes:
+    def encode(self, batch: Batch, context: None = None) -> bytes:
         """``{"Prediction":{"fqrv":…,"schema":[…],"datum":[…]}}``, compact.
 
         Raises :class:`ModelFailed` for a String column that holds anything else than ``str``, and the like.
@@ -61,7 +62,9 @@ class PredictionEncoder:
                 return b"".join((layout.first, text, layout.last))
         return self._encode_rows(batch, layout)
 
-    def encode_records(self, batch: Batch, releases: Sequence[Fqrv], owners: Sequence[int]) -> bytes:
+    def encode_records(
+        self, batch: Batch, releases: Sequence[Fqrv], owners: Sequence[int], context: None = None
+    ) -> bytes:
         """The same with ``recordFqrvs``: record ``i`` was answered by ``releases[owners[i]]``."""
         names = [orjson.dumps(_fqrv(release)) for release in releases]
         return b"".join(
@@ -131,9 +134,9 @@ def _members(column: Column, rows: int) -> list[bytes]:
 
 
 def _numbers(kind: TensorType, matrix: npt.NDArray[Any]) -> bytes:
-    """The rows' numbers, rows separated by ``],[``: int64 as strings, other integers and floats as JSON numbers."""
+    """The rows' numbers, rows separated by ``],[``: 64-bit integers as strings, all else as JSON numbers."""
     text = orjson.dumps(matrix, option=orjson.OPT_SERIALIZE_NUMPY)[2:-2]
-    if kind is TensorType.Int64:
+    if kind in _LONG:
         return b'"%b"' % text.replace(b",", b'","').replace(b']","[', b'"],["')
     if b"null" in text and kind in _FLOATS:
         return _name_non_finite(text, matrix)

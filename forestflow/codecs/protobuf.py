@@ -108,10 +108,12 @@ class ProtobufCodec:
     def decode(self, payload: bytes) -> ScoreRequest:
         return decode_request(payload)
 
-    def encode(self, batch: Batch) -> bytes:
+    def encode(self, batch: Batch, context: None = None) -> bytes:
         return encode_prediction(self._fqrv, batch)
 
-    def encode_records(self, batch: Batch, releases: Sequence[Fqrv], owners: Sequence[int]) -> bytes:
+    def encode_records(
+        self, batch: Batch, releases: Sequence[Fqrv], owners: Sequence[int], context: None = None
+    ) -> bytes:
         prediction = to_message(self._fqrv, batch)
         names = [messages.fqrv_to(release) for release in releases]
         prediction.recordFqrvs.extend([names[owner] for owner in owners])

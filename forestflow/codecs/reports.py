@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from forestflow._gen.servable_pb2 import BasicIOMetadata, BasicMetaData
+from forestflow._gen.servable_pb2 import ReplicaStatus as ReplicaStatusMessage
 from forestflow._gen.servable_pb2 import ServableMetrics as ServableMetricsMessage
 from forestflow._gen.servable_pb2 import ServableStatus as ServableStatusMessage
 from forestflow.codecs.messages import DEFAULT_SEPARATOR, fqrv_to
-from forestflow.domain.reports import ServableMetadata, ServableMetrics, ServableStatus
+from forestflow.domain.reports import ReplicaStatus, ServableMetadata, ServableMetrics, ServableStatus
 from forestflow.domain.settings import (
     ImmediatelyValid,
     ImmediatePhaseIn,
@@ -34,6 +35,7 @@ def metrics_to(metrics: ServableMetrics) -> ServableMetricsMessage:
         performanceMetrics=metrics.performance_metrics,
         becameValidAtMS=metrics.became_valid_at_ms,
         currentPhaseInPct=metrics.current_phase_in_pct,
+        shadowDropCount=metrics.shadow_drop_count or None,  # the original has no such field
     )
 
 
@@ -70,6 +72,18 @@ def status_to(status: ServableStatus) -> ServableStatusMessage:
         replicas=[replica.name for replica in status.replicas],
         message=status.message,
     )
+
+
+def replica_to(replica: ReplicaStatus) -> ReplicaStatusMessage:
+    message = ReplicaStatusMessage(
+        fqrv=fqrv_to(replica.fqrv), replica=replica.replica_id, state=replica.state.name, message=replica.message
+    )
+    if replica.load is not None:
+        message.pid, message.queued = replica.load.pid, replica.load.queued
+        message.shadowBacklog = replica.load.shadow_backlog
+        for bits, calls in sorted(replica.load.batches.items()):
+            message.batchSizes.add(minRows=1 << bits >> 1, maxRows=(1 << bits) - 1, calls=calls)
+    return message
 
 
 def describe(settings: ServableSettings) -> str:

@@ -159,6 +159,26 @@ class UnknownServable(ForestFlowError):
         return f"unknown servable {self.fqrv}"
 
 
+class UnknownModel(ForestFlowError):
+    """No contract, or no release of it, has that model name: ``UnknownModel(message)``."""
+
+    code = Code.NOT_FOUND
+
+
+class NotWatched(ForestFlowError):
+    """The contract has no version directories: ``NotWatched(contract)``."""
+
+    code = Code.NOT_FOUND
+
+    def __init__(self, contract: Contract) -> None:
+        super().__init__(contract)
+        self.contract = contract
+
+    @property
+    def message(self) -> str:
+        return f"contract {self.contract} has no version directories; a deploy with 'versions' gives it some"
+
+
 class NoActiveServables(ForestFlowError):
     """The contract exists but no release of it can answer: ``NoActiveServables(contract)``."""
 

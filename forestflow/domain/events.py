@@ -8,6 +8,7 @@ from forestflow.domain.ids import Contract, Fqrv
 from forestflow.domain.metrics import MetricReport
 from forestflow.domain.requests import ServeRequest
 from forestflow.domain.settings import ContractSettings, ServableSettings
+from forestflow.domain.versions import Watch
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,28 @@ class MetricReported:
     report: MetricReport
 
 
+@dataclass(frozen=True, slots=True)
+class VersionsWatched:
+    """The numbered directories below a path are releases of a contract from now on, or under another policy."""
+
+    watch: Watch
+
+
+@dataclass(frozen=True, slots=True)
+class VersionsUnwatched:
+    """They are no longer looked for; the releases stay."""
+
+    contract: Contract
+
+
+@dataclass(frozen=True, slots=True)
+class VersionsForgotten:
+    """Versions that are gone or no longer wanted: should they be again, they are new."""
+
+    contract: Contract
+    versions: tuple[int, ...]
+
+
 Event = (
     ContractSet
     | ServableDeployed
@@ -75,14 +98,19 @@ Event = (
     | ServableBecameInvalid
     | ServablesDeleted
     | MetricReported
+    | VersionsWatched
+    | VersionsUnwatched
+    | VersionsForgotten
 )
 
 
 def subject(event: Event) -> str:
     """The contract or releases that an event is about, for logs."""
     match event:
-        case ContractSet(contract, _):
+        case ContractSet(contract, _) | VersionsUnwatched(contract) | VersionsForgotten(contract, _):
             return str(contract)
+        case VersionsWatched(watch):
+            return str(watch.contract)
         case ServableDeployed(request, _, _):
             return str(request.fqrv)
         case (

@@ -14,6 +14,9 @@ from forestflow.domain.events import (
     ServableDeployed,
     ServablesDeleted,
     ServableUpdated,
+    VersionsForgotten,
+    VersionsUnwatched,
+    VersionsWatched,
 )
 from forestflow.domain.explain import PlanExplanation, explain
 from forestflow.domain.ids import Contract
@@ -42,8 +45,10 @@ class PlanAt:
 def concerns(event: Event, contract: Contract) -> bool:
     """Whether an event is about this contract."""
     match event:
-        case ContractSet(of, _):
+        case ContractSet(of, _) | VersionsUnwatched(of) | VersionsForgotten(of, _):
             return of == contract
+        case VersionsWatched(watch):
+            return watch.contract == contract
         case ServableDeployed(request, _, _):
             return request.fqrv.contract == contract
         case (

@@ -12,6 +12,25 @@ from forestflow.domain.tensors import ModelMetadata
 
 
 @dataclass(frozen=True, slots=True)
+class Counts:
+    """Requests of one release: answered to users, scored as a shadow, and shadows dropped unscored for want of room,
+    of a replica, or of time.
+    """
+
+    scored: int = 0
+    shaded: int = 0
+    shadows_dropped: int = 0
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(
+            self.scored + other.scored, self.shaded + other.shaded, self.shadows_dropped + other.shadows_dropped
+        )
+
+    def __bool__(self) -> bool:
+        return bool(self.scored or self.shaded or self.shadows_dropped)
+
+
+@dataclass(frozen=True, slots=True)
 class ServableMetrics:
     """Counts and clocks of one release; times are milliseconds since 1970."""
 
@@ -22,6 +41,7 @@ class ServableMetrics:
     performance_metrics: Mapping[str, float] = field(default_factory=dict)
     became_valid_at_ms: int | None = None
     current_phase_in_pct: int = 0
+    shadow_drop_count: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,3 +62,41 @@ class ServableStatus:
     desired_replicas: int
     replicas: tuple[ReplicaState, ...] = ()
     message: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaLoad:
+    """What a replica's process says of itself. ``batches``: model calls for users by the bit length of their rows."""
+
+    pid: int
+    queued: int
+    shadow_backlog: int
+    batches: Mapping[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaStatus:
+    """One replica; ``load`` is ``None`` where its process does not answer, ``message`` says why it is not ready."""
+
+    fqrv: Fqrv
+    replica_id: str
+    state: ReplicaState
+    load: ReplicaLoad | None = None
+    message: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LogPosition:
+    """A place in a replica's log: in which file, and how many bytes into it."""
+
+    inode: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaLog:
+    """A part of a replica's log, and where the next one starts."""
+
+    replica_id: str
+    text: str
+    position: LogPosition

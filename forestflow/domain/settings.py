@@ -300,16 +300,46 @@ class LoggingSettings:
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """What Ray reserves for one replica; ``memory_mb`` also caps the heap of a JVM. ``None``: not reserved."""
+    """What Ray reserves for one replica; ``memory_mb`` also caps the heap of a JVM. ``None``: not reserved.
+
+    ``threads`` is how many the model computes with; ``None``: one per CPU reserved, at least one, so that the replicas
+    of a node do not fight for its cores.
+    """
 
     cpu: float | None = None
     gpu: float | None = None
     memory_mb: int | None = None
+    threads: int | None = None
+
+    @property
+    def compute_threads(self) -> int:
+        """How many threads the model may compute with."""
+        return self.threads or max(1, int(self.cpu or 1))
 
     def __post_init__(self) -> None:
+        if self.threads is not None and not 1 <= self.threads <= 4096:
+            raise InvalidSettings(f"resources.threads must be in 1..4096, got {self.threads}")
         for name, value in (("cpu", self.cpu), ("gpu", self.gpu), ("memoryMB", self.memory_mb)):
             if value is not None and (value < 0 or not math.isfinite(value)):
                 raise InvalidSettings(f"resources.{name} must be a finite number of at least 0, got {value}")
+
+
+@dataclass(frozen=True, slots=True)
+class Merging:
+    """How requests that wait in a replica run as one batch.
+
+    ``max_rows`` of one batch (``None``: as many as the model scores in a few milliseconds; 1: nothing is merged).
+    ``max_wait_ms`` that a request waits for others though the model is free.
+    """
+
+    max_rows: int | None = None
+    max_wait_ms: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.max_rows is not None and not 1 <= self.max_rows <= 1_000_000:
+            raise InvalidSettings(f"merging.maxRows must be in 1..1000000, got {self.max_rows}")
+        if not 0 <= self.max_wait_ms <= 10_000:
+            raise InvalidSettings(f"merging.maxWaitMS must be in 0..10000, got {self.max_wait_ms:g}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,6 +354,7 @@ class DeploymentSettings:
     resources: Resources = field(default_factory=Resources)
     max_queued: int | None = None
     timeout_seconds: float | None = None
+    merging: Merging = field(default_factory=Merging)
 
     def __post_init__(self) -> None:
         if not 1 <= self.replicas <= 1000:

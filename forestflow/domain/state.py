@@ -15,11 +15,15 @@ from forestflow.domain.events import (
     ServableDeployed,
     ServablesDeleted,
     ServableUpdated,
+    VersionsForgotten,
+    VersionsUnwatched,
+    VersionsWatched,
 )
 from forestflow.domain.ids import Contract, Fqrv
 from forestflow.domain.metrics import Samples, with_report
 from forestflow.domain.requests import ServeRequest
 from forestflow.domain.settings import ContractSettings, ServableSettings
+from forestflow.domain.versions import Watch
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +44,21 @@ class Release:
 
 @dataclass(slots=True)
 class ContractState:
-    """One contract; ``releases`` by release version, in the order of their deployment."""
+    """One contract; ``releases`` by release version, in the order of their deployment.
+
+    ``watch`` says where more of them come from, if somewhere; ``taken`` are its versions deployed so far, those that
+    have expired since among them, until they are forgotten.
+    """
 
     settings: ContractSettings
     releases: dict[str, Release] = field(default_factory=dict)
+    watch: Watch | None = None
+    taken: set[int] = field(default_factory=set)
+
+    def versions(self) -> dict[int, Release]:
+        """The releases that are versions of the watch."""
+        numbered = ((self.watch.version_of(r.request), r) for r in self.releases.values() if self.watch is not None)
+        return {version: release for version, release in numbered if version is not None}
 
 
 @dataclass(slots=True)
@@ -85,7 +100,9 @@ class State:
                     self.contracts[contract] = ContractState(settings)
             case ServableDeployed(request, digest, created_at_ms):
                 release = Release(request, request.servable_settings, digest, created_at_ms)
-                self.contracts[release.fqrv.contract].releases[release.fqrv.release_version] = release
+                of = self.contracts[release.fqrv.contract]
+                of.releases[release.fqrv.release_version] = release
+                of.taken |= of.versions().keys()
             case ServableUpdated(fqrv, settings):
                 self._replace(fqrv, settings=settings)
             case ServableBecameValid(fqrv, at_ms):
@@ -102,6 +119,19 @@ class State:
                         self.contracts[fqrv.contract].releases.pop(fqrv.release_version, None)
                 for contract in contracts:
                     self.contracts.pop(contract, None)
+            case VersionsWatched(watch):
+                of = self.contracts[watch.contract]
+                if of.watch is None or of.watch.path != watch.path:
+                    of.taken.clear()
+                of.watch = watch
+                of.taken |= of.versions().keys()
+            case VersionsUnwatched(contract):
+                if contract in self.contracts:
+                    self.contracts[contract].watch = None
+                    self.contracts[contract].taken.clear()
+            case VersionsForgotten(contract, versions):
+                if contract in self.contracts:
+                    self.contracts[contract].taken -= set(versions)
 
     def _replace(self, fqrv: Fqrv, **changes: object) -> None:
         release = self.release(fqrv)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 
 class TensorType(enum.IntEnum):
-    """Element types; the numbers are those of the original's ``TensorType`` proto enum."""
+    """Element types; the numbers are those of the original's ``TensorType`` proto enum, from 100 on ours."""
 
     Float16 = 1
     Float32 = 2
@@ -24,6 +24,10 @@ class TensorType(enum.IntEnum):
     String = 8
     Bool = 9
     Bytes = 10
+    UInt8 = 100
+    UInt16 = 101
+    UInt32 = 102
+    UInt64 = 103
 
 
 DTYPES: dict[TensorType, np.dtype[Any]] = {
@@ -37,7 +41,19 @@ DTYPES: dict[TensorType, np.dtype[Any]] = {
     TensorType.String: np.dtype(object),
     TensorType.Bool: np.dtype(np.bool_),
     TensorType.Bytes: np.dtype(object),
+    TensorType.UInt8: np.dtype(np.uint8),
+    TensorType.UInt16: np.dtype(np.uint16),
+    TensorType.UInt32: np.dtype(np.uint32),
+    TensorType.UInt64: np.dtype(np.uint64),
 }
+
+
+class Layout(enum.Enum):
+    """How a client gave the values of a batch, and how it reads them."""
+
+    RECORDS = "RECORDS"  # record by record, each tensor flattened (BASIC): the model's metadata says the shape
+    TENSORS = "TENSORS"  # tensors of the shape that the client gave them, alike in their first axis: the rows
+    WHOLE = "WHOLE"  # the same without a first axis in common: each lies below one more axis, of length 1
 
 
 # Column and Batch are values, too, but not frozen: a few are made for each request, and freezing costs microseconds.
@@ -57,20 +73,26 @@ class Column:
 
 @dataclass(slots=True, eq=False)
 class Batch:
-    """``rows`` records as columns. ``columns`` all have ``rows`` as the length of their first axis."""
+    """``rows`` records as columns. ``columns`` all have ``rows`` as the length of their first axis.
+
+    In the layouts TENSORS and WHOLE each column has one field, the tensor's name ("" where the client gave none), and
+    its data the shape of that tensor (WHOLE: below a first axis of length 1, and ``rows`` is 1).
+    """
 
     rows: int
     columns: tuple[Column, ...]
+    layout: Layout = Layout.RECORDS
 
     @property
-    def signature(self) -> tuple[tuple[TensorType, tuple[str, ...], tuple[int, ...]], ...]:
-        """Equal for batches that may be merged row-wise: types, fields and the shape of one row."""
-        return tuple([(c.type, c.fields, c.data.shape[1:]) for c in self.columns])
+    def signature(self) -> tuple[object, ...]:
+        """Equal for batches that may be merged row-wise: layout, and types, fields and the shape of one row."""
+        return self.layout, *[(c.type, c.fields, c.data.shape[1:]) for c in self.columns]
 
     def slice(self, start: int, stop: int) -> Batch:
         """Rows ``start`` to ``stop`` as views of the same memory."""
         stop = min(stop, self.rows)
-        return Batch(stop - start, tuple([Column(c.type, c.fields, c.data[start:stop]) for c in self.columns]))
+        columns = tuple([Column(c.type, c.fields, c.data[start:stop]) for c in self.columns])
+        return Batch(stop - start, columns, self.layout)
 
 
 def concat(batches: Sequence[Batch]) -> Batch:
@@ -82,22 +104,48 @@ def concat(batches: Sequence[Batch]) -> Batch:
         Column(column.type, column.fields, np.concatenate([b.columns[i].data for b in batches]))
         for i, column in enumerate(first.columns)
     )
-    return Batch(sum(b.rows for b in batches), columns)
+    return Batch(sum(b.rows for b in batches), columns, first.layout)
 
 
 @dataclass(frozen=True, slots=True)
 class IOMetadata:
-    """One input or output tensor of a model. ``shape`` is of one row; -1 where it is free."""
+    """One input or output tensor of a model. ``shape`` is of one row; -1 where it is free.
+
+    With ``any_rank`` the model does not say how many dimensions there are, and ``shape`` is empty.
+    """
 
     name: str
     type: TensorType
     shape: tuple[int, ...] = ()
     description: str | None = None
+    any_rank: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """One way to call a model. Where it is ``batched``, every tensor has the rows as one more, leading axis.
+
+    ``method`` is what the model calls it: "predict", "classify", "regress", or a name of the framework's own.
+    """
+
+    inputs: tuple[IOMetadata, ...]
+    outputs: tuple[IOMetadata, ...] = ()
+    batched: bool = True
+    method: str = "predict"
 
 
 @dataclass(frozen=True, slots=True)
 class ModelMetadata:
-    """What a loaded model says of itself."""
+    """What a loaded model says of itself: the inputs and outputs of its default signature, and all its signatures.
+
+    Models with one way to be called name no ``signatures``; ``every_signature`` gives it all the same.
+    """
 
     inputs: tuple[IOMetadata, ...]
     outputs: tuple[IOMetadata, ...] = ()
+    signatures: Mapping[str, Signature] = field(default_factory=dict)
+    default: str = "serving_default"
+
+    def every_signature(self) -> Mapping[str, Signature]:
+        """All signatures by name, at least the default one."""
+        return self.signatures or {self.default: Signature(self.inputs, self.outputs)}

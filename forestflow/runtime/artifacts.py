@@ -11,48 +11,78 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Protocol
-from urllib.parse import unquote, urlsplit
 
 from forestflow.domain.errors import ArtifactRejected, StorageFailed
 from forestflow.domain.requests import Flavor
+from forestflow.runtime.sources.fetching import fetch
+from forestflow.runtime.sources.rules import SourceRules
 from forestflow.servables import loading
 
 PART_BYTES = 8 << 20  # of a file, sent to another node at once
+FETCHES_AT_ONCE = 16  # the deploys after them wait
+LOCAL_FETCH_SECONDS = 600.0
 
 _CHUNK = 1 << 20
 
 
 class ArtifactStore:
-    """``<root>/<sha256>/<name>``: one file or folder per digest. Safe against a crash at any point."""
+    """``<root>/<sha256>/<name>``: one file or folder per digest. Safe against a crash at any point.
 
-    def __init__(self, root: Path, max_bytes: int) -> None:
+    ``rules`` say what may be fetched from elsewhere; without them, directories of this machine are the only sources.
+    ``threads`` are for :meth:`add`, which may take long.
+    """
+
+    def __init__(self, root: Path, max_bytes: int, rules: SourceRules | None = None) -> None:
         self._root = root
         self._max_bytes = max_bytes
+        self._rules = rules or SourceRules(("file",), (), LOCAL_FETCH_SECONDS, max_bytes)
+        self.threads = ThreadPoolExecutor(FETCHES_AT_ONCE, "fetch")
         root.mkdir(parents=True, exist_ok=True)
 
-    def add(self, source: str, flavor: Flavor) -> str:
-        """Check and copy what ``flavor`` needs from ``source`` (a ``file://`` path); return its digest.
+    def add(
+        self,
+        source: str,
+        flavor: Flavor,
+        *,
+        sha256: str | None = None,
+        tag: str | None = None,
+        report: Callable[[str], None] = lambda text: None,
+    ) -> str:
+        """Fetch, check and copy what ``flavor`` needs from ``source``; return its digest.
 
-        Raises :class:`ArtifactRejected` with a reason, leaving nothing behind.
+        The digest of a folder is the SHA-256 over a line for each of its files, in the order of their paths:
+        ``<relative path>\\0<SHA-256 of the content>\\n``; that of a file is that over its one line, with an empty path.
+
+        ``sha256`` is what a file, a folder's digest or the archive fetched must be. ``tag`` and ``report``: see
+        :func:`~forestflow.runtime.sources.fetching.fetch`. Raises :class:`ArtifactRejected` with a reason,
+        DeadlineExceeded, StorageFailed, Malformed, leaving nothing behind.
         """
-        base = _local_directory(source)
         relative = loading.artifact_path(flavor)
-        path = _inside(base, relative)
-        if not path.exists():
-            raise ArtifactRejected(f"{relative!r} does not exist under the given path")
-        loading.check(path, flavor)
         incoming = Path(tempfile.mkdtemp(prefix="incoming-", dir=self._root))
         try:
-            digest = self._copy(path, incoming / path.name)
+            fetched = fetch(source, relative, incoming / "fetched", self._rules, tag=tag, report=report)
+            path = _inside(fetched.folder, relative)
+            if not path.exists():
+                raise ArtifactRejected(f"{relative!r} does not exist under the given path")
+            rest = loading.elsewhere(path, flavor)
+            if rest is not None:
+                more = fetch(rest, ".", incoming / "rest", self._rules, report=report)
+                path = self._together(path, more.folder, incoming / "together" / path.name)
+            loading.check(path, flavor)
+            report("copying the artifact")
+            copy = incoming / "copy"
+            digest, content = self._copy(path, copy / path.name)
+            _check_pin(sha256, content or digest, fetched.sha256)
             # The copy is what will be loaded: check it again if the source changed meanwhile.
-            loading.check(incoming / path.name, flavor)
+            loading.check(copy / path.name, flavor)
             target = self._root / digest
             if not target.exists():
-                _sync_directory(incoming)
-                os.replace(incoming, target)
+                _sync_directory(copy)
+                os.replace(copy, target)
                 _sync_directory(self._root)
             return digest
         except OSError as error:
@@ -88,9 +118,25 @@ class ArtifactStore:
         """Remove one artifact; one that is not there is ignored."""
         shutil.rmtree(self._root / digest, ignore_errors=True)
 
-    def _copy(self, source: Path, target: Path) -> str:
-        """Copy a file or folder; the digest covers relative names and contents."""
+    def _together(self, first: Path, second: Path, target: Path) -> Path:
+        """The files of both folders in one; where both have one of a name, it is that of the first."""
+        size = 0
+        for folder in (first, second):
+            for relative, file in _files(folder):
+                destination = target / relative
+                if destination.exists():
+                    continue
+                size += file.stat().st_size
+                if size > self._max_bytes:
+                    raise ArtifactRejected(f"the artifact is larger than {self._max_bytes} bytes")
+                destination.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(file, destination)
+        return target
+
+    def _copy(self, source: Path, target: Path) -> tuple[str, str | None]:
+        """Copy a file or folder; its digest, which covers relative names and contents, and a file's own SHA-256."""
         total = hashlib.sha256()
+        own = None
         copied = 0
         for relative, file in _files(source):
             destination = target / relative
@@ -106,7 +152,9 @@ class ArtifactStore:
                 writer.flush()
                 os.fsync(writer.fileno())
             total.update(f"{relative}\0{content.hexdigest()}\n".encode())
-        return total.hexdigest()
+            if not relative:
+                own = content.hexdigest()
+        return total.hexdigest(), own
 
 
 class ArtifactSource(Protocol):
@@ -216,20 +264,11 @@ def _files(source: Path) -> Iterator[tuple[str, Path]]:
             yield path.relative_to(source).as_posix(), path
 
 
-def _local_directory(source: str) -> Path:
-    parts = urlsplit(source)
-    if parts.scheme == "" and source.startswith("/"):
-        path = source
-    elif parts.scheme == "file" and parts.netloc in ("", "localhost"):
-        path = unquote(parts.path)
-    else:
-        raise ArtifactRejected(f"path provided doesn't follow a supported protocol: {parts.scheme or source[:40]!r}")
-    if "\0" in path or not path.startswith("/"):
-        raise ArtifactRejected("path must be absolute: file:///directory/of/the/model")
-    directory = Path(path)
-    if not directory.is_dir():
-        raise ArtifactRejected("path does not exist or is not a directory on the server")
-    return directory.resolve()
+def _check_pin(pin: str | None, found: str, archive: str | None) -> None:
+    """Refuse an artifact that is not the pinned one; an archive that was unpacked may be pinned as a whole."""
+    if pin is not None and pin.lower() not in (found, archive):
+        of_archive = f", that of its archive {archive}" if archive else ""
+        raise ArtifactRejected(f"the sha256 of the artifact is {found}{of_archive}; the request says {pin[:80]}")
 
 
 def _inside(base: Path, relative: str) -> Path:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from forestflow.domain.ids import Fqrv
 from forestflow.domain.plan import ReplicaAddress
 from forestflow.domain.requests import Flavor
-from forestflow.domain.settings import Resources
+from forestflow.domain.settings import Merging, Resources
 from forestflow.domain.tensors import ModelMetadata
 
 
@@ -24,7 +24,7 @@ class Assignment:
     resources: Resources
     max_queued: int
     max_frame: int
-    max_backlog: int = 256
+    merging: Merging = field(default_factory=Merging)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import tempfile
 import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -19,19 +21,25 @@ from ray.exceptions import RayActorError, RayError, RayTaskError
 from forestflow.domain.errors import ForestFlowError, LoadFailed, Unavailable
 from forestflow.domain.ids import Fqrv
 from forestflow.domain.plan import PlanUpdate
+from forestflow.domain.reports import Counts, LogPosition, ReplicaLoad, ReplicaLog
 from forestflow.domain.settings import Resources
-from forestflow.runtime import logs
+from forestflow.runtime import environment, logs, servablelog
 from forestflow.runtime.artifacts import ArtifactCache, ArtifactStore
 from forestflow.runtime.assignment import Assignment, Loaded
 from forestflow.runtime.host import Host
 from forestflow.runtime.registry import Registry, RegistrySettings
 from forestflow.runtime.replicas import HostLost
 from forestflow.runtime.router import RegistryClient, Router, RouterSettings
+from forestflow.runtime.sources.rules import SourceRules
 from forestflow.runtime.store import Journal
+from forestflow.servables import loading
 
 REGISTRY_NAME = "registry"
 HOST_PREFIX = "host-"
 CALL_TIMEOUT_SECONDS = 5.0
+INSPECT_TIMEOUT_SECONDS = 1.0  # a replica that takes longer is busy with a call of its model
+
+_log = logging.getLogger("forestflow.host")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +51,10 @@ class ClusterSettings:
     data_dir: Path
     journal_url: str | None
     artifact_max_bytes: int
+    sources: SourceRules
     logs: logs.LogSettings
     registry: RegistrySettings
+    code_servables: bool = True
 
 
 def _node_id() -> str:
@@ -67,6 +77,7 @@ class ForestFlowHost:
         logs.configure(settings.logs)
         self._settings = settings
         self._released = threading.Event()
+        self._log: tuple[Fqrv, str] | None = None  # that this process writes: of which release, which replica
         self._artifacts = ArtifactCache(_cache_directory(settings.namespace), _RegistryArtifacts(settings.namespace))
         self._host = Host(
             node_id=_node_id(),
@@ -78,9 +89,18 @@ class ForestFlowHost:
     def alive(self) -> bool:
         return True
 
-    def load(self, assignment: Assignment) -> Loaded | ForestFlowError:
+    def load(self, assignment: Assignment) -> Loaded | ForestFlowError | None:
+        """``None`` asks to be started once more, in the environment that was made for the model's requirements."""
+        self._capture(assignment)
         try:
-            return self._host.load(self._with_local_artifact(assignment))
+            local = self._with_local_artifact(assignment)
+            if not self._settings.code_servables:
+                loading.refuse_code(local.artifact, local.flavor)
+            requirements = loading.requirements(local.artifact, local.flavor)
+            if not environment.active(requirements):
+                environment.prepare(self._settings.data_dir, requirements)
+                return None
+            return self._host.load(local)
         except ForestFlowError as error:
             return error
         except Exception as error:  # a model may fail in any way; the host stays to try again
@@ -88,6 +108,12 @@ class ForestFlowHost:
 
     def loaded(self) -> Loaded | None:
         return self._host.loaded
+
+    def inspect(self) -> ReplicaLoad | None:
+        return self._host.inspect()
+
+    def log(self, fqrv: Fqrv, replica_id: str, tail: int, after: LogPosition | None) -> ReplicaLog | None:
+        return servablelog.read(servablelog.directory_of(self._settings.data_dir, fqrv), replica_id, tail, after)
 
     def hold(self) -> None:
         """Returns when somebody else holds: the caller learns of the death of this process, or of another registry."""
@@ -98,9 +124,30 @@ class ForestFlowHost:
     def drain(self, timeout_seconds: float) -> bool:
         return self._host.drain(timeout_seconds)
 
-    def close(self) -> None:
+    def end(self) -> None:
+        """End this process; Ray starts another."""
+        os._exit(0)
+
+    def close(self) -> tuple[Fqrv, ReplicaLog] | None:
+        """Its log, where only this node has it: who stops the host keeps it."""
         self._host.close()
         self._artifacts.release()
+        if self._log is None or self._settings.data_dir.is_dir():
+            return None
+        left = self.log(*self._log, servablelog.KEEP_LINES, None)
+        servablelog.remove(servablelog.directory_of(self._settings.data_dir, self._log[0]), self._log[1])
+        return (self._log[0], left) if left is not None else None
+
+    def _capture(self, assignment: Assignment) -> None:
+        """Send what this process says from now on to the log of its replica."""
+        if self._log is not None:
+            return
+        directory = servablelog.directory_of(self._settings.data_dir, assignment.fqrv)
+        try:
+            servablelog.Capture(directory / f"{assignment.replica_id}.log").start()
+        except OSError as error:
+            _log.error("no log of its own for %s: %s", assignment.fqrv, error)
+        self._log = assignment.fqrv, assignment.replica_id
 
     def _with_local_artifact(self, assignment: Assignment) -> Assignment:
         """On a node without the data directory, from the cache of that node."""
@@ -141,7 +188,7 @@ class RayHosts:
         self._settings = settings
         self._handles: dict[str, ActorHandle[Any]] = {}
 
-    async def start(self, replica_id: str, resources: Resources) -> None:
+    async def start(self, replica_id: str, resources: Resources, requirements: Sequence[str]) -> None:
         options: dict[str, Any] = {
             "name": HOST_PREFIX + replica_id,
             "namespace": self._settings.namespace,
@@ -153,6 +200,9 @@ class RayHosts:
         }
         if resources.memory_mb:
             options["memory"] = resources.memory_mb << 20
+        if requirements:
+            python = environment.executable(self._settings.data_dir, requirements)
+            options["runtime_env"] = {"py_executable": python}
         self._handles[replica_id] = cast(Any, ForestFlowHost).options(**options).remote(self._settings)
         await self.alive(replica_id)
 
@@ -161,9 +211,44 @@ class RayHosts:
 
     async def load(self, replica_id: str, assignment: Assignment) -> Loaded:
         outcome = await self._call(replica_id, "load", assignment)
+        if outcome is None:
+            with contextlib.suppress(HostLost):
+                await self._call(replica_id, "end")
+            await self.alive(replica_id)
+            outcome = await self._call(replica_id, "load", assignment)
+        if outcome is None:
+            raise LoadFailed("the host does not start in the environment that was made for the model's requirements")
         if isinstance(outcome, ForestFlowError):
             raise outcome
         return cast(Loaded, outcome)
+
+    async def inspect(self, replica_id: str) -> ReplicaLoad | None:
+        with contextlib.suppress(HostLost, TimeoutError):
+            return cast(
+                ReplicaLoad | None, await asyncio.wait_for(self._call(replica_id, "inspect"), INSPECT_TIMEOUT_SECONDS)
+            )
+        return None
+
+    async def logs(
+        self, fqrv: Fqrv, replica_ids: Sequence[str], tail: int, after: Mapping[str, LogPosition]
+    ) -> list[ReplicaLog]:
+        """From this node's files where they are here, so that a host that hangs or is gone can be read about, too."""
+        directory = servablelog.directory_of(self._settings.data_dir, fqrv)
+        here = await asyncio.to_thread(servablelog.replicas_in, directory)
+        found = []
+        for replica_id in replica_ids or here:
+            if replica_id in here:
+                log = await asyncio.to_thread(servablelog.read, directory, replica_id, tail, after.get(replica_id))
+            else:
+                log = await self._remote_log(fqrv, replica_id, tail, after.get(replica_id))
+            found += [log] if log is not None else []
+        return found
+
+    async def _remote_log(self, fqrv: Fqrv, replica_id: str, tail: int, after: LogPosition | None) -> ReplicaLog | None:
+        call = self._call(replica_id, "log", fqrv, replica_id, tail, after)
+        with contextlib.suppress(HostLost, TimeoutError):
+            return cast(ReplicaLog | None, await asyncio.wait_for(call, CALL_TIMEOUT_SECONDS))
+        return None
 
     async def lost(self, replica_id: str) -> None:
         try:
@@ -180,8 +265,16 @@ class RayHosts:
         if handle is None:
             return
         with contextlib.suppress(RayError, TimeoutError):  # dead or stuck: the kill below is what counts
-            await asyncio.wait_for(_result(handle.close.remote()), CALL_TIMEOUT_SECONDS)
+            left = await asyncio.wait_for(_result(handle.close.remote()), CALL_TIMEOUT_SECONDS)
+            if left is not None:
+                await asyncio.to_thread(self._keep_log, *left)
         ray.kill(handle, no_restart=True)
+
+    def _keep_log(self, fqrv: Fqrv, log: ReplicaLog) -> None:
+        try:
+            servablelog.keep(servablelog.directory_of(self._settings.data_dir, fqrv), log)
+        except OSError as error:
+            _log.error("the log of a replica of %s is lost: %s", fqrv, error)
 
     async def survivors(self) -> Mapping[str, Loaded | None]:
         for entry in ray.util.list_named_actors(all_namespaces=True):
@@ -229,8 +322,11 @@ class ForestFlowRegistry:
             if self._registry is not None:
                 return
             settings = self._settings
+            await asyncio.to_thread(servablelog.remove_old, settings.data_dir, time.time())
             journal = Journal(settings.journal_url) if settings.journal_url else Journal.in_directory(settings.data_dir)
-            self._artifacts = ArtifactStore(settings.data_dir / "artifacts", settings.artifact_max_bytes)
+            self._artifacts = ArtifactStore(
+                settings.data_dir / "artifacts", settings.artifact_max_bytes, settings.sources
+            )
             try:
                 registry = Registry(journal, self._artifacts, RayHosts(settings), settings.registry)
                 await registry.start()
@@ -251,7 +347,7 @@ class ForestFlowRegistry:
     async def plan(self, since: int, wait_seconds: float) -> PlanUpdate:
         return await (await self._running()).plan(since, wait_seconds)
 
-    async def report(self, reporter: str, number: int, counts: Mapping[Fqrv, tuple[int, int]]) -> None:
+    async def report(self, reporter: str, number: int, counts: Mapping[Fqrv, Counts]) -> None:
         await (await self._running()).report_counts(reporter, number, counts)
 
     async def artifact_files(self, digest: str) -> list[str]:
@@ -294,7 +390,7 @@ def registry_client(registry: ActorHandle[Any]) -> RegistryClient:
     async def plan(since: int, wait_seconds: float) -> PlanUpdate:
         return cast(PlanUpdate, await call("plan", since, wait_seconds))
 
-    async def report(reporter: str, number: int, counts: Mapping[Fqrv, tuple[int, int]]) -> None:
+    async def report(reporter: str, number: int, counts: Mapping[Fqrv, Counts]) -> None:
         await call("report", reporter, number, dict(counts))
 
     return RegistryClient(command, plan, report)

@@ -26,6 +26,9 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from forestflow.domain.errors import InvalidIdentifier
+from forestflow.domain.ids import Contract, check_name
+
 ENV_PREFIX = "FORESTFLOW_"
 DEFAULT_CONFIG_FILE = Path("forestflow.toml")
 
@@ -133,6 +136,36 @@ class Settings(BaseSettings):
         description="Host names, beside localhost and 127.x, that a Host or Origin header may hold; *.example.com for "
         "all below a domain, * for any. Comma-separated in a flag or variable.",
     )
+    model_aliases: Annotated[dict[str, Contract], NoDecode] = Field(
+        {},
+        description="Model names of the TensorFlow Serving and Open Inference protocols, beside "
+        "organization.project.contract_number: name=organization/project/contract_number, comma-separated in a flag "
+        "or variable, a table in a file.",
+    )
+    tf_infer_batch_transpose: bool = Field(
+        True,
+        description="Whether tf-infer's protocol takes one object for each example, or else one object of batches.",
+    )
+    tf_infer_cors: bool = Field(True, description="Whether web pages of any site may call tf-infer's protocol.")
+    tf_infer_max_body_bytes: ByteSize = Field(
+        ByteSize(10 * _MIB), ge=_KIB, le=2 * _GIB, description="Largest body of a request to tf-infer's protocol: 413."
+    )
+    tf_infer_web: Path | None = Field(
+        None, description="Folder of static files, served at web/ below tf-infer's path; without one, none."
+    )
+    url_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description='Hosts from which {"url": …} inputs of tf-infer\'s protocol are fetched, name or name:port, '
+        "comma-separated in a flag or variable; without any, urls are refused (403).",
+    )
+    tf_infer_root: Annotated[Contract | None, NoDecode] = Field(
+        None,
+        description="Contract, as organization/project/contract_number, that tf-infer's clients find at / of a port "
+        "of its own (tf_infer); without one, that port is not opened.",
+    )
+    tf_infer: str = Field(
+        "127.0.0.1:8092", description="HOST:PORT where tf_infer_root answers; port 0 takes a free one."
+    )
     allow_public_bind: bool = Field(
         False,
         description="Listen on an address that other machines reach, though anybody who reaches it may deploy "
@@ -144,8 +177,36 @@ class Settings(BaseSettings):
     log_file: Path | None = Field(
         None, description="File for the log, as JSON lines; without one, logs/forestflow.jsonl in the data directory."
     )
+    code_servables: bool = Field(
+        True,
+        description="Whether models that are code, or may hold some, are run: Python scripts and pickled objects. "
+        "Their code can do whatever the server can.",
+    )
     artifact_max_bytes: ByteSize = Field(
         ByteSize(4 * _GIB), ge=_KIB, description="Largest model artifact, counted while it is copied."
+    )
+    source_schemes: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("file", "ssh", "https", "s3", "gs", "gcs", "abfs", "abfss", "az"),
+        description="Where models may come from: file, ssh (git@…), https (git repositories, too), http, git, ftp, s3, "
+        "or a scheme that an fsspec driver knows. Comma-separated in a flag or variable.",
+    )
+    source_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (
+            "github.com", "*.github.com", "*.githubusercontent.com", "gitlab.com", "bitbucket.org",
+            "huggingface.co", "*.hf.co", "s3.amazonaws.com", "s3.*.amazonaws.com", "*.s3.amazonaws.com",
+            "*.s3.*.amazonaws.com", "storage.googleapis.com",
+        ),
+        description="Hosts that models may come from, where a path names one; *.example.com for all below a domain, * "
+        "for any with public addresses. A listed one may have private addresses. Comma-separated in a flag or "
+        "variable.",
+    )  # fmt: skip
+    fetch_timeout_seconds: float = Field(
+        600.0, gt=0, le=86_400, allow_inf_nan=False, description="How long fetching one model may take: 504."
+    )
+    s3_credentials_file: Path | None = Field(
+        None,
+        description="TOML file with S3 credentials, <host>_<bucket>_aws_access_key_id = … and so on; without a line "
+        "there, variables of the same name, then AWS's own settings.",
     )
     journal_url: str | None = Field(
         None,
@@ -180,20 +241,33 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return (init_settings,)
 
-    @field_validator("http", "grpc")
+    @field_validator("http", "grpc", "tf_infer")
     @classmethod
     def _endpoint(cls, value: str) -> str:
         return str(Endpoint.parse(value))
 
-    @field_validator("data_dir", "log_file")
+    @field_validator("data_dir", "log_file", "tf_infer_web", "s3_credentials_file")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return None if value is None else value.expanduser().absolute()
 
-    @field_validator("allowed_hosts", mode="before")
+    @field_validator("allowed_hosts", "url_hosts", "source_schemes", "source_hosts", mode="before")
     @classmethod
-    def _split_hosts(cls, value: object) -> object:
+    def _split(cls, value: object) -> object:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+    @field_validator("model_aliases", mode="before")
+    @classmethod
+    def _split_aliases(cls, value: object) -> object:
+        if isinstance(value, str):
+            pairs = [part.partition("=") for part in value.split(",") if part.strip()]
+            value = {name.strip(): contract.strip() for name, _, contract in pairs}
+        return {name: _contract(name, text) for name, text in value.items()} if isinstance(value, dict) else value
+
+    @field_validator("tf_infer_root", mode="before")
+    @classmethod
+    def _root(cls, value: object) -> object:
+        return _contract("tf_infer_root", value)
 
     @field_validator("log_level", mode="before")
     @classmethod
@@ -209,7 +283,8 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _private_unless_told(self) -> Settings:
-        for name, endpoint in (("http", self.http_endpoint), ("grpc", self.grpc_endpoint)):
+        for name in ("http", "grpc", "tf_infer"):
+            endpoint = Endpoint.parse(getattr(self, name))
             if not endpoint.is_loopback and not self.allow_public_bind:
                 raise ValueError(
                     f"{name} {endpoint} can be reached from other machines, and there are no access tokens yet; "
@@ -227,6 +302,11 @@ class Settings(BaseSettings):
         """``grpc``, parsed."""
         return Endpoint.parse(self.grpc)
 
+    @property
+    def tf_infer_endpoint(self) -> Endpoint | None:
+        """``tf_infer``, parsed, where a contract is to be found there."""
+        return None if self.tf_infer_root is None else Endpoint.parse(self.tf_infer)
+
     def describe(self) -> list[SettingRow]:
         """Every setting, in the order of declaration, with passwords left out."""
         return [
@@ -242,6 +322,19 @@ class Settings(BaseSettings):
             )
             for name, field in type(self).model_fields.items()
         ]
+
+
+def _contract(name: str, text: object) -> object:
+    if not isinstance(text, str):
+        return text
+    parts = text.split("/")
+    if not name or len(parts) != 3 or not (parts[2].isascii() and parts[2].isdigit()):
+        raise ValueError(f"{name}={text} is not name=organization/project/contract_number, such as iris=acme/iris/0")
+    try:
+        check_name("the alias", name)
+        return Contract(parts[0], parts[1], int(parts[2]))
+    except InvalidIdentifier as bad:
+        raise ValueError(f"{name}={text}: {bad}") from None
 
 
 def flag_of(name: str) -> str:
@@ -308,6 +401,10 @@ def _shown(value: object) -> str:
         return value.human_readable(separator=" ") if value % _KIB == 0 else str(int(value))
     if isinstance(value, tuple):
         return ", ".join(map(str, value))
+    if isinstance(value, dict):
+        return ", ".join(f"{name}={_shown(contract)}" for name, contract in value.items())
+    if isinstance(value, Contract):
+        return f"{value.organization}/{value.project}/{value.contract_number}"
     if isinstance(value, bool):
         return str(value).lower()
     return _SECRETS.sub(lambda m: m["key"] + "***" if m["key"] else m["user"] + ":***@", str(value))

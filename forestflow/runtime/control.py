@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, cast
 
 from forestflow.domain.explain import PlanExplanation
 from forestflow.domain.history import HistoryEntry, PlanAt
 from forestflow.domain.ids import Contract, Fqrv
 from forestflow.domain.metrics import MetricReport
-from forestflow.domain.reports import ServableMetadata, ServableMetrics, ServableStatus
+from forestflow.domain.reports import (
+    LogPosition,
+    ReplicaLog,
+    ReplicaStatus,
+    ServableMetadata,
+    ServableMetrics,
+    ServableStatus,
+)
 from forestflow.domain.requests import ServeRequest
-from forestflow.domain.settings import ContractSettings, LoggingSettings, PolicySettings, ServableSettings
+from forestflow.domain.settings import (
+    ContractSettings,
+    LoggingSettings,
+    PolicySettings,
+    ServableSettings,
+    ShadowSettings,
+)
 from forestflow.domain.simulate import Proposal, TimelinePoint
+from forestflow.domain.versions import VersionPolicy, VersionsReport, WatchRequest
 
 # Sends one command to the registry by name and waits for its answer, or raises a ForestFlowError
 # (Unavailable when the registry is down).
@@ -22,11 +36,13 @@ Channel = Callable[..., Awaitable[Any]]
 class ControlPlane:
     """Every command and query of the control plane. All raise :class:`~forestflow.domain.errors.ForestFlowError`.
 
-    A command returns once its effect is journalled and the router that asked has the Plan that shows it.
+    A command returns once its effect is journalled and the router that asked has the Plan that shows it. Once it is
+    ``stopping``, answers without an end of their own are to end.
     """
 
     def __init__(self, channel: Channel) -> None:
         self._call = channel
+        self.stopping = False
 
     async def contracts(self) -> list[Contract]:
         """All contracts, sorted."""
@@ -48,15 +64,42 @@ class ControlPlane:
         """Return once a replica answers. Raises ServableAlreadyExists, ServeRequestInvalid, ContractValidationError."""
         return cast(Fqrv, await self._call("deploy", request))
 
+    async def watch_versions(self, request: WatchRequest) -> VersionsReport:
+        """Deploy the versions in a base directory from now on, and return once each that is there was tried.
+
+        Replaces the contract's earlier watch. Raises ArtifactRejected when the directory cannot be listed,
+        ContractValidationError.
+        """
+        return cast(VersionsReport, await self._call("watch_versions", request))
+
+    async def update_versions(
+        self, contract: Contract, policy: VersionPolicy, poll_seconds: float | None = None
+    ) -> VersionsReport:
+        """Which versions to serve, and the seconds between two looks. Raises UnknownContract, NotWatched."""
+        return cast(VersionsReport, await self._call("update_versions", contract, policy, poll_seconds))
+
+    async def unwatch_versions(self, contract: Contract) -> Contract:
+        """Look for no more versions; the releases stay. Raises UnknownContract, NotWatched."""
+        return cast(Contract, await self._call("unwatch_versions", contract))
+
+    async def versions(self, contract: Contract) -> VersionsReport:
+        """Where each version in the contract's base directory stands. Raises UnknownContract, NotWatched."""
+        return cast(VersionsReport, await self._call("versions", contract))
+
     async def delete(self, fqrv: Fqrv) -> list[Fqrv]:
         """The releases deleted; an unknown one counts as deleted, and the last one takes its contract along."""
         return cast(list[Fqrv], await self._call("delete", fqrv))
 
     async def update_servable(
-        self, fqrv: Fqrv, *, policy: PolicySettings | None = None, logging: LoggingSettings | None = None
+        self,
+        fqrv: Fqrv,
+        *,
+        policy: PolicySettings | None = None,
+        logging: LoggingSettings | None = None,
+        shadow: ShadowSettings | None = None,
     ) -> Fqrv:
-        """Raises UnknownServable, InvalidSettings."""
-        return cast(Fqrv, await self._call("update_servable", fqrv, policy, logging))
+        """Replace what is given. Raises UnknownServable."""
+        return cast(Fqrv, await self._call("update_servable", fqrv, policy, logging, shadow))
 
     async def report_metrics(self, fqrv: Fqrv, reports: Sequence[MetricReport]) -> Fqrv:
         """Set or append what users measured of a release. Raises UnknownServable."""
@@ -116,6 +159,17 @@ class ControlPlane:
     async def status_of(self, fqrv: Fqrv) -> ServableStatus:
         """Where one release stands, also while its deploy is under way. Raises UnknownServable."""
         return cast(ServableStatus, await self._call("status_of", fqrv))
+
+    async def replicas(self, fqrv: Fqrv) -> list[ReplicaStatus]:
+        """Each replica of one release and what it does now. Raises UnknownServable."""
+        return cast(list[ReplicaStatus], await self._call("replicas", fqrv))
+
+    async def logs(self, fqrv: Fqrv, tail: int, after: Mapping[str, LogPosition] | None = None) -> list[ReplicaLog]:
+        """The last lines of each replica's log, or the lines since ``after`` (by replica).
+
+        Also while a deploy is under way, and after one that failed. Raises UnknownServable.
+        """
+        return cast(list[ReplicaLog], await self._call("logs", fqrv, tail, dict(after or {})))
 
     async def ready(self) -> bool:
         """Whether every release that should answer does."""

@@ -10,14 +10,23 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Collection, Mapping
+from functools import partial
 
 from forestflow.codecs.table import COLUMNAR
-from forestflow.domain.errors import ForestFlowError, NoActiveServables, UnknownContract
+from forestflow.domain.errors import (
+    ForestFlowError,
+    NoActiveServables,
+    Unavailable,
+    UnknownContract,
+    UnknownServable,
+)
 from forestflow.domain.ids import Contract, Fqrv
 from forestflow.domain.plan import PlanUpdate
+from forestflow.domain.reports import Counts
+from forestflow.runtime.lane import DispatchSettings
 from forestflow.runtime.link import Outcome, Pending, Reply
 from forestflow.runtime.records import Gathering, Part, split
-from forestflow.runtime.release import DispatchSettings, Release
+from forestflow.runtime.release import Release
 from forestflow.runtime.route import ContractRoute
 
 __all__ = ["ContractRoute", "DispatchSettings", "Dispatcher"]
@@ -37,7 +46,7 @@ class Dispatcher:
         self._routes: dict[Contract, ContractRoute] = {}
         self._loop = asyncio.get_running_loop()
         self._version_reached = asyncio.Event()
-        self._left: dict[Fqrv, tuple[int, int]] = {}
+        self._left: dict[Fqrv, Counts] = {}
         self._active: set[Release] = set()  # those that may have something to expire
         self._sweeper = self._loop.create_task(self._sweep())
 
@@ -54,7 +63,7 @@ class Dispatcher:
             if route is None:
                 route = self._routes[contract] = ContractRoute(contract)
             for release in route.update(plan, self._settings):
-                self._leave(release)
+                self._leave(release, route)
         self.version = update.version
         self._version_reached.set()
         self._version_reached = asyncio.Event()
@@ -63,6 +72,11 @@ class Dispatcher:
         """Wait until this router has that version of the Plan, or a newer one."""
         while self.version < version:
             await self._version_reached.wait()
+
+    @property
+    def contracts(self) -> Collection[Contract]:
+        """All that the Plan names."""
+        return self._routes.keys()
 
     def route(self, contract: Contract) -> ContractRoute:
         """Raises UnknownContract."""
@@ -96,41 +110,64 @@ class Dispatcher:
             release = route.by_key(codec, payload, key)
         else:
             try:
-                parts = split(route, chooser.members[0].codec(codec).decode(payload), key)
+                request = chooser.members[0].codec(codec).decode(payload)
+                parts = split(route, request, key)
             except ForestFlowError:
                 release = chooser.next()  # its replica finds the same, and has the words for it
             else:
-                self._send_parts(route, parts, codec, payload, request_id, seconds, resolve)
+                gathering = Gathering(parts, codec, request_id, resolve, request.context)
+                self._send_parts(route, gathering, parts, codec, payload, request_id, seconds)
                 return
         now = self._clock()
         deadline = now + (seconds or release.timeout)
         self._active.add(release)
-        release.send(Pending(resolve, release, codec, payload, request_id, deadline), now)
+        release.send(Pending(resolve, codec, payload, request_id, deadline), now)
         if route.shadows:
             self._shade(route, (release,), codec, payload, request_id, now)
 
-    def _send_parts(
+    def send_to(
         self,
-        route: ContractRoute,
-        parts: list[Part],
+        fqrv: Fqrv,
         codec: int,
         payload: bytes,
         request_id: bytes,
         seconds: float | None,
         resolve: Callable[[Outcome], None],
     ) -> None:
+        """The same past the policies: to that release, which answers a user whatever its weight. No shadow sees it.
+
+        Raises UnknownContract, UnknownServable; Unavailable where it has no replica yet.
+        """
+        release = self.route(fqrv.contract).releases.get(fqrv)
+        if release is None:
+            raise UnknownServable(fqrv)
+        if not release.plan.replicas:
+            raise Unavailable(f"no replica of {fqrv} is loaded")
+        now = self._clock()
+        self._active.add(release)
+        deadline = now + (seconds or release.timeout)
+        release.send(Pending(resolve, codec, payload, request_id, deadline, bound=True), now)
+
+    def _send_parts(
+        self,
+        route: ContractRoute,
+        gathering: Gathering,
+        parts: list[Part],
+        codec: int,
+        payload: bytes,
+        request_id: bytes,
+        seconds: float | None,
+    ) -> None:
         """Each part to its release; the shadows that answer none of it get the whole."""
         now = self._clock()
-        gathering = Gathering(parts, codec, request_id, resolve)
         for number, part in enumerate(parts):
             if gathering.over:
                 return
             release = part.release
             deadline = now + (seconds or release.timeout)
             self._active.add(release)
-            release.send(
-                Pending(gathering.resolver(number), release, COLUMNAR, part.payload, request_id, deadline), now
-            )
+            resolve = gathering.resolver(number)
+            release.send(Pending(resolve, COLUMNAR, part.payload, request_id, deadline, bound=True), now)
         if route.shadows:
             self._shade(route, [part.release for part in parts], codec, payload, request_id, now)
 
@@ -161,36 +198,38 @@ class Dispatcher:
         request_id: bytes,
         seconds: float | None = None,
         key: str | None = None,
+        only: Fqrv | None = None,
     ) -> Reply:
-        """The same for coroutines: returns the reply or raises the ForestFlowError."""
+        """``send``, or ``send_to`` that release ``only``, for coroutines: the reply, or raises the ForestFlowError."""
         answered: asyncio.Future[Outcome] = self._loop.create_future()
 
         def resolve(outcome: Outcome) -> None:
             if not answered.done():  # cancelled: nobody waits any more
                 answered.set_result(outcome)
 
-        self.send(route, codec, payload, request_id, seconds, resolve, key)
+        if only is None:
+            self.send(route, codec, payload, request_id, seconds, resolve, key)
+        else:
+            self.send_to(only, codec, payload, request_id, seconds, resolve)
         outcome = await answered
         if isinstance(outcome, ForestFlowError):
             raise outcome
         return outcome
 
-    def take_counts(self) -> dict[Fqrv, tuple[int, int]]:
-        """(scored, shaded) of each release since the last call."""
+    def take_counts(self) -> dict[Fqrv, Counts]:
+        """What was counted of each release since the last call."""
         counts, self._left = self._left, {}
         for route in self._routes.values():
             for release in route.releases.values():
-                if release.scored or release.shaded:
-                    before = counts.get(release.fqrv, (0, 0))
-                    counts[release.fqrv] = (before[0] + release.scored, before[1] + release.shaded)
-                    release.scored = release.shaded = 0
+                fresh = release.take_counts()
+                if fresh:
+                    counts[release.fqrv] = counts.get(release.fqrv, Counts()) + fresh
         return counts
 
-    def return_counts(self, counts: Mapping[Fqrv, tuple[int, int]]) -> None:
+    def return_counts(self, counts: Mapping[Fqrv, Counts]) -> None:
         """Take back counts that could not be reported; the next ``take_counts`` gives them again."""
-        for fqrv, (scored, shaded) in counts.items():
-            before = self._left.get(fqrv, (0, 0))
-            self._left[fqrv] = (before[0] + scored, before[1] + shaded)
+        for fqrv, count in counts.items():
+            self._left[fqrv] = self._left.get(fqrv, Counts()) + count
 
     @property
     def busy(self) -> bool:
@@ -209,13 +248,22 @@ class Dispatcher:
         if route:
             route.gone = True
             for release in route.releases.values():
-                self._leave(release)
+                self._leave(release, route)
 
-    def _leave(self, release: Release) -> None:
-        self.return_counts({release.fqrv: (release.scored, release.shaded)})
-        release.close()
+    def _leave(self, release: Release, route: ContractRoute) -> None:
+        self.return_counts({release.fqrv: release.take_counts()})
+        release.leave(partial(self._pass_on, route))
         if release.busy:
             self._active.add(release)
+
+    def _pass_on(self, route: ContractRoute, pending: Pending, now: float) -> bool:
+        """Give what a release leaves behind to one that answers now; False where there is none."""
+        if route.gone or route.chooser is None:
+            return False
+        release = route.chooser.next()
+        self._active.add(release)
+        release.send(pending, now)
+        return True
 
     async def _sweep(self) -> None:
         while True:

@@ -10,27 +10,28 @@ from forestflow.domain.ids import Contract, Fqrv
 from forestflow.domain.metrics import means
 from forestflow.domain.plan import ContractPlan, ReleasePlan, ReplicaAddress
 from forestflow.domain.policies import ReleaseSnapshot, expired, is_valid, shares
+from forestflow.domain.reports import Counts
 from forestflow.domain.settings import MetricSettings, ServableSettings, StickyRouter
 from forestflow.domain.state import ContractState, Release
 
-Counts = Callable[[Fqrv], tuple[int, int]]  # scored, shaded
+Counted = Callable[[Fqrv], Counts]
 Addresses = Callable[[Fqrv], tuple[ReplicaAddress, ...]]
 
 
-def snapshot(release: Release, metrics: MetricSettings, counts: Counts = lambda _: (0, 0)) -> ReleaseSnapshot:
+def snapshot(release: Release, metrics: MetricSettings, counts: Counted = lambda _: Counts()) -> ReleaseSnapshot:
     """What the policies may know of ``release``."""
-    scored, shaded = counts(release.fqrv)
+    counted = counts(release.fqrv)
     return ReleaseSnapshot(
         release.fqrv,
         release.settings,
         release.created_at_ms,
         release.became_valid_at_ms,
-        scored + shaded,
+        counted.scored + counted.shaded,
         means(release.samples, metrics),
     )
 
 
-def due_events(state: ContractState, addresses: Addresses, counts: Counts, now_ms: int) -> list[Event]:
+def due_events(state: ContractState, addresses: Addresses, counts: Counted, now_ms: int) -> list[Event]:
     """Releases of one contract that become valid now, then those that expire.
 
     Nothing expires unless a release that stays can answer; so the only one that can is never removed.
@@ -57,7 +58,7 @@ def contract_plan(
     state: ContractState,
     addresses: Addresses,
     failed: Callable[[Fqrv], bool],
-    counts: Counts,
+    counts: Counted,
     now_ms: int,
 ) -> ContractPlan:
     """The Plan of one contract. A release that has failed takes no share; the others answer for it."""

@@ -15,8 +15,10 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+from forestflow.codecs import table
 from forestflow.domain.errors import LoadFailed
 from forestflow.domain.plan import ReplicaAddress
+from forestflow.domain.reports import ReplicaLoad
 from forestflow.runtime import wire
 from forestflow.runtime.artifacts import private_directory
 from forestflow.runtime.assignment import Assignment, Loaded
@@ -53,6 +55,11 @@ class Host:
                 self.loaded = self._run(self._load(assignment))
             return self.loaded
 
+    def inspect(self) -> ReplicaLoad | None:
+        """What its replica does now; ``None`` without one. Does not wait for a call of the model to end."""
+        replica = self._replica
+        return None if replica is None else ReplicaLoad(os.getpid(), *replica.waiting, dict(replica.batches))
+
     def drain(self, timeout_seconds: float) -> bool:
         """Wait until nothing is queued; False when the time ran out first."""
         return self._run(self._drain(timeout_seconds))
@@ -85,8 +92,12 @@ class Host:
             servable.warm_up()
         except Exception as error:
             raise LoadFailed(f"the model does not score: {type(error).__name__}: {error}") from error
+        table.warm_up(assignment.fqrv)
         self._replica = Replica(
-            servable, assignment.fqrv, max_queued=assignment.max_queued, max_backlog=assignment.max_backlog
+            servable,
+            assignment.fqrv,
+            max_queued=assignment.max_queued,
+            merging=assignment.merging,
         )
         unix_path = private_directory(self._socket_directory) / f"{assignment.replica_id}.sock"
         unix_path.unlink(missing_ok=True)  # left by this replica's killed predecessor
@@ -164,17 +175,26 @@ class ReplicaProtocol(asyncio.Protocol):
         self._reader = wire.FrameReader(self._max_frame)
 
     def _request(self, frame: bytes) -> None:
-        if frame[0] != wire.REQUEST:
+        if frame[0] == wire.REQUEST:
+            priority, codec, servable, number, timeout_ms, request_id, payload = wire.parse_request(frame)
+            _check_number(servable)
+            deadline = time.monotonic() + timeout_ms / 1000
+            self._replica.submit(Job(self._reply, number, codec, request_id, payload, deadline), priority)
+        elif frame[0] == wire.BACKLOG:
+            servable, shadows = wire.parse_backlog(frame)
+            _check_number(servable)
+            self._replica.limit_backlog(shadows)
+        else:
             raise wire.FrameError("expected a request")
-        priority, codec, servable, number, timeout_ms, request_id, payload = wire.parse_request(frame)
-        if servable != SERVABLE_NUMBER:
-            raise wire.FrameError(f"no servable has the number {servable}")
-        deadline = time.monotonic() + timeout_ms / 1000
-        self._replica.submit(Job(self._reply, number, codec, request_id, payload, deadline), priority)
 
     def _send(self, frame: bytes) -> None:
         if not self._transport.is_closing():
             self._transport.write(frame)
+
+
+def _check_number(servable: int) -> None:
+    if servable != SERVABLE_NUMBER:
+        raise wire.FrameError(f"no servable has the number {servable}")
 
 
 def _new_event_loop() -> asyncio.AbstractEventLoop:

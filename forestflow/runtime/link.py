@@ -38,21 +38,25 @@ Outcome = Reply | ForestFlowError
 
 
 class Pending:
-    """A request on its way. ``resolve`` is called once, with its outcome; it is ``None`` for a shadow."""
+    """A request on its way. ``resolve`` is called once, with its outcome; it is ``None`` for a shadow.
 
-    __slots__ = ("attempts", "codec", "deadline", "over", "payload", "release", "request_id", "resolve")
+    ``bound`` says that no other release may answer it, even when its own leaves.
+    """
+
+    __slots__ = ("attempts", "bound", "codec", "deadline", "over", "payload", "request_id", "resolve")
 
     def __init__(
         self,
         resolve: Callable[[Outcome], None] | None,
-        release: LinkOwner,
         codec: int,
         payload: bytes,
         request_id: bytes,
         deadline: float,
+        *,
+        bound: bool = False,
     ) -> None:
         self.resolve = resolve
-        self.release = release
+        self.bound = bound
         self.codec = codec
         self.payload = payload
         self.request_id = request_id
@@ -81,17 +85,13 @@ class LinkOwner(Protocol):
 
 
 class Link(asyncio.Protocol):
-    """One replica as this router sees it.
-
-    ``outstanding`` are the requests sent and not yet answered; so many of them are ``shadows``.
-    """
+    """A connection to one replica, for requests of one priority. ``outstanding`` are those not yet answered."""
 
     def __init__(
         self, owner: LinkOwner, address: ReplicaAddress, *, node_id: str, secret: bytes, max_frame: int
     ) -> None:
         self.address = address
         self.outstanding: dict[int, Pending] = {}
-        self.shadows = 0
         self.up = False
         self._owner = owner
         self._local = address.node_id == node_id
@@ -100,26 +100,33 @@ class Link(asyncio.Protocol):
         self._nonce = b""
         self._reader = wire.FrameReader(wire.HANDSHAKE_MAX)
         self._transport: asyncio.Transport | None = None
+        self.was_up = False  # on any connection
         self._was_up = False  # on the connection that there is, or was
         self._closed = asyncio.Event()
         self._lost = asyncio.Event()
         self._write: Callable[[bytes], None]
         self._numbers = 0
         self._servable = 0
+        self._backlog: int | None = None
         self._task = asyncio.get_running_loop().create_task(self._keep_connected())
 
     def send(self, pending: Pending, priority: int, now: float) -> None:
         """Write the request's frame; its reply resolves ``pending``."""
         self._numbers = number = self._numbers + 1
         self.outstanding[number] = pending
-        if pending.resolve is None:
-            self.shadows += 1
         timeout_ms = max(1, int((pending.deadline - now) * 1000))
         self._write(
             wire.request(
                 priority, pending.codec, self._servable, number, timeout_ms, pending.request_id, pending.payload
             )
         )
+
+    def limit_backlog(self, shadows: int) -> None:
+        """Let so many shadows wait in the replica, now and on every connection to come."""
+        if self._backlog != shadows:
+            self._backlog = shadows
+            if self.up:
+                self._write(wire.backlog(self._servable, shadows))
 
     @property
     def unsent(self) -> int:
@@ -168,7 +175,6 @@ class Link(asyncio.Protocol):
         self._lost.set()
         lost = list(self.outstanding.values())
         self.outstanding.clear()
-        self.shadows = 0
         self._owner.link_down(self, lost)
 
     def data_received(self, data: bytes) -> None:
@@ -191,7 +197,9 @@ class Link(asyncio.Protocol):
             welcome = json.loads(frame[1 + wire.MAC_BYTES :])
             self._servable = int(welcome["servables"][str(self._owner.fqrv)])
             self._reader = wire.FrameReader(self._max_frame)
-            self.up = self._was_up = True
+            if self._backlog is not None:
+                self._write(wire.backlog(self._servable, self._backlog))
+            self.up = self.was_up = self._was_up = True
             self._owner.link_up(self)
         else:
             raise wire.FrameError("expected a handshake")
@@ -199,8 +207,6 @@ class Link(asyncio.Protocol):
     def _reply(self, frame: bytes) -> None:
         code, retry_ms, rows, number, payload = wire.parse_reply(frame)
         pending = self.outstanding.pop(number)
-        if pending.resolve is None:
-            self.shadows -= 1
         self._owner.replied(pending, code, rows)
         if not pending.over:
             pending.finish(Reply(code, payload, self._owner.fqrv, rows, retry_ms / 1000))

@@ -16,26 +16,24 @@ from forestflow.domain.ids import Contract, Fqrv
 from forestflow.domain.lifecycle import ReplicaState, ServableState
 from forestflow.domain.metrics import means
 from forestflow.domain.policies import ReleaseSnapshot, percent_of
-from forestflow.domain.reports import ServableMetadata, ServableMetrics, ServableStatus
-from forestflow.domain.requests import ServeRequest
+from forestflow.domain.reports import (
+    LogPosition,
+    ReplicaLog,
+    ReplicaStatus,
+    ServableMetadata,
+    ServableMetrics,
+    ServableStatus,
+)
 from forestflow.domain.settings import ContractSettings, ServableSettings
 from forestflow.domain.simulate import Proposal, TimelinePoint
 from forestflow.domain.simulate import simulate as simulate_plan
 from forestflow.domain.state import Release, State
 from forestflow.domain.tensors import ModelMetadata
 from forestflow.runtime.counters import Counters
+from forestflow.runtime.deploys import Pending
 from forestflow.runtime.evaluate import snapshot
 from forestflow.runtime.replicas import ReplicaSet
 from forestflow.runtime.store import Journal
-
-
-@dataclass(slots=True)
-class Pending:
-    """A deploy under way. ``outcome`` is set once a replica is ready, or with the reason why none will be."""
-
-    request: ServeRequest
-    outcome: asyncio.Future[None]
-    digest: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,16 +92,17 @@ class Queries:
         settings = self._known.state.known_contract(contract).settings
         found = []
         for release in self._some_releases(contract):
-            scored, shaded = self._known.counters.of(release.fqrv)
+            counted = self._known.counters.of(release.fqrv)
             found.append(
                 ServableMetrics(
                     release.fqrv,
-                    scored,
-                    shaded,
+                    counted.scored,
+                    counted.shaded,
                     release.created_at_ms,
                     means(release.samples, settings.metrics),
                     release.became_valid_at_ms,
                     percent_of(snapshot(release, settings.metrics), now_ms),
+                    counted.shadows_dropped,
                 )
             )
         return found
@@ -118,6 +117,16 @@ class Queries:
 
     async def status_of(self, fqrv: Fqrv) -> ServableStatus:
         return self._status(fqrv)
+
+    async def replicas(self, fqrv: Fqrv) -> list[ReplicaStatus]:
+        self._status(fqrv)
+        return await self._known.replicas.inspect(fqrv)
+
+    async def logs(self, fqrv: Fqrv, tail: int, after: Mapping[str, LogPosition]) -> list[ReplicaLog]:
+        found = await self._known.replicas.logs(fqrv, tail, after)
+        if not found:
+            self._status(fqrv)  # nothing was said yet, or there is no such release
+        return found
 
     async def ready(self) -> bool:
         """True when every release has a replica that answers, or has failed for a reason its status tells."""
@@ -202,5 +211,5 @@ class Queries:
             state = ServableState.FAILED
         else:
             state = ServableState.LOADING
-            message = message or ("copying the artifact" if pending and pending.digest is None else None)
+            message = message or (pending.message if pending else None)
         return ServableStatus(fqrv, state, settings.deployment_settings.replicas, states, message)

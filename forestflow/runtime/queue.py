@@ -38,5 +38,12 @@ class TwoLevelQueue(Generic[T]):
             return self.low.popleft()
         return None
 
+    def limit_low(self, max_backlog: int) -> list[T]:
+        """Let so many shadows wait from now on; returns those, the oldest, that were dropped for it."""
+        self._max_backlog = max_backlog
+        surplus = [self.low.popleft() for _ in range(len(self.low) - max_backlog)]
+        self.dropped += len(surplus)
+        return surplus
+
     def __len__(self) -> int:
         return len(self.high) + len(self.low)

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -37,8 +38,13 @@ class Part:
 
 
 def split(route: ContractRoute, request: ScoreRequest, key: str | None) -> list[Part]:
-    """The request's parts, that of its first record first. The route has a chooser."""
+    """The request's parts, that of its first record first. The route has a chooser.
+
+    Raises InvalidInput for a request without records.
+    """
     batch, configs = request.batch, dict(request.configs)
+    if not batch.rows:
+        raise InvalidInput("no records to route")
     places: dict[Release, list[int]] = {}
     for place, release in enumerate(_decide(route, request, key)):
         places.setdefault(release, []).append(place)
@@ -89,20 +95,26 @@ def _text(value: object) -> str:
 
 
 def _take(batch: Batch, rows: Rows) -> Batch:
-    return Batch(len(rows), tuple([Column(c.type, c.fields, c.data[rows]) for c in batch.columns]))
+    return Batch(len(rows), tuple([Column(c.type, c.fields, c.data[rows]) for c in batch.columns]), batch.layout)
 
 
 class Gathering:
     """Waits for the answers to a request's parts and tells ``resolve`` once: all of them as one, or the first error."""
 
     def __init__(
-        self, parts: Sequence[Part], codec: int, request_id: bytes, resolve: Callable[[Outcome], None]
+        self,
+        parts: Sequence[Part],
+        codec: int,
+        request_id: bytes,
+        resolve: Callable[[Outcome], None],
+        context: Any = None,
     ) -> None:
         self.over = False
         self._parts = parts
         self._codec = codec
         self._request_id = request_id
         self._resolve = resolve
+        self._context = context
         self._answers: dict[int, Batch] = {}
 
     def resolver(self, number: int) -> Callable[[Outcome], None]:
@@ -156,5 +168,6 @@ class Gathering:
         whole = _take(concat(answers), inverse)
         owners = np.concatenate([np.full(len(part.rows), number) for number, part in enumerate(parts)])[inverse]
         first = parts[0].release
-        payload = first.codec(self._codec).encode_records(whole, [part.release.fqrv for part in parts], owners.tolist())
+        releases = [part.release.fqrv for part in parts]
+        payload = first.codec(self._codec).encode_records(whole, releases, owners.tolist(), self._context)
         return Reply(Code.OK, payload, first.fqrv, whole.rows)

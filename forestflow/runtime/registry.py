@@ -14,15 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from forestflow.codecs import journal as journal_codec
-from forestflow.domain.errors import (
-    ArtifactRejected,
-    ContractValidationError,
-    Invalid,
-    LoadFailed,
-    ServableAlreadyExists,
-    ServeRequestInvalid,
-    StorageFailed,
-)
+from forestflow.domain.errors import ContractValidationError, Invalid, ServableAlreadyExists, StorageFailed
 from forestflow.domain.events import (
     ContractSet,
     Event,
@@ -31,14 +23,16 @@ from forestflow.domain.events import (
     ServableDeployed,
     ServablesDeleted,
     ServableUpdated,
+    VersionsUnwatched,
+    VersionsWatched,
     subject,
 )
 from forestflow.domain.history import state_at
 from forestflow.domain.ids import Contract, Fqrv
-from forestflow.domain.lifecycle import ReplicaState
 from forestflow.domain.metrics import MetricReport
 from forestflow.domain.plan import PlanUpdate
 from forestflow.domain.policies import percent_of, rules_hold
+from forestflow.domain.reports import Counts
 from forestflow.domain.requests import ServeRequest
 from forestflow.domain.settings import (
     ContractSettings,
@@ -46,30 +40,35 @@ from forestflow.domain.settings import (
     MaxAge,
     PolicySettings,
     ServableSettings,
+    ShadowSettings,
 )
 from forestflow.domain.state import ContractState, Release, State
 from forestflow.domain.tensors import ModelMetadata
+from forestflow.domain.versions import VersionPolicy, VersionsReport, WatchRequest
 from forestflow.runtime.artifacts import ArtifactStore
 from forestflow.runtime.assignment import Assignment
 from forestflow.runtime.clock import SteadyClock
 from forestflow.runtime.counters import Counters
+from forestflow.runtime.deploys import Deploys
 from forestflow.runtime.evaluate import contract_plan, due_events, snapshot
 from forestflow.runtime.planbook import PlanBook
-from forestflow.runtime.queries import Knowledge, Pending, Queries
+from forestflow.runtime.queries import Knowledge, Queries
 from forestflow.runtime.replicas import Hosts, ReplicaSet, Wanted
 from forestflow.runtime.store import Journal, Record
+from forestflow.runtime.versions import Directories, Versions
 
 TICK_SECONDS = 0.5
 
 COMMANDS = frozenset(
     {
         "create_contract", "update_contract", "deploy", "delete", "update_servable", "report_metrics", "rollback",
+        "watch_versions", "update_versions", "unwatch_versions", "versions",
     }
 )  # fmt: skip
 QUERIES = frozenset(
     {
         "contracts", "contract_settings", "releases", "servable_settings", "settings_of", "metadata", "metadata_of",
-        "metrics", "status", "status_of", "ready", "explain", "simulate", "history", "plan_at",
+        "metrics", "status", "status_of", "replicas", "logs", "ready", "explain", "simulate", "history", "plan_at",
     }
 )  # fmt: skip
 
@@ -99,22 +98,24 @@ class Registry:
         hosts: Hosts,
         settings: RegistrySettings | None = None,
         now_ms: Callable[[], int] | None = None,
+        directories: Directories | None = None,
     ) -> None:
         self._journal = journal
         self._artifacts = artifacts
         self._settings = settings or RegistrySettings()
         self._now_ms = now_ms or SteadyClock(journal.last_at_ms())
         self._state = State()
-        self._pending: dict[Fqrv, Pending] = {}
         self._counters = Counters(journal)
         self._models: dict[Fqrv, ModelMetadata] = {}
         self._replicas = ReplicaSet(hosts, self._wanted, self._replica_changed)
+        self._deploys = Deploys(self._state, artifacts, self._replicas, self._settings.load_timeout_seconds)
         self._book = PlanBook(self._now_ms())  # a time, so that versions grow over restarts, too
         self._volatile: set[Contract] = set()
         self._ticker: asyncio.Task[None] | None = None
-        self.queries = Queries(
-            Knowledge(self._state, self._pending, self._counters, self._models, self._replicas, journal, self._now_ms)
-        )
+        pending = self._deploys.pending
+        known = Knowledge(self._state, pending, self._counters, self._models, self._replicas, journal, self._now_ms)
+        self.queries = Queries(known)
+        self._versions = Versions(known, self.queries, directories, self.deploy, self._deploys.cancel, self._commit)
 
     def handler(self, name: str) -> Callable[..., Awaitable[Any]]:
         """The coroutine function of a command or query of the control plane. Raises Invalid for any other name."""
@@ -136,12 +137,15 @@ class Registry:
         for contract in self._state.contracts:
             self._publish(contract)
         self._replicas.reconcile()
+        for contract in self._state.contracts:
+            self._versions.follow(contract)
         self._ticker = asyncio.get_running_loop().create_task(self._tick())
 
     async def stop(self) -> None:
         """Stop every host. All that must last is written already."""
         if self._ticker:
             self._ticker.cancel()
+        self._versions.close()
         await self._replicas.close()
         self._journal.close()
 
@@ -170,12 +174,20 @@ class Registry:
         self._commit(contract, [ContractSet(contract, settings)])
         return contract
 
-    async def update_servable(self, fqrv: Fqrv, policy: PolicySettings | None, logging: LoggingSettings | None) -> Fqrv:
+    async def update_servable(
+        self,
+        fqrv: Fqrv,
+        policy: PolicySettings | None = None,
+        logging: LoggingSettings | None = None,
+        shadow: ShadowSettings | None = None,
+    ) -> Fqrv:
         settings = self._state.known_release(fqrv).settings
         if policy is not None:
             settings = replace(settings, policy_settings=policy)
         if logging is not None:
             settings = replace(settings, logging_settings=logging)
+        if shadow is not None:
+            settings = replace(settings, shadow=shadow)
         self._commit(fqrv.contract, self._update(fqrv, settings))
         return fqrv
 
@@ -214,10 +226,7 @@ class Registry:
         return contract
 
     async def delete(self, fqrv: Fqrv) -> list[Fqrv]:
-        pending = self._pending.get(fqrv)
-        if pending is not None and not pending.outcome.done():
-            pending.outcome.set_exception(LoadFailed("the release was deleted while it was loading"))
-        elif self._state.release(fqrv) is not None:
+        if not self._deploys.cancel(fqrv) and self._state.release(fqrv) is not None:
             last = len(self._state.contracts[fqrv.contract].releases) == 1
             self._commit(fqrv.contract, [ServablesDeleted((fqrv,), (fqrv.contract,) if last else ())])
         return [fqrv]
@@ -227,50 +236,57 @@ class Registry:
         existing = self._state.release(fqrv)
         if existing is not None:
             raise ServableAlreadyExists(fqrv, existing.settings)
-        if fqrv in self._pending:
-            raise ServableAlreadyExists(fqrv, self._pending[fqrv].request.servable_settings)
-        if request.contract_settings is not None and contract in self._state.contracts:
+        self._check_new(contract, request.contract_settings)
+
+        def commit(digest: str) -> None:
+            events: list[Event] = [ServableDeployed(request, digest, self._now_ms())]
+            if contract not in self._state.contracts:
+                events.insert(0, ContractSet(contract, request.contract_settings or ContractSettings()))
+            self._commit(contract, events)
+
+        try:
+            await self._deploys.run(request, commit)
+        finally:
+            if self._state.release(fqrv) is None:
+                self._models.pop(fqrv, None)
+        return fqrv
+
+    def _check_new(self, contract: Contract, settings: ContractSettings | None) -> None:
+        """Settings that come with a deploy are for a new contract only."""
+        if settings is not None and contract in self._state.contracts:
             raise ContractValidationError(
                 contract,
                 "Contract already exists. Cannot override contract settings with Serve Request. Providing contract "
                 "settings with a serve request is only valid for new contracts",
             )
-        pending = Pending(request, asyncio.get_running_loop().create_future())
-        self._pending[fqrv] = pending
-        try:
-            await self._load(pending)
-            assert pending.digest is not None
-            events: list[Event] = [ServableDeployed(request, pending.digest, self._now_ms())]
-            if contract not in self._state.contracts:
-                events.insert(0, ContractSet(contract, request.contract_settings or ContractSettings()))
-            del self._pending[fqrv]
-            self._commit(contract, events)
-        except (ArtifactRejected, LoadFailed) as error:
-            raise ServeRequestInvalid(request, error.message) from error
-        finally:
-            self._pending.pop(fqrv, None)
-            if self._state.release(fqrv) is None:
-                self._models.pop(fqrv, None)
-                self._replicas.reconcile()
-                if pending.digest is not None:
-                    self._drop_artifact(pending.digest)
-        return fqrv
 
-    async def _load(self, pending: Pending) -> None:
-        request = pending.request
-        pending.digest = await asyncio.to_thread(self._artifacts.add, request.path, request.flavor)
-        self._replicas.reconcile()
-        try:
-            async with asyncio.timeout(self._settings.load_timeout_seconds):
-                await pending.outcome
-        except TimeoutError:
-            states = ", ".join(state.value for state, _ in self._replicas.states(request.fqrv)) or "none"
-            raise LoadFailed(
-                f"no replica was ready after {self._settings.load_timeout_seconds:g} s (replicas: {states}); "
-                "the cluster may lack the resources that the settings ask for"
-            ) from None
+    async def watch_versions(self, request: WatchRequest) -> VersionsReport:
+        """Have the versions in a base directory deployed; answers when each that is there has had its first try."""
+        watch = request.watch
+        self._check_new(watch.contract, request.contract_settings)
+        await self._versions.check(watch)
+        events: list[Event] = [VersionsWatched(watch)]
+        if watch.contract not in self._state.contracts:
+            events.insert(0, ContractSet(watch.contract, request.contract_settings or ContractSettings()))
+        self._commit(watch.contract, events)
+        await self._versions.tried(watch.contract, self._settings.load_timeout_seconds)
+        return await self.versions(watch.contract)
 
-    async def report_counts(self, reporter: str, number: int, counts: Mapping[Fqrv, tuple[int, int]]) -> None:
+    async def update_versions(self, contract: Contract, policy: VersionPolicy, seconds: float | None) -> VersionsReport:
+        watch = self._versions.watch_of(contract)
+        poll_seconds = watch.poll_seconds if seconds is None else seconds
+        self._commit(contract, [VersionsWatched(replace(watch, policy=policy, poll_seconds=poll_seconds))])
+        return await self.versions(contract)
+
+    async def unwatch_versions(self, contract: Contract) -> Contract:
+        self._versions.watch_of(contract)
+        self._commit(contract, [VersionsUnwatched(contract)])
+        return contract
+
+    async def versions(self, contract: Contract) -> VersionsReport:
+        return await self._versions.report(contract)
+
+    async def report_counts(self, reporter: str, number: int, counts: Mapping[Fqrv, Counts]) -> None:
         """Add what a router counted since its last report, once, however often it is sent."""
         self._counters.add(reporter, number, counts, lambda fqrv: self._state.release(fqrv) is not None)
 
@@ -318,6 +334,7 @@ class Registry:
     def _commit(self, contract: Contract, events: Sequence[Event]) -> None:
         """Journal, apply, then let the policies look at the contract again."""
         self._write(events)
+        self._versions.follow(contract)
         self._evaluate(contract)
 
     def _write(self, events: Sequence[Event]) -> None:
@@ -335,14 +352,7 @@ class Registry:
     def _forget(self, release: Release) -> None:
         self._models.pop(release.fqrv, None)
         self._counters.forget(release.fqrv)
-        self._drop_artifact(release.digest)
-
-    def _drop_artifact(self, digest: str) -> None:
-        """Remove an artifact that nobody uses, or may be about to use; the next start removes what stays behind."""
-        used = {release.digest for release in self._state.releases()}
-        coming = {pending.digest for pending in self._pending.values()}
-        if digest not in used | coming and None not in coming:
-            self._artifacts.remove(digest)
+        self._deploys.drop_artifact(release.digest)
 
     # --- replicas ----------------------------------------------------------------------------------------------------
 
@@ -351,9 +361,8 @@ class Registry:
             release.fqrv: self._want(release.request, release.settings, release.digest)
             for release in self._state.releases()
         }
-        for fqrv, pending in self._pending.items():
-            if pending.digest is not None and not _failed(pending.outcome):
-                wanted[fqrv] = self._want(pending.request, pending.request.servable_settings, pending.digest)
+        for request, digest in self._deploys.loading():
+            wanted[request.fqrv] = self._want(request, request.servable_settings, digest)
         return wanted
 
     def _want(self, request: ServeRequest, settings: ServableSettings, digest: str) -> Wanted:
@@ -372,7 +381,7 @@ class Registry:
                 resources,
                 deployment.max_queued or self._settings.max_queued,
                 self._settings.max_frame,
-                settings.shadow.max_backlog,
+                deployment.merging,
             )
 
         return Wanted(deployment.replicas, resources, assignment)
@@ -381,18 +390,6 @@ class Registry:
         loaded = self._replicas.model(fqrv)
         if loaded is not None:
             self._models[fqrv] = loaded
-        pending = self._pending.get(fqrv)
-        if pending is not None and not pending.outcome.done():
-            for state, message in self._replicas.states(fqrv):
-                if state is ReplicaState.READY:
-                    pending.outcome.set_result(None)
-                    break
-                if state in (ReplicaState.FAILED, ReplicaState.LOST):
-                    pending.outcome.set_exception(LoadFailed(message or "the model did not load"))
-                    break
+        self._deploys.replica_changed(fqrv)
         if fqrv.contract in self._state.contracts:
             self._publish(fqrv.contract)
-
-
-def _failed(outcome: asyncio.Future[None]) -> bool:
-    return outcome.done() and (outcome.cancelled() or outcome.exception() is not None)

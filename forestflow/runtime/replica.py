@@ -4,8 +4,10 @@ Theory of operation. Frames are queued by priority as they arrive. One pump runs
 takes a few milliseconds at most and then lets the loop read sockets again:
 
 1. waiting user requests are decoded, those that may run together become one batch, and are answered;
-2. one slice of a long user batch runs (a long batch and short requests take turns, so neither starves);
-3. only when no user waits, one slice of shadow work runs: a piece of its decoding, or some of its rows.
+2. one slice of a long user batch runs, or one request that must run alone and whole (they take turns with each other
+   and with short requests, so nobody starves, and each answer leaves as soon as it is there);
+3. only when no user waits, one slice of shadow work runs: a piece of its decoding, or some of its rows. As long as
+   users come and go, shadows rest as long as they worked, so that who answers users finds a free core.
 
 Nobody reads what a shadow predicts: its answer is only how many rows it had.
 """
@@ -14,9 +16,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
-from collections import deque
-from collections.abc import Callable, Hashable
+from collections import Counter, deque
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 
 from forestflow.codecs.request import ScoreRequest
@@ -30,7 +33,8 @@ from forestflow.domain.errors import (
     QueueFull,
 )
 from forestflow.domain.ids import Fqrv
-from forestflow.domain.tensors import Batch, concat
+from forestflow.domain.settings import Merging
+from forestflow.domain.tensors import Batch, Layout, concat
 from forestflow.runtime import wire
 from forestflow.runtime.queue import TwoLevelQueue
 from forestflow.servables.base import Servable
@@ -38,6 +42,10 @@ from forestflow.servables.base import Servable
 MERGE_REQUESTS = 64  # at most so many requests are decoded in one turn
 
 LONG_BODY = 1 << 17  # bytes over which a shadow is decoded in pieces
+
+SHADOW_SLICES = 4  # a slice of a shadow batch has this part of the rows of a user's
+SHADOW_SECONDS = 0.001  # of work, after which shadows rest as long,
+USERS_GONE_SECONDS = 0.1  # unless no user came for this long
 
 _log = logging.getLogger("forestflow.replica")
 
@@ -58,11 +66,12 @@ class Job:
 
 @dataclass(slots=True, eq=False)
 class LongRun:
-    """A batch that is scored slice by slice."""
+    """A request that is scored, perhaps slice by slice. Without a merge ``key`` it runs alone and in one piece."""
 
     job: Job
     codec: Codec
     request: ScoreRequest
+    key: Hashable | None
     shadow: bool = False
     offset: int = 0
     parts: list[Batch] = field(default_factory=list)
@@ -78,12 +87,18 @@ class Replica:
         *,
         max_queued: int,
         max_backlog: int = 256,
+        merging: Merging | None = None,
         call_soon: Callable[[Callable[[], None]], object] | None = None,
+        call_later: Callable[[float, Callable[[], None]], object] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.fqrv = fqrv
         self._servable = servable
         self._slice_rows = max(1, servable.slice_rows)
+        merging = merging or Merging()
+        self._merge_rows = merging.max_rows or self._slice_rows
+        self._max_wait = merging.max_wait_ms / 1000
+        self.batches: Counter[int] = Counter()  # model calls for users, by rows.bit_length(): 1, 2–3, 4–7, … rows
         self._queue: TwoLevelQueue[Job] = TwoLevelQueue(max_queued, max_backlog)
         self._long_high: deque[LongRun] = deque()
         self._long_low: LongRun | None = None
@@ -91,12 +106,23 @@ class Replica:
         self._codecs: dict[int, Codec] = {}
         self._outbox: dict[Reply, list[bytes]] = {}  # what a turn answers, by connection
         self._call_soon = call_soon or asyncio.get_running_loop().call_soon
+        self._call_later = call_later or asyncio.get_running_loop().call_later
         self._clock = clock
         self._scheduled = False
+        self._waiting = False  # for more requests to merge
+        self._resting = False
+        self._shadow_worked = 0.0  # seconds since the last rest
+        self._user_came = -math.inf
 
     @property
     def idle(self) -> bool:
         return not (len(self._queue) or self._long_high or self._long_low or self._decoding)
+
+    @property
+    def waiting(self) -> tuple[int, int]:
+        """Requests of users and shadows that are not answered yet."""
+        shadows = len(self._queue.low) + (self._long_low is not None) + (self._decoding is not None)
+        return len(self._queue.high) + len(self._long_high), shadows
 
     def submit(self, job: Job, priority: int) -> None:
         """Queue a request, or answer at once that the queue is full."""
@@ -108,10 +134,31 @@ class Replica:
         else:
             dropped = self._queue.offer_low(job)
             if dropped is not None:
-                self._answer_error(dropped, QueueFull(1.0, "dropped from the shadow backlog"))
-                self._flush()
-        if not self._scheduled:
-            self._scheduled = True
+                self._drop_shadows([dropped])
+        if self._waiting and len(self._queue.high) >= min(self._merge_rows, MERGE_REQUESTS):
+            self._waited()
+        if self._scheduled or (self._resting and priority != wire.HIGH):
+            return
+        self._scheduled = True
+        if self._max_wait and priority == wire.HIGH:
+            self._waiting = True
+            self._call_later(self._max_wait, self._waited)
+        else:
+            self._call_soon(self._pump)
+
+    def limit_backlog(self, shadows: int) -> None:
+        """Let so many shadows wait from now on; the oldest over it are dropped."""
+        self._drop_shadows(self._queue.limit_low(shadows))
+
+    def _drop_shadows(self, jobs: list[Job]) -> None:
+        for job in jobs:
+            self._answer_error(job, QueueFull(1.0, "dropped from the shadow backlog"))
+        self._flush()
+
+    def _waited(self) -> None:
+        """Requests waited long enough for others, or are enough."""
+        if self._waiting:
+            self._waiting = False
             self._call_soon(self._pump)
 
     def _pump(self) -> None:
@@ -120,27 +167,50 @@ class Replica:
         except Exception:  # of ours: whoever waits for the answer runs into its deadline, the next request does not
             _log.exception("a turn of the replica failed", extra={"release": str(self.fqrv)})
             self._flush()
-        if self.idle:
+        if self.idle or (self._resting and not self._users_wait):
             self._scheduled = False
         else:
             self._call_soon(self._pump)
 
+    @property
+    def _users_wait(self) -> bool:
+        return bool(self._queue.high or self._long_high)
+
     def _turn(self) -> None:
-        queue = self._queue
-        if queue.high:
+        if self._queue.high:
             self._run_waiting()
             if self._long_high:
                 self._step_high()
         elif self._long_high:
             self._step_high()
-        elif self._decoding is not None:
+        elif not self._resting:
+            self._shadow_turn()
+        self._flush()
+
+    def _shadow_turn(self) -> None:
+        began = self._clock()
+        if self._decoding is not None:
             self._step_decoding(*self._decoding)
         elif self._long_low is not None:
             if self._step(self._long_low):
                 self._long_low = None
-        elif queue.low:
-            self._start_shadow(queue.low.popleft())
-        self._flush()
+        elif self._queue.low:
+            self._start_shadow(self._queue.low.popleft())
+        now = self._clock()
+        if now - self._user_came > USERS_GONE_SECONDS:
+            self._shadow_worked = 0.0
+            return
+        self._shadow_worked += now - began
+        if self._shadow_worked >= SHADOW_SECONDS:
+            self._resting = True
+            self._call_later(self._shadow_worked, self._rested)
+            self._shadow_worked = 0.0
+
+    def _rested(self) -> None:
+        self._resting = False
+        if not self._scheduled and not self.idle:
+            self._scheduled = True
+            self._call_soon(self._pump)
 
     def _flush(self) -> None:
         """Write the answers of a turn, once per connection."""
@@ -152,18 +222,17 @@ class Replica:
 
     def _run_waiting(self) -> None:
         high = self._queue.high
-        now = self._clock()
+        self._user_came = now = self._clock()
         groups: dict[Hashable, list[LongRun]] = {}
-        for _ in range(min(len(high), MERGE_REQUESTS)):
+        for _ in range(min(len(high), MERGE_REQUESTS - len(self._long_high))):
             run = self._decode(high.popleft(), now)
             if run is None:
                 continue
-            request = run.request
-            if request.batch.rows > self._slice_rows:
+            batch = run.request.batch
+            if run.key is None or batch.rows > self._slice_rows:
                 self._long_high.append(run)
-                continue
-            key = (self._servable.merge_key(request.configs), request.batch.signature)
-            groups.setdefault(key, []).append(run)
+            else:
+                groups.setdefault((run.key, batch.signature), []).append(run)
         for runs in groups.values():
             self._run_group(runs)
 
@@ -171,7 +240,7 @@ class Replica:
         start = 0
         while start < len(runs):
             rows, stop = 0, start
-            while stop < len(runs) and (stop == start or rows + runs[stop].request.batch.rows <= self._slice_rows):
+            while stop < len(runs) and (stop == start or rows + runs[stop].request.batch.rows <= self._merge_rows):
                 rows += runs[stop].request.batch.rows
                 stop += 1
             self._run_merged(runs[start:stop])
@@ -183,7 +252,9 @@ class Replica:
             return
         try:
             merged = concat([run.request.batch for run in runs])
-            answer = self._servable.predict(merged, runs[0].request.configs)
+            answer = self._predict(merged, runs[0].request.configs)
+            if answer.rows != merged.rows:
+                raise ModelFailed(f"the model answered {answer.rows} of {merged.rows} rows")
         except Exception:
             # One bad request must fail alone: whoever caused it gets its own error below.
             for run in runs:
@@ -197,11 +268,15 @@ class Replica:
 
     def _run_alone(self, run: LongRun) -> None:
         try:
-            answer = self._servable.predict(run.request.batch, run.request.configs)
+            answer = self._predict(run.request.batch, run.request.configs)
         except Exception as error:
             self._answer_error(run.job, self._as_error(error, run.job))
             return
         self._answer(run, answer)
+
+    def _predict(self, batch: Batch, configs: Mapping[str, str]) -> Batch:
+        self.batches[batch.rows.bit_length()] += 1
+        return self._servable.predict(batch, configs)
 
     # --- slices ----------------------------------------------------------------------------------------------------
 
@@ -228,7 +303,8 @@ class Replica:
             next(pieces)
         except StopIteration as done:
             self._decoding = None
-            self._long_low = LongRun(job, codec, done.value, shadow=True)
+            self._long_low = self._run_of(job, codec, done.value)
+            self._long_low.shadow = True
         except Exception as error:
             self._decoding = None
             self._answer_error(job, self._as_error(error, job))
@@ -239,12 +315,16 @@ class Replica:
             self._answer_error(run.job, DeadlineExceeded("the deadline passed while the batch was scored"))
             return True
         batch = run.request.batch
+        rows = self._slice_rows if not run.shadow else max(1, self._slice_rows // SHADOW_SLICES)
+        if run.key is None:
+            rows = max(1, batch.rows)
+        predict = self._servable.predict if run.shadow else self._predict
         try:
-            answer = self._servable.predict(batch.slice(run.offset, run.offset + self._slice_rows), run.request.configs)
+            answer = predict(batch.slice(run.offset, run.offset + rows), run.request.configs)
         except Exception as error:
             self._answer_error(run.job, self._as_error(error, run.job))
             return True
-        run.offset += self._slice_rows
+        run.offset += rows
         if not run.shadow:
             run.parts.append(answer)
         if run.offset < batch.rows:
@@ -269,16 +349,20 @@ class Replica:
             return None
         try:
             codec = self._codec(job.codec)
-            return LongRun(job, codec, codec.decode(job.payload))
+            return self._run_of(job, codec, codec.decode(job.payload))
         except KeyError:
             self._answer_error(job, Malformed(f"unknown codec {job.codec}"))
         except Exception as error:
             self._answer_error(job, self._as_error(error, job))
         return None
 
+    def _run_of(self, job: Job, codec: Codec, request: ScoreRequest) -> LongRun:
+        whole = request.batch.layout is Layout.WHOLE
+        return LongRun(job, codec, request, None if whole else self._servable.merge_key(request.configs))
+
     def _answer(self, run: LongRun, answer: Batch) -> None:
         try:
-            payload = run.codec.encode(answer)
+            payload = run.codec.encode(answer, run.request.context)
         except Exception as error:
             self._answer_error(run.job, self._as_error(error, run.job))
             return
@@ -300,11 +384,13 @@ class Replica:
         self._send(job, wire.reply(error.code, job.number, payload, 0, retry_ms))
 
     def _as_error(self, error: Exception, job: Job) -> ForestFlowError:
-        if isinstance(error, ForestFlowError):
+        if isinstance(error, ForestFlowError) and not (isinstance(error, ModelFailed) and error.__cause__):
             return error
         _log.error(
             "scoring failed",
-            exc_info=error,
+            exc_info=error.__cause__ or error,
             extra={"request_id": job.request_id.decode("latin-1"), "release": str(self.fqrv)},
         )
+        if isinstance(error, ForestFlowError):
+            return error
         return ModelFailed(f"the model failed: {type(error).__name__}: {error}")

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -17,10 +17,12 @@ from forestflow.domain.errors import ForestFlowError
 from forestflow.domain.ids import Fqrv
 from forestflow.domain.lifecycle import ReplicaState, advance_replica
 from forestflow.domain.plan import ReplicaAddress
+from forestflow.domain.reports import LogPosition, ReplicaLoad, ReplicaLog, ReplicaStatus
 from forestflow.domain.settings import Resources
 from forestflow.domain.tensors import ModelMetadata
 from forestflow.runtime.assignment import Assignment, Loaded
 from forestflow.runtime.reconcile import FREE_RESTARTS, Await, Drain, Load, Observed, Start, Stop, reconcile
+from forestflow.servables import loading
 
 DRAIN_SECONDS = 10.0
 PLAN_GRACE_SECONDS = 0.25  # for routers to see the Plan without a replica before it is drained
@@ -37,8 +39,8 @@ class HostLost(Exception):
 class Hosts(Protocol):
     """Operations on host processes, as the cluster offers them."""
 
-    async def start(self, replica_id: str, resources: Resources) -> None:
-        """Create a host and return when its process is there."""
+    async def start(self, replica_id: str, resources: Resources, requirements: Sequence[str]) -> None:
+        """Create a host, for a model with those pip requirements, and return when its process is there."""
         ...
 
     async def alive(self, replica_id: str) -> None:
@@ -51,6 +53,16 @@ class Hosts(Protocol):
 
     async def lost(self, replica_id: str) -> None:
         """Return when the host's process is gone."""
+        ...
+
+    async def inspect(self, replica_id: str) -> ReplicaLoad | None:
+        """What a loaded host does now; ``None`` when it does not answer soon."""
+        ...
+
+    async def logs(
+        self, fqrv: Fqrv, replica_ids: Sequence[str], tail: int, after: Mapping[str, LogPosition]
+    ) -> list[ReplicaLog]:
+        """The last lines of each replica's log, or what came after a position; of all there are, if none is named."""
         ...
 
     async def drain(self, replica_id: str, timeout_seconds: float) -> None: ...
@@ -124,6 +136,22 @@ class ReplicaSet:
         """What a loaded replica of the release says of its model."""
         return next((r.loaded.metadata for r in self._of.get(fqrv, ()) if r.loaded), None)
 
+    async def inspect(self, fqrv: Fqrv) -> list[ReplicaStatus]:
+        """Each replica of the release, asked now."""
+        replicas = list(self._of.get(fqrv, ()))
+        loads = await asyncio.gather(*[self._inspect(replica) for replica in replicas])
+        return [
+            ReplicaStatus(fqrv, replica.replica_id, replica.state, load, replica.message)
+            for replica, load in zip(replicas, loads, strict=True)
+        ]
+
+    async def _inspect(self, replica: _Replica) -> ReplicaLoad | None:
+        return await self._hosts.inspect(replica.replica_id) if replica.loaded else None
+
+    async def logs(self, fqrv: Fqrv, tail: int, after: Mapping[str, LogPosition]) -> list[ReplicaLog]:
+        """The logs of the release's replicas; when it has none any more, of those it had."""
+        return await self._hosts.logs(fqrv, [r.replica_id for r in self._of.get(fqrv, ())], tail, after)
+
     def failed(self, fqrv: Fqrv) -> bool:
         """Whether no replica of the release can be loaded, be it that one is being tried again.
 
@@ -187,14 +215,22 @@ class ReplicaSet:
 
     def _start(self, fqrv: Fqrv, wanted: Wanted) -> None:
         replica = self._add(_Replica(uuid.uuid4().hex[:12], fqrv, ReplicaState.STARTING, self._clock()))
-        self._operate(replica, self._hosts.start(replica.replica_id, wanted.resources))
+        self._operate(replica, self._begin(replica, wanted))
+
+    async def _begin(self, replica: _Replica, wanted: Wanted) -> None:
+        try:
+            assignment = wanted.assignment(replica.replica_id)
+            requirements = loading.requirements(assignment.artifact, assignment.flavor)
+        except ForestFlowError:  # the artifact is lost, as loading it will tell
+            requirements = ()
+        await self._hosts.start(replica.replica_id, wanted.resources, requirements)
 
     async def _await(self, replica: _Replica, wanted: Wanted) -> None:
         try:
             await self._hosts.alive(replica.replica_id)
         except HostLost:  # for good: in its place comes another
             await self._hosts.stop(replica.replica_id)
-            await self._hosts.start(replica.replica_id, wanted.resources)
+            await self._begin(replica, wanted)
 
     async def _load(self, replica: _Replica, wanted: Wanted) -> None:
         loaded = await self._hosts.load(replica.replica_id, wanted.assignment(replica.replica_id))

@@ -10,7 +10,8 @@ from forestflow.domain.ids import Contract, Fqrv
 from forestflow.domain.plan import ContractPlan
 from forestflow.domain.routing import StickyChooser, WeightedChooser
 from forestflow.domain.settings import Routing
-from forestflow.runtime.release import DispatchSettings, Release
+from forestflow.runtime.lane import DispatchSettings
+from forestflow.runtime.release import Release
 
 
 class ContractRoute:

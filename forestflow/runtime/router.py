@@ -12,15 +12,17 @@ import socket
 import threading
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
+from pathlib import Path
 from typing import Any, Protocol, cast
 
 import uvicorn
 
 from forestflow.domain.errors import ForestFlowError, Unavailable
-from forestflow.domain.ids import Fqrv
+from forestflow.domain.ids import Contract, Fqrv
 from forestflow.domain.plan import PlanUpdate
+from forestflow.domain.reports import Counts
 from forestflow.runtime.control import Channel, ControlPlane
 from forestflow.runtime.dispatch import Dispatcher, DispatchSettings
 
@@ -37,6 +39,19 @@ _log = logging.getLogger("forestflow.router")
 
 
 @dataclass(frozen=True, slots=True)
+class TfInferSettings:
+    """How a router answers tf-infer's protocol. ``web`` is the folder of its static files, if any."""
+
+    batch_transpose: bool = True
+    cors: bool = True
+    max_body_bytes: int = 10 << 20
+    url_hosts: tuple[str, ...] = ()
+    web: Path | None = None
+    root: Contract | None = None  # which contract is also at / of ``endpoint``
+    endpoint: tuple[str, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class RouterSettings:
     """What a router needs to know of its server. Sizes in bytes, times in seconds; without ``grpc`` there is none."""
 
@@ -49,6 +64,8 @@ class RouterSettings:
     max_connections: int = 4096
     drain_seconds: float = 10.0
     allowed_hosts: tuple[str, ...] = ()
+    model_aliases: Mapping[str, Contract] = field(default_factory=dict)
+    tf_infer: TfInferSettings = field(default_factory=TfInferSettings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +74,7 @@ class RegistryClient:
 
     command: Callable[..., Awaitable[tuple[Any, int]]]  # (name, *arguments) -> (value, Plan version)
     plan: Callable[[int, float], Awaitable[PlanUpdate]]
-    report: Callable[[str, int, Mapping[Fqrv, tuple[int, int]]], Awaitable[None]]  # (reporter, number, counts)
+    report: Callable[[str, int, Mapping[Fqrv, Counts]], Awaitable[None]]  # (reporter, number, counts)
 
 
 class HttpConnection(Protocol):
@@ -70,10 +87,11 @@ class HttpConnection(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class HttpApplication:
-    """What serves HTTP: an ASGI application, and the uvicorn protocol class that feeds it."""
+    """What serves HTTP: an ASGI application, and the uvicorn protocol class feeding it. ``tf_infer`` has its port."""
 
     asgi: Callable[..., Awaitable[None]]
     protocol: Callable[..., asyncio.Protocol]
+    tf_infer: HttpApplication | None = None
 
 
 class GrpcServer(Protocol):
@@ -98,7 +116,7 @@ class Router:
         self._failure: BaseException | None = None
         self._reporter = uuid.uuid4().hex  # reports are numbered, so that none is counted twice
         self._reports = 0
-        self._unsent: Mapping[Fqrv, tuple[int, int]] | None = None
+        self._unsent: Mapping[Fqrv, Counts] | None = None
         self.endpoint = ("", 0)
 
     def start(self) -> tuple[str, int]:
@@ -134,7 +152,40 @@ class Router:
         dispatcher = Dispatcher(settings.dispatch)
         control = ControlPlane(self._channel(dispatcher))
         application: HttpApplication = _load(HTTP_APPLICATION)(control, dispatcher, settings, self.endpoint)
-        server = uvicorn.Server(
+        servers = [(self._server(application), listener)]
+        if settings.tf_infer.endpoint is not None and application.tf_infer is not None:
+            root = _listen(*settings.tf_infer.endpoint)
+            servers.append((self._server(application.tf_infer), root))
+        follower = self._loop.create_task(self._follow(dispatcher))
+        reporter = self._loop.create_task(self._report_regularly(dispatcher))
+        serve_grpc = self._loop.run_in_executor(None, _load, GRPC_APPLICATION) if settings.grpc else None
+        await self._first_plan(dispatcher)
+        grpc: GrpcServer | None = None
+        if serve_grpc is not None:  # its modules were loaded while the Plan was on its way
+            grpc = await (await serve_grpc)(control, dispatcher, settings, settings.grpc)
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(20_000, 20, 50)
+        for _, bound in servers:
+            bound.listen(BACKLOG)  # now, and not when uvicorn comes to it: whoever started us may connect
+        serving = [self._loop.create_task(server.serve(sockets=[bound])) for server, bound in servers]
+        self._up.set()
+        sweeper = self._loop.create_task(self._close_idle([server for server, _ in servers]))
+        stopping = self._loop.create_task(self._stopping.wait())
+        await asyncio.wait([*serving, stopping], return_when=asyncio.FIRST_COMPLETED)
+        control.stopping = True
+        for server, _ in servers:
+            server.should_exit = True
+        await asyncio.gather(*serving, *([grpc.stop(settings.drain_seconds)] if grpc else []))
+        stopping.cancel()
+        sweeper.cancel()
+        follower.cancel()
+        reporter.cancel()
+        await self._report(dispatcher)
+        dispatcher.close()
+
+    def _server(self, application: HttpApplication) -> uvicorn.Server:
+        return uvicorn.Server(
             uvicorn.Config(
                 application.asgi,
                 loop="none",
@@ -147,35 +198,11 @@ class Router:
                 date_header=False,
                 proxy_headers=False,
                 backlog=BACKLOG,
-                limit_concurrency=settings.max_connections,
+                limit_concurrency=self._settings.max_connections,
                 timeout_keep_alive=int(IDLE_SECONDS),
-                timeout_graceful_shutdown=max(1, int(settings.drain_seconds)),
+                timeout_graceful_shutdown=max(1, int(self._settings.drain_seconds)),
             )
         )
-        follower = self._loop.create_task(self._follow(dispatcher))
-        reporter = self._loop.create_task(self._report_regularly(dispatcher))
-        serve_grpc = self._loop.run_in_executor(None, _load, GRPC_APPLICATION) if settings.grpc else None
-        await self._first_plan(dispatcher)
-        grpc: GrpcServer | None = None
-        if serve_grpc is not None:  # its modules were loaded while the Plan was on its way
-            grpc = await (await serve_grpc)(control, dispatcher, settings, settings.grpc)
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(20_000, 20, 50)
-        listener.listen(BACKLOG)  # now, and not when uvicorn comes to it: whoever started us may connect
-        serving = self._loop.create_task(server.serve(sockets=[listener]))
-        self._up.set()
-        sweeper = self._loop.create_task(self._close_idle(server))
-        stopping = self._loop.create_task(self._stopping.wait())
-        await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)
-        server.should_exit = True
-        await asyncio.gather(serving, *([grpc.stop(settings.drain_seconds)] if grpc else []))
-        stopping.cancel()
-        sweeper.cancel()
-        follower.cancel()
-        reporter.cancel()
-        await self._report(dispatcher)
-        dispatcher.close()
 
     def _channel(self, dispatcher: Dispatcher) -> Channel:
         async def call(name: str, *arguments: Any) -> Any:
@@ -203,12 +230,12 @@ class Router:
             if update.version != dispatcher.version:
                 dispatcher.apply(update)
 
-    async def _close_idle(self, server: uvicorn.Server) -> None:
+    async def _close_idle(self, servers: list[uvicorn.Server]) -> None:
         """Close connections that wait, or dawdle over the head of a request."""
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
             before = self._loop.time() - IDLE_SECONDS
-            for connection in list(server.server_state.connections):
+            for connection in [one for server in servers for one in server.server_state.connections]:
                 cast(HttpConnection, connection).close_if_idle(before)
 
     async def _report_regularly(self, dispatcher: Dispatcher) -> None:
@@ -227,7 +254,7 @@ class Router:
                 self._unsent = counts
                 await self._send_report(counts)
 
-    async def _send_report(self, counts: Mapping[Fqrv, tuple[int, int]]) -> bool:
+    async def _send_report(self, counts: Mapping[Fqrv, Counts]) -> bool:
         """Whether the registry took it; if not, it stays unsent."""
         try:
             await self._registry.report(self._reporter, self._reports, counts)

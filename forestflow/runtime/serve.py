@@ -25,6 +25,7 @@ from typing import Any, TextIO, cast
 
 from forestflow.runtime import logs
 from forestflow.runtime.config import Endpoint, Settings
+from forestflow.runtime.sources.rules import SourceRules
 
 EMBEDDED_NODE_IP = "127.0.0.2"  # Ray replaces 127.0.0.1 by the machine's own address
 OBJECT_STORE_BYTES = 100 << 20  # models and requests do not travel through the object store
@@ -45,6 +46,7 @@ class Server:
     endpoint: tuple[str, int]
     grpc: Endpoint
     registry: Any
+    tf_infer: Endpoint | None = None
     routers: list[Any] = field(default_factory=list)
 
     @property
@@ -65,8 +67,9 @@ def run(settings: Settings) -> None:
         undo.enter_context(_ray(settings))
         _on_signals(stopped)  # again: Ray has put its own in place
         server = undo.enter_context(_server(settings))
+        also = f", tf-infer at http://{server.tf_infer}" if server.tf_infer else ""
         terminal.write(
-            f"ForestFlow serves {server.url} and gRPC at {server.grpc} (API at {server.url}/docs, "
+            f"ForestFlow serves {server.url} and gRPC at {server.grpc}{also} (API at {server.url}/docs, "
             f"data in {settings.data_dir}, up in {time.monotonic() - began:.1f} s); Ctrl-C stops it\n"
         )
         stopped.wait()
@@ -158,9 +161,9 @@ def _server(settings: Settings) -> Iterator[Server]:
     from forestflow.runtime import cluster
     from forestflow.runtime.dispatch import DispatchSettings
     from forestflow.runtime.registry import RegistrySettings
-    from forestflow.runtime.router import RouterSettings
+    from forestflow.runtime.router import RouterSettings, TfInferSettings
 
-    http, grpc = _endpoints(settings)
+    http, grpc, root = _endpoints(settings)
     secret = _secret(settings.data_dir)
     max_frame = settings.max_body_bytes * 4 + FRAME_HEADROOM  # answers may be longer than what was asked
     shared = cluster.ClusterSettings(
@@ -169,7 +172,15 @@ def _server(settings: Settings) -> Iterator[Server]:
         data_dir=settings.data_dir,
         journal_url=settings.journal_url,
         artifact_max_bytes=settings.artifact_max_bytes,
+        sources=SourceRules(
+            schemes=settings.source_schemes,
+            hosts=settings.source_hosts,
+            timeout_seconds=settings.fetch_timeout_seconds,
+            max_bytes=settings.artifact_max_bytes,
+            s3_credentials_file=settings.s3_credentials_file,
+        ),
         logs=_log_settings(settings),
+        code_servables=settings.code_servables,
         registry=RegistrySettings(
             load_timeout_seconds=settings.load_timeout_seconds,
             max_queued=settings.max_queued_per_replica,
@@ -186,7 +197,7 @@ def _server(settings: Settings) -> Iterator[Server]:
         .options(name=cluster.REGISTRY_NAME, namespace=shared.namespace, max_concurrency=10_000, **options)
         .remote(shared)
     )
-    server = Server((http.host, http.port), grpc, registry)
+    server = Server((http.host, http.port), grpc, registry, root)
     try:
         for _ in range(settings.routers):
             router = RouterSettings(
@@ -205,6 +216,16 @@ def _server(settings: Settings) -> Iterator[Server]:
                 max_connections=settings.max_connections,
                 drain_seconds=settings.drain_seconds,
                 allowed_hosts=settings.allowed_hosts,
+                model_aliases=settings.model_aliases,
+                tf_infer=TfInferSettings(
+                    batch_transpose=settings.tf_infer_batch_transpose,
+                    cors=settings.tf_infer_cors,
+                    max_body_bytes=settings.tf_infer_max_body_bytes,
+                    url_hosts=settings.url_hosts,
+                    web=settings.tf_infer_web,
+                    root=settings.tf_infer_root,
+                    endpoint=root,
+                ),
             )
             actor = cast(Any, cluster.ForestFlowRouter).options(**options).remote(shared, router)
             server.routers.append(actor)
@@ -261,12 +282,16 @@ def _secret(directory: Path) -> bytes:
     return path.read_bytes()
 
 
-def _endpoints(settings: Settings) -> tuple[Endpoint, Endpoint]:
-    """Where HTTP and gRPC will listen. Raises CannotServe when they cannot."""
+def _endpoints(settings: Settings) -> tuple[Endpoint, Endpoint, Endpoint | None]:
+    """Where HTTP, gRPC and, if it is wanted, tf-infer's root will listen. Raises CannotServe when they cannot."""
     http, grpc = _free(settings.http_endpoint, "--http"), _free(settings.grpc_endpoint, "--grpc")
+    wanted = settings.tf_infer_endpoint
+    root = None if wanted is None else _free(wanted, "--tf-infer")
     if http == grpc:  # SO_REUSEPORT would let both have it
         raise CannotServe(f"--http and --grpc are both {http}; give each a port of its own")
-    return http, grpc
+    if root in (http, grpc):
+        raise CannotServe(f"--tf-infer is {root}, which --http or --grpc has; give each a port of its own")
+    return http, grpc, root
 
 
 def _free(endpoint: Endpoint, flag: str) -> Endpoint:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from forestflow.domain.errors import StorageFailed
+from forestflow.domain.reports import Counts
 
 _METADATA = sa.MetaData()
 
@@ -35,6 +36,7 @@ _COUNTERS = sa.Table(
     sa.Column("servable", sa.Text, primary_key=True),
     sa.Column("scored", sa.BigInteger, nullable=False),
     sa.Column("shaded", sa.BigInteger, nullable=False),
+    sa.Column("shadows_dropped", sa.BigInteger, nullable=False, server_default="0"),
 )
 
 _REPORTERS = sa.Table(
@@ -71,7 +73,9 @@ class Journal:
         if self._engine.dialect.name == "sqlite":
             sa.event.listen(self._engine, "connect", _durable_sqlite)
         try:
-            _METADATA.create_all(self._engine)
+            with self._engine.begin() as connection:
+                _METADATA.create_all(connection)
+                _add_missing_columns(connection)
         except SQLAlchemyError as error:
             self._engine.dispose()
             raise StorageFailed(f"the journal cannot be opened: {_reason(error)}") from error
@@ -109,12 +113,12 @@ class Journal:
         with self._reading() as connection:
             return int(connection.scalar(sa.select(sa.func.max(_EVENTS.c.at_ms))) or 0)
 
-    def save_counters(self, counters: Mapping[str, tuple[int, int]], reporter: str, number: int) -> None:
-        """Overwrite (scored, shaded) of the servables named, and remember that this report is counted: all or nothing.
+    def save_counters(self, counters: Mapping[str, Counts], reporter: str, number: int) -> None:
+        """Overwrite the counts of the servables named, and remember that this report is counted: all or nothing.
 
         ``number`` is the report's in the sequence of its ``reporter``.
         """
-        rows = [{"servable": name, "scored": scored, "shaded": shaded} for name, (scored, shaded) in counters.items()]
+        rows = [{"servable": name, **asdict(counts)} for name, counts in counters.items()]
         try:
             with self._engine.begin() as connection:
                 _delete(connection, _COUNTERS.c.servable, counters)
@@ -131,10 +135,10 @@ class Journal:
             rows = connection.execute(sa.select(_REPORTERS.c.reporter, _REPORTERS.c.last))
             return {row.reporter: row.last for row in rows}
 
-    def counters(self) -> dict[str, tuple[int, int]]:
-        """(scored, shaded) by servable."""
+    def counters(self) -> dict[str, Counts]:
+        """By servable."""
         with self._reading() as connection:
-            return {name: (scored, shaded) for name, scored, shaded in connection.execute(sa.select(_COUNTERS))}
+            return {name: Counts(*counted) for name, *counted in connection.execute(sa.select(_COUNTERS))}
 
     def close(self) -> None:
         self._engine.dispose()
@@ -146,6 +150,13 @@ class Journal:
                 yield connection
         except SQLAlchemyError as error:
             raise StorageFailed(f"the journal cannot be read: {_reason(error)}") from error
+
+
+def _add_missing_columns(connection: sa.Connection) -> None:
+    """Bring tables that an earlier version made up to date."""
+    existing = {column["name"] for column in sa.inspect(connection).get_columns(_COUNTERS.name)}
+    if _COUNTERS.c.shadows_dropped.name not in existing:
+        connection.execute(sa.text("ALTER TABLE counters ADD COLUMN shadows_dropped BIGINT NOT NULL DEFAULT 0"))
 
 
 def _delete(connection: sa.Connection, column: sa.Column[Any], keys: Iterable[str]) -> None:

@@ -8,6 +8,7 @@ All integers are little-endian. Every frame is ``u32 length`` (of what follows) 
     REQUEST   u8 kind, u8 priority, u8 codec, u8 length of the request id, u32 servable, u64 id, u32 timeout in ms,
               request id, payload                              router -> replica
     REPLY     u8 kind, u8 code, u16 retry after in ms, u32 rows, u64 id, payload     replica -> router
+    BACKLOG   u8 kind, u32 servable, u32 how many shadows may wait, from now on      router -> replica
 
 Both sides prove that they know the cluster's secret before the first request is read. ``id`` belongs to the
 connection; a request names its servable by the number of WELCOME, so a process may host several.
@@ -19,13 +20,14 @@ import hashlib
 import hmac
 import struct
 
-HELLO, PROOF, WELCOME, REQUEST, REPLY = range(1, 6)
+HELLO, PROOF, WELCOME, REQUEST, REPLY, BACKLOG = range(1, 7)
 HIGH, LOW = 0, 1
 
 NONCE_BYTES = 16
 MAC_BYTES = 32
 MAX_REQUEST_ID = 128
 HANDSHAKE_MAX = 1 << 16
+LONG_FRAME = 1 << 16
 
 LENGTH = struct.Struct("<I")
 _REQUEST = struct.Struct("<IBBBBIQI")
@@ -34,6 +36,7 @@ REQUEST_HEADER = _REQUEST.size - LENGTH.size
 REPLY_HEADER = _REPLY.size - LENGTH.size
 _REQUEST_BODY = struct.Struct("<BBBBIQI")
 _REPLY_BODY = struct.Struct("<BBHIQ")
+_BACKLOG_BODY = struct.Struct("<BII")
 
 
 class FrameError(Exception):
@@ -41,40 +44,50 @@ class FrameError(Exception):
 
 
 class FrameReader:
-    """Cuts a byte stream into frames. Keeps at most one incomplete frame, never more than ``max_frame`` bytes."""
+    """Cuts a byte stream into frames. Keeps at most one incomplete frame, never more than ``max_frame`` bytes.
 
-    __slots__ = ("_buffer", "_max_frame")
+    A long frame is kept in the pieces in which it comes, and put together once.
+    """
+
+    __slots__ = ("_buffer", "_max_frame", "_missing", "_pieces")
 
     def __init__(self, max_frame: int) -> None:
-        self._buffer = bytearray()
+        self._buffer = b""
+        self._pieces: list[bytes] = []  # of a long frame
+        self._missing = 0  # bytes of it
         self._max_frame = max_frame
 
     def feed(self, data: bytes) -> list[bytes]:
         """The frames (without their length) that ``data`` completes."""
         frames: list[bytes] = []
-        buffer = self._buffer
-        source: bytes | bytearray = data
-        if buffer:
-            buffer += data
-            source = buffer
-        offset, end = 0, len(source)
+        offset = 0
+        if self._missing:
+            if len(data) < self._missing:
+                self._pieces.append(data)
+                self._missing -= len(data)
+                return frames
+            offset = self._missing
+            frames.append(b"".join((*self._pieces, data[:offset])))
+            self._pieces.clear()
+            self._missing = 0
+        elif self._buffer:
+            data = self._buffer + data
+            self._buffer = b""
+        end = len(data)
         while end - offset >= 4:
-            (length,) = LENGTH.unpack_from(source, offset)
+            (length,) = LENGTH.unpack_from(data, offset)
             if length > self._max_frame:
                 raise FrameError(f"a frame of {length} bytes is over the limit of {self._max_frame}")
             stop = offset + 4 + length
             if stop > end:
+                if length >= LONG_FRAME:
+                    self._pieces.append(data[offset + 4 :])
+                    self._missing = stop - end
+                    return frames
                 break
-            if source is data:
-                frames.append(bytes(data[offset + 4 : stop]))
-            else:
-                with memoryview(buffer) as view:  # a slice of the buffer would be another copy
-                    frames.append(bytes(view[offset + 4 : stop]))
+            frames.append(data[offset + 4 : stop])
             offset = stop
-        if source is buffer:
-            del buffer[:offset]
-        elif offset < end:
-            buffer += data[offset:]
+        self._buffer = data[offset:]
         return frames
 
 
@@ -115,6 +128,16 @@ def parse_request(frame: bytes) -> tuple[int, int, int, int, int, bytes, bytes]:
     _, priority, codec, id_length, servable, number, timeout_ms = _REQUEST_BODY.unpack_from(frame)
     start = REQUEST_HEADER + id_length
     return priority, codec, servable, number, timeout_ms, frame[REQUEST_HEADER:start], frame[start:]
+
+
+def backlog(servable: int, shadows: int) -> bytes:
+    return LENGTH.pack(_BACKLOG_BODY.size) + _BACKLOG_BODY.pack(BACKLOG, servable, shadows)
+
+
+def parse_backlog(frame: bytes) -> tuple[int, int]:
+    """``(servable, shadows)``."""
+    _, servable, shadows = _BACKLOG_BODY.unpack(frame)
+    return servable, shadows
 
 
 def reply(code: int, number: int, payload: bytes, rows: int = 0, retry_after_ms: int = 0) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import Any, cast
@@ -16,8 +16,9 @@ from forestflow.sdk.basic import Prediction, Row, basic_request, prediction, row
 from forestflow.sdk.errors import RequestRefused, ServerUnreachable, refused
 
 DEFAULT_URL = "http://127.0.0.1:8090"
-# A deploy is answered when the model is loaded; the server's own limit (load_timeout_seconds) ends it earlier.
+# A deploy is answered when the model is loaded; the server's own limits (fetch_, load_timeout_seconds) end it earlier.
 DEPLOY_TIMEOUT_SECONDS = 900.0
+MAX_CONNECTIONS = 100
 
 Json = dict[str, Any]
 
@@ -39,7 +40,9 @@ class Client:
         self, base_url: str = DEFAULT_URL, timeout: float = 30.0, *, transport: httpx.BaseTransport | None = None
     ) -> None:
         self.base_url = base_url.rstrip("/")
-        self._http = httpx.Client(timeout=timeout, transport=transport)
+        # httpcore may close a surplus idle connection that another thread is about to use: none is ever surplus here
+        limits = httpx.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS)
+        self._http = httpx.Client(timeout=timeout, transport=transport, limits=limits)
 
     def close(self) -> None:
         """Close the connections."""
@@ -94,6 +97,26 @@ class Client:
         reply = self._json("POST", "/servable" + path_of(contract, release), payload, timeout)
         return cast(Json, reply["ServableCreatedSuccessfully"]["fqrv"])
 
+    def watch_versions(self, payload: Json, *, timeout: float = DEPLOY_TIMEOUT_SECONDS) -> Json:
+        """Deploy the numbered directories of a base directory, now and as they come (a BasicServeRequest with
+        ``versions``); a VersionsStatus, once each that is there has been tried.
+        """
+        return cast(Json, self._json("POST", "/servable", payload, timeout)["VersionsStatus"])
+
+    def versions(self, contract: str | Contract) -> Json:
+        """Where each version in the contract's base directory stands: a VersionsStatus."""
+        return cast(Json, self._json("GET", path_of(contract) + "/versions")["VersionsStatus"])
+
+    def update_versions(self, contract: str | Contract, policy: Json, *, poll_seconds: float | None = None) -> Json:
+        """Choose which versions are served: ``{"latest": {"count": 2}}``, ``{"all": {}}``, ``{"specific": …}``."""
+        body = {"versions": policy, **({} if poll_seconds is None else {"pollSeconds": poll_seconds})}
+        return cast(Json, self._json("PUT", path_of(contract) + "/versions", body)["VersionsStatus"])
+
+    def unwatch_versions(self, contract: str | Contract) -> Json:
+        """Look for no more versions; the releases stay. The contract."""
+        reply = self._json("DELETE", path_of(contract) + "/versions")
+        return cast(Json, reply["ContractUpdatedSuccessfully"]["contract"])
+
     def delete(self, contract: str | Contract, release: str) -> list[Json]:
         """Delete a release; an unknown one counts as deleted. The FQRVs deleted."""
         reply = self._json("DELETE", path_of(contract, release))
@@ -104,7 +127,7 @@ class Client:
         return _unwrapped(self._json("GET", path_of(contract) + "/releases"))
 
     def stats(self, contract: str | Contract) -> list[Json]:
-        """Counts and clocks of each release."""
+        """Counts (scored, shaded, and if any, shadows dropped) and clocks of each release."""
         return _unwrapped(self._json("GET", path_of(contract) + "/stats"))
 
     def servable_settings(self, contract: str | Contract) -> list[Json]:
@@ -123,6 +146,10 @@ class Client:
         """Replace the logging settings of a release."""
         return cast(Json, self._json("PUT", path_of(contract, release) + "/logging", logging))
 
+    def update_shadow(self, contract: str | Contract, release: str, shadow: Json) -> Json:
+        """Replace the shadow settings of a release: ``{"enabled", "samplePercent", "maxBacklog"}``, all optional."""
+        return cast(Json, self._json("PUT", path_of(contract, release) + "/shadow", shadow))
+
     def metadata(self, contract: str | Contract) -> list[Json]:
         """Inputs and outputs of each loaded release."""
         return _unwrapped(self._json("GET", path_of(contract) + "/metadata"))
@@ -138,6 +165,23 @@ class Client:
     def status_of(self, contract: str | Contract, release: str) -> Json:
         """Where one release stands, also while its deploy is under way."""
         return _unwrapped([self._json("GET", path_of(contract, release) + "/status")])[0]
+
+    def replicas(self, contract: str | Contract, release: str) -> list[Json]:
+        """What each replica of a release does: a ReplicaStatus each."""
+        return _unwrapped(self._json("GET", path_of(contract, release) + "/replicas"))
+
+    def logs(self, contract: str | Contract, release: str, *, tail: int = 200, follow: bool = False) -> Iterator[str]:
+        """What the replicas of a release write, in parts; with ``follow`` without end."""
+        path = f"{path_of(contract, release)}/logs?tail={tail}&follow={str(follow).lower()}"
+        timeout = httpx.Timeout(30.0, read=None if follow else 30.0)
+        try:
+            with self._http.stream("GET", self.base_url + path, timeout=timeout) as response:
+                if not response.is_success:
+                    response.read()
+                    raise refused(response.status_code, _parsed(response), response.headers.get("x-request-id"))
+                yield from response.iter_text()
+        except (httpx.HTTPError, httpx.InvalidURL) as failed:
+            raise ServerUnreachable(self.base_url, str(failed) or type(failed).__name__) from failed
 
     def report_metrics(
         self,

@@ -21,12 +21,18 @@ class Servable(Protocol):
         """How many rows one ``predict`` call takes in a few milliseconds; larger batches are cut into such slices."""
         ...
 
-    def merge_key(self, configs: Mapping[str, str]) -> Hashable:
-        """Requests with equal keys (and equal batch signatures) may run as one batch."""
+    def merge_key(self, configs: Mapping[str, str]) -> Hashable | None:
+        """Requests with equal keys (and equal batch signatures) may run as one batch.
+
+        ``None`` says that this request runs alone and in one piece: its answer need not have as many rows.
+        """
         ...
 
     def predict(self, batch: Batch, configs: Mapping[str, str]) -> Batch:
-        """Score every row; the answer has as many rows, in the same order.
+        """Score every row; the answer has as many rows, in the same order, and the layout of ``batch``.
+
+        A batch of layout TENSORS or WHOLE for a model, or signature, without rows is one call: the servable puts the
+        whole tensors together again, and answers in layout WHOLE.
 
         Raises :class:`~forestflow.domain.errors.InvalidInput` for a client's fault,
         :class:`~forestflow.domain.errors.NotImplementedByModel` for an output the model lacks,

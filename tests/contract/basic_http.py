@@ -29,6 +29,7 @@ KEYS = {"Bytes": "Byte"}  # what a tensor is called where that is not its type's
 class BasicHttp:
     """The status and the error's wrapper say what went wrong."""
 
+    lacks: ClassVar = frozenset()
     refusals: ClassVar = {
         UNKNOWN_CONTRACT: (404, "UnknownContract"),
         NO_ACTIVE_RELEASE: (422, "NoActiveServablesForContract"),

@@ -12,12 +12,23 @@ import pytest
 
 from tests.contract.basic_http import BasicHttp
 from tests.contract.forestflow_grpc import ForestFlowGrpc
+from tests.contract.graphpipe_wires import GraphPipeGrpc, GraphPipeHttp
 from tests.contract.protocol import Address, Target, Wire
 from tests.contract.servables import RELEASE, SERVABLES, Deployed, Servable
+from tests.contract.tfinfer_http import TfInferHttp
+from tests.contract.tfserving_wires import TfServingGrpc, TfServingRest
 from tests.serving import MODELS
 
-PROTOCOLS: dict[str, Callable[[Target], Wire]] = {"basic": BasicHttp, "grpc": ForestFlowGrpc}
-OVER_GRPC = {"grpc"}
+PROTOCOLS: dict[str, Callable[[Target], Wire]] = {
+    "basic": BasicHttp,
+    "grpc": ForestFlowGrpc,
+    "graphpipe": GraphPipeHttp,
+    "graphpipe-grpc": GraphPipeGrpc,
+    "tf-infer": TfInferHttp,
+    "tf-serving": TfServingRest,
+    "tf-serving-grpc": TfServingGrpc,
+}
+OVER_GRPC = {"grpc", "graphpipe-grpc", "tf-serving-grpc"}
 
 
 @pytest.fixture(scope="session")

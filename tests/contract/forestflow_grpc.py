@@ -26,6 +26,7 @@ FIELDS = {"Bytes": "Byte"}  # what a tensor is called where that is not its type
 class ForestFlowGrpc:
     """The status says what went wrong."""
 
+    lacks: ClassVar = frozenset()
     refusals: ClassVar = {
         UNKNOWN_CONTRACT: (grpc.StatusCode.NOT_FOUND,),
         NO_ACTIVE_RELEASE: (grpc.StatusCode.FAILED_PRECONDITION,),

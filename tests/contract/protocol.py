@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Protocol
 
+import pytest
+
 
 @dataclass(frozen=True)
 class Address:
@@ -67,16 +69,34 @@ NO_ACTIVE_RELEASE = "no active release"
 UNFIT_DATA = "data that does not fit"
 
 
+# What a protocol may have no place for.
+FIELDS = "names of single fields in requests"
+FURTHER_FIELDS = "fields that nobody asked for"
+ANSWERED_FIELDS = "names of fields in answers"
+CONFIGS = "configs"
+ANNOUNCED_TYPES = "types announced beside the values"
+BOOLEANS = "booleans"
+RAGGED_ROWS = "rows of different lengths"
+EMPTY_BATCHES = "an error for no rows"
+
+
 class Wire(Protocol):
-    """One protocol's client. ``refusals`` says how it reports each kind of trouble."""
+    """One protocol's client. ``refusals`` says how it reports each kind of trouble, ``lacks`` what it cannot say."""
 
     refusals: ClassVar[Mapping[str, tuple[Any, ...]]]
+    lacks: ClassVar[frozenset[str]]
 
     def score(self, address: Address, table: Table, configs: Mapping[str, str]) -> Prediction:
         """Raises Refused."""
         ...
 
     def close(self) -> None: ...
+
+
+def need(wire: Wire, *abilities: str) -> None:
+    """Skip a test of what the protocol has no place for."""
+    if missing := wire.lacks.intersection(abilities):
+        pytest.skip(f"the protocol has no place for {' or '.join(sorted(missing))}")
 
 
 def exact(table: Table) -> list[Any]:

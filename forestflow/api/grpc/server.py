@@ -10,8 +10,12 @@ import grpc.aio
 from grpc_reflection.v1alpha import reflection  # type: ignore[import-untyped, unused-ignore]
 
 from forestflow._gen import service_pb2
-from forestflow.api.grpc import health
-from forestflow.api.grpc.score import ScoreMethod
+from forestflow.api.grpc import graphpipe, health, openinference, tfserving
+from forestflow.api.grpc.methods import unary
+from forestflow.api.grpc.score import score
+from forestflow.api.models import Models
+from forestflow.api.openinference import OpenInference
+from forestflow.api.tfserving import TfServing
 from forestflow.runtime.config import Endpoint
 from forestflow.runtime.control import ControlPlane
 from forestflow.runtime.dispatch import Dispatcher
@@ -46,9 +50,17 @@ async def serve_grpc(
             ("grpc.max_send_message_length", -1),
         ],
     )
-    score = {"Score": grpc.unary_unary_rpc_method_handler(ScoreMethod(dispatcher).answer)}
-    watched = health.Health(control, (SERVICE,))
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, score), watched.handler()))
+    models = Models(control, dispatcher, settings.model_aliases)
+    gp = graphpipe.GraphPipeMethods(models)
+    services = {
+        SERVICE: {"Score": unary(score, dispatcher)},
+        graphpipe.SERVICE: {"Infer": unary(gp.infer, dispatcher), "Metadata": unary(gp.metadata, dispatcher)},
+        openinference.SERVICE: openinference.methods(OpenInference(models), dispatcher),
+        **tfserving.services(TfServing(models), dispatcher),
+    }
+    watched = health.Health(control, tuple(services))
+    handlers = [grpc.method_handlers_generic_handler(name, methods) for name, methods in services.items()]
+    server.add_generic_rpc_handlers((*handlers, watched.handler()))
     reflection.enable_server_reflection((SERVICE, health.SERVICE, reflection.SERVICE_NAME), server)
     address = str(Endpoint(*endpoint))
     try:

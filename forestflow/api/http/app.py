@@ -1,4 +1,4 @@
-"""The HTTP application of a router: the score route as plain ASGI, the control API behind it."""
+"""The HTTP application of a router: scoring, by whichever protocol, as plain ASGI; the control API behind it."""
 
 from __future__ import annotations
 
@@ -7,10 +7,19 @@ from functools import partial
 from starlette.types import Receive, Scope, Send
 
 from forestflow.api.http.control import create_control_app
+from forestflow.api.http.exchange import HttpProtocol, ProtocolRoute
 from forestflow.api.http.gate import Gate, is_score_path
+from forestflow.api.http.graphpipe import GraphPipeHttp
+from forestflow.api.http.hopsworks import HopsworksHttp
 from forestflow.api.http.hosts import HostGuard
+from forestflow.api.http.openinference import OpenInferenceHttp
 from forestflow.api.http.score import ScoreRoute
 from forestflow.api.http.shortcut import Shortcut, ShortcutProtocol
+from forestflow.api.http.tfinfer import TfInferHttp, mounted
+from forestflow.api.http.tfserving import TfServingHttp
+from forestflow.api.models import Models
+from forestflow.api.openinference import OpenInference
+from forestflow.api.tfserving import TfServing
 from forestflow.runtime.config import Endpoint
 from forestflow.runtime.control import ControlPlane
 from forestflow.runtime.dispatch import Dispatcher
@@ -27,11 +36,44 @@ def create_app(
     control_app = create_control_app(
         control, score=score.answer, guard=guard, max_body_bytes=settings.control_max_body_bytes
     )
+    models = Models(control, dispatcher, settings.model_aliases)
+    tf_serving = TfServing(models)
+    tf_serving_http = TfServingHttp(tf_serving)
+    graphpipe = GraphPipeHttp(models)
+    tf_infer = TfInferHttp(models, settings.tf_infer)
+    further: tuple[HttpProtocol, ...] = (
+        graphpipe,
+        OpenInferenceHttp(OpenInference(models)),
+        tf_serving_http,
+        HopsworksHttp(tf_serving),
+        tf_infer,
+    )
+    routes = [ProtocolRoute(protocol, dispatcher, guard, settings.max_body_bytes) for protocol in further]
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["method"] == "POST" and is_score_path(scope["raw_path"]):
-            await score(scope, receive, send)
-        else:
-            await control_app(scope, receive, send)
+        if scope["type"] == "http":
+            raw_path = scope["raw_path"]
+            if scope["method"] == "POST" and is_score_path(raw_path):
+                await score(scope, receive, send)
+                return
+            for route in routes:
+                if route.claims(raw_path):
+                    await route(scope, receive, send)
+                    return
+        await control_app(scope, receive, send)
 
-    return HttpApplication(app, partial(ShortcutProtocol, Shortcut(dispatcher, gate)))
+    protocol = partial(ShortcutProtocol, Shortcut(dispatcher, gate, [tf_serving_http.direct, graphpipe.direct]))
+    root, at = settings.tf_infer.root, settings.tf_infer.endpoint
+    if root is None or at is None:
+        return HttpApplication(app, protocol)
+    root_guard = HostGuard(loopback=Endpoint(*at).is_loopback, allowed=settings.allowed_hosts)
+    route = ProtocolRoute(tf_infer, dispatcher, root_guard, settings.max_body_bytes)
+    general = partial(ShortcutProtocol, NoShortcut(dispatcher, gate))
+    return HttpApplication(app, protocol, HttpApplication(mounted(route, root), general))
+
+
+class NoShortcut(Shortcut):
+    """For a port with one protocol alone, whose requests all go the general way."""
+
+    def admit(self, head: bytes) -> None:
+        return None

@@ -13,18 +13,22 @@ from typing import Annotated, Any
 from fastapi import Depends, FastAPI, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.responses import StreamingResponse
 from starlette.routing import Match
 
 from forestflow.api.http.docs import install_docs
 from forestflow.api.http.edge import Edge, contract_of, read_body
 from forestflow.api.http.errors import HttpRefusal, error_answer, wants_text
 from forestflow.api.http.hosts import HostGuard
+from forestflow.api.http.logs import ALL_LINES, log_text
 from forestflow.api.http.operations import OPERATIONS
 from forestflow.codecs import control as codec
-from forestflow.codecs import plans
+from forestflow.codecs import plans, versions
 from forestflow.codecs.instants import parse_instant
 from forestflow.domain.errors import Code, ForestFlowError, Invalid, Unavailable
 from forestflow.domain.ids import MAX_CONTRACT_NUMBER, MAX_NAME_LENGTH, Contract, Fqrv
+from forestflow.domain.requests import ServeRequest
+from forestflow.domain.versions import WatchRequest
 from forestflow.runtime.control import ControlPlane
 
 Score = Callable[[Request], Awaitable[Response]]
@@ -57,6 +61,10 @@ Instant = Annotated[
         examples=["2026-11-21T05:34:21Z"],
     ),
 ]
+
+
+Tail = Annotated[int, Query(description="How many lines of each replica, from the end.", ge=0, le=ALL_LINES)]
+Follow = Annotated[bool, Query(description="Whether to go on with what the replicas write, until the client leaves.")]
 
 
 async def contract_in_path(organization: Organization, project: Project, contract_number: ContractNumber) -> Contract:
@@ -119,6 +127,18 @@ class ControlRoutes:
     async def status(self, contract: ContractInPath) -> Response:
         return _json(codec.status_list(await self._control.status(contract)))
 
+    # --- version directories ---
+
+    async def versions(self, contract: ContractInPath) -> Response:
+        return _json(codec.versions_status(await self._control.versions(contract)))
+
+    async def update_versions(self, contract: ContractInPath, request: Request) -> Response:
+        policy, poll_seconds = versions.parse_update(await self._body(request))
+        return _json(codec.versions_status(await self._control.update_versions(contract, policy, poll_seconds)))
+
+    async def unwatch_versions(self, contract: ContractInPath) -> Response:
+        return _json(codec.contract_updated(await self._control.unwatch_versions(contract)))
+
     # --- the plan of a contract: why it is so, what it would be, what it was ---
 
     async def plan(self, contract: ContractInPath) -> Response:
@@ -140,12 +160,15 @@ class ControlRoutes:
     # --- one release ---
 
     async def deploy(self, request: Request) -> Response:
-        serve = codec.parse_serve_request(await self._body(request))
-        return _json(codec.servable_created(await self._control.deploy(serve)))
+        return await self._deploy(codec.parse_deploy(await self._body(request)))
 
     async def deploy_as(self, fqrv: FqrvInPath, request: Request) -> Response:
-        serve = codec.parse_serve_request(await self._body(request), fqrv)
-        return _json(codec.servable_created(await self._control.deploy(serve)))
+        return await self._deploy(codec.parse_deploy(await self._body(request), fqrv))
+
+    async def _deploy(self, request: ServeRequest | WatchRequest) -> Response:
+        if isinstance(request, WatchRequest):
+            return _json(codec.versions_status(await self._control.watch_versions(request)))
+        return _json(codec.servable_created(await self._control.deploy(request)))
 
     async def delete(self, fqrv: FqrvInPath) -> Response:
         return _json(codec.servables_deleted(await self._control.delete(fqrv)))
@@ -157,6 +180,10 @@ class ControlRoutes:
     async def update_logging(self, fqrv: FqrvInPath, request: Request) -> Response:
         logging = codec.parse_logging_settings(await self._body(request))
         return _json(codec.servable_updated(await self._control.update_servable(fqrv, logging=logging)))
+
+    async def update_shadow(self, fqrv: FqrvInPath, request: Request) -> Response:
+        shadow = codec.parse_shadow_settings(await self._body(request))
+        return _json(codec.servable_updated(await self._control.update_servable(fqrv, shadow=shadow)))
 
     async def report_metrics(self, fqrv: FqrvInPath, request: Request) -> Response:
         reports = plans.parse_metric_reports(await self._body(request), time.time_ns() // 1_000_000)
@@ -170,6 +197,13 @@ class ControlRoutes:
 
     async def status_of(self, fqrv: FqrvInPath) -> Response:
         return _json(codec.status(await self._control.status_of(fqrv)))
+
+    async def replicas(self, fqrv: FqrvInPath) -> Response:
+        return _json(codec.replicas(await self._control.replicas(fqrv)))
+
+    async def logs(self, fqrv: FqrvInPath, tail: Tail = 200, follow: Follow = False) -> Response:
+        parts = await log_text(self._control, fqrv, tail, follow)
+        return StreamingResponse(parts, media_type="text/plain; charset=utf-8", headers={"x-accel-buffering": "no"})
 
     # --- scoring and health ---
 

@@ -11,6 +11,7 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.openapi.utils import get_openapi
 from starlette.exceptions import HTTPException
 
+from forestflow.api.http import further_docs
 from forestflow.api.http.operations import schemas
 
 TITLE = "ForestFlow"
@@ -25,6 +26,7 @@ TAGS = [
     {"name": "contracts", "description": "The address that users call, and all releases under it."},
     {"name": "plans", "description": "Who gets how much: why, what if, and when before."},
     {"name": "health", "description": "For load balancers and supervisors."},
+    *further_docs.TAGS,
 ]
 
 _ASSETS = {"swagger-ui-bundle.js": "text/javascript", "swagger-ui.css": "text/css", "favicon-32x32.png": "image/png"}
@@ -72,6 +74,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
     document = get_openapi(
         title=TITLE, version=app.version, description=DESCRIPTION, routes=app.routes, tags=TAGS, openapi_version="3.1.0"
     )
+    document["paths"] |= further_docs.paths()
     # Replaces FastAPI's own form of errors, which this API never answers.
     document["components"] = {"schemas": schemas()}
     return document

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import count
 from secrets import token_hex
 from urllib.parse import unquote
 
 from forestflow.api.http.edge import check_content_type, check_path, clean_request_id, contract_of
-from forestflow.api.http.errors import HttpRefusal
+from forestflow.api.http.errors import Header, HttpRefusal
 from forestflow.api.http.hosts import HostGuard
 from forestflow.domain.errors import Code, Malformed, TooLarge
+from forestflow.domain.ids import Contract
 from forestflow.runtime.dispatch import ContractRoute, Dispatcher
+from forestflow.runtime.link import Outcome
 
 MAX_TIMEOUT_SECONDS = 86_400.0
 CACHED_PATHS = 65_536
@@ -29,12 +31,33 @@ class Admitted:
     """A score request that may go on.
 
     ``seconds`` is its time if it named one, ``length`` that of its body if told, ``key`` what it is routed by if told.
+    ``direct`` is there where the body is not BASIC's; then this holds for that ``version`` of the Plan alone (0: any).
     """
 
     route: ContractRoute
     seconds: float | None
     length: int | None
     key: str | None = None
+    direct: Direct | None = None
+    version: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Direct:
+    """A path of another protocol whose requests need nothing of their bodies known: ``head`` goes before the body.
+
+    ``answer`` makes status, headers and body of what came of a request with that id. A body that ``takes`` refuses
+    goes the general way.
+    """
+
+    contract: Contract
+    codec: int
+    head: bytes
+    answer: Callable[[Outcome, bytes], tuple[int, list[Header], bytes]]
+    takes: Callable[[bytes], bool] | None = None
+
+
+FindDirect = Callable[[bytes], Direct | None]  # by raw path
 
 
 def request_id_of(header: bytes | None) -> bytes:
@@ -55,6 +78,30 @@ class Gate:
 
     def admit(self, raw_path: bytes, headers: Iterable[tuple[bytes, bytes]]) -> Admitted:
         """Raises HttpRefusal (403, 404, 415), Malformed, TooLarge, UnknownContract, InvalidIdentifier."""
+        seconds, length, key, content_type = self._look(headers)
+        check_content_type(content_type)
+        route = self._routes.get(raw_path)
+        if route is None or route.gone:
+            route = self._find(raw_path)
+        return Admitted(route, seconds, length, key)
+
+    def admit_direct(
+        self, raw_path: bytes, headers: Iterable[tuple[bytes, bytes]], finders: Iterable[FindDirect]
+    ) -> Admitted | None:
+        """The same by the first of other protocols that knows the path; content types do not matter to them."""
+        for find in finders:
+            direct = find(raw_path)
+            if direct is not None:
+                seconds, length, key, _ = self._look(headers)
+                check_path(raw_path)
+                route = self._dispatcher.route(direct.contract)
+                return Admitted(route, seconds, length, key, direct, self._dispatcher.version)
+        return None
+
+    def _look(
+        self, headers: Iterable[tuple[bytes, bytes]]
+    ) -> tuple[float | None, int | None, str | None, bytes | None]:
+        """Time, length of the body, key, and content type."""
         host = origin = timeout = length = content_type = key = None
         for name, value in headers:
             if name == b"host":
@@ -72,14 +119,10 @@ class Gate:
         why = self._guard.refusal(host, origin)
         if why is not None:
             raise HttpRefusal(403, Code.INVALID, (), why)
-        check_content_type(content_type)
         size = None if length is None else int(length)
         if size is not None and size > self.max_body_bytes:
             raise TooLarge(f"the body has {size} bytes; at most {self.max_body_bytes} are allowed")
-        route = self._routes.get(raw_path)
-        if route is None or route.gone:
-            route = self._find(raw_path)
-        return Admitted(route, None if timeout is None else _seconds(timeout), size, key)
+        return None if timeout is None else seconds_of(timeout), size, key, content_type
 
     def _find(self, raw_path: bytes) -> ContractRoute:
         check_path(raw_path)
@@ -96,7 +139,8 @@ def is_score_path(raw_path: bytes) -> bool:
     return raw_path.endswith(b"/score") and raw_path.count(b"/") == 4
 
 
-def _seconds(header: bytes) -> float:
+def seconds_of(header: bytes) -> float:
+    """The time of an ``X-Request-Timeout`` header. Raises Malformed."""
     try:
         seconds = float(header)
     except ValueError:

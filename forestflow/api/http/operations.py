@@ -31,6 +31,7 @@ _MEANING: dict[int, str] = {
     504: "The request's time ran out.",
     507: "The state could not be written; nothing was changed.",
 }
+TEXT = "Text"  # the reply of an operation that answers plain text
 _ERROR_REPLIES = (
     "UnknownContract",
     "UnknownServable",
@@ -77,7 +78,7 @@ class Operation:
             "description": description or self.summary + ".",
             "operation_id": self.name if spelling == 0 else f"{self.name}_{spelling + 1}",
             "responses": {
-                200: _answer("Done.", self._reply_schema(), REPLIES[self.name]),
+                200: _answer("Done.", self._reply_schema(), REPLIES[self.name], self._media()),
                 **{
                     status: _answer(_MEANING[status], _reference("Error"), ERRORS.get(status))
                     for status in sorted(self.errors)
@@ -86,7 +87,12 @@ class Operation:
             "openapi_extra": {"requestBody": _request_body(self.request)} if self.request else None,
         }
 
+    def _media(self) -> str:
+        return "text/plain" if self.reply == TEXT else "application/json"
+
     def _reply_schema(self) -> dict[str, Any]:
+        if self.reply == TEXT:
+            return {"type": "string"}
         reference = _reference(f"{self.reply}Reply")
         return {"type": "array", "items": reference} if self.many else reference
 
@@ -97,7 +103,7 @@ def schemas() -> dict[str, Any]:
     replies = {
         operation.reply: (operation.reply, *([operation.or_reply] if operation.or_reply else []))
         for operation in OPERATIONS
-        if operation.reply != "Health"
+        if operation.reply not in ("Health", TEXT)
     }
     texts = {"type": "object", "properties": {"status": {"type": "string"}}, "required": ["status"]}
     return (
@@ -111,11 +117,11 @@ def _reference(name: str) -> dict[str, Any]:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-def _answer(meaning: str, schema: dict[str, Any], example: Any) -> dict[str, Any]:
+def _answer(meaning: str, schema: dict[str, Any], example: Any, media: str = "application/json") -> dict[str, Any]:
     content: dict[str, Any] = {"schema": schema}
     if example is not None:
         content["example"] = example
-    return {"description": meaning, "content": {"application/json": content}}
+    return {"description": meaning, "content": {media: content}}
 
 
 def _request_body(schema: str) -> dict[str, Any]:
@@ -144,11 +150,26 @@ OPERATIONS: tuple[Operation, ...] = (
         "servables",
         "Deploy a release",
         "ServableCreatedSuccessfully",
-        "Copies the artifact, loads it and answers once a replica serves. Follow a slow one under its `/status`. "
+        "Copies the artifact, loads it and answers once a replica serves. Follow a slow one under its `/status`, "
+        "which also says how far a download is. "
         "Contract settings may come along only for a contract that does not exist yet; without any it keeps the "
-        "latest release and shares traffic by phase-in.",
-        (*_CHANGE, *_BODY, 409),
+        "latest release and shares traffic by phase-in.\n\n"
+        "`path` is a directory of the server (`file:///models`), a git repository "
+        "(`git@host:org/project.git#v0.first`, `https://….git#tag`), S3 (`s3://bucket/folder`, "
+        "`s3::https://host/bucket bucket=…`), an `https://` file, folder or archive, or a URL of an fsspec driver, as "
+        "the settings `source_schemes` and `source_hosts` allow. It holds no credentials (400). A git tag "
+        "`v<contract number>.<release version>` stands for an `fqrv`. `sha256` pins the artifact. A fetch that takes "
+        "too long answers 504.\n\n"
+        "A body without `flavor` is an `MLFlowServeRequest`: `path` leads to a folder with an `MLmodel` file, and the "
+        "first flavor of that file that is supported is deployed.\n\n"
+        "With `versions`, `path` is a base directory as TensorFlow Serving expects it: the directory `N` in it becomes "
+        "release `N`, the flavor's path is relative to that directory, and the release version of `fqrv` is ignored. "
+        "The directory is looked at every `pollSeconds` (2; 0: until every version there has been tried). `latest` "
+        "(the `count` highest numbers), `all` or `specific` says which versions are served. Answers a "
+        "`VersionsStatus` once each has been tried. The same again with other settings replaces the watch.",
+        (*_CHANGE, *_BODY, 409, 504),
         "BasicServeRequest",
+        or_reply="VersionsStatus",
     ),
     Operation(
         "deploy_as",
@@ -158,8 +179,43 @@ OPERATIONS: tuple[Operation, ...] = (
         "Deploy a release, with its address in the path",
         "ServableCreatedSuccessfully",
         "As `POST /servable`; the address in the path counts before one in the body.",
-        (*_CHANGE, *_BODY, 409),
+        (*_CHANGE, *_BODY, 409, 504),
         "BasicServeRequest",
+        or_reply="VersionsStatus",
+    ),
+    Operation(
+        "versions",
+        "GET",
+        (_CONTRACT + "/versions",),
+        "versions",
+        "Where each version in the base directory stands",
+        "VersionsStatus",
+        "404 for a contract without version directories. `WAITING`: found, not yet deployed; `RETIRED`: there, but not "
+        "served; `message` says why. A version is deployed when two looks in succession find its directory unchanged; "
+        "one that is deployed already is not read again. A version that failed is tried again after a pause, or when "
+        "its directory changes. A release goes only when another that stays can answer. A base directory that cannot "
+        "be read changes nothing: `message` says so.",
+    ),
+    Operation(
+        "update_versions",
+        "PUT",
+        (_CONTRACT + "/versions",),
+        "versions",
+        "Choose which versions are served",
+        "VersionsStatus",
+        "",
+        (*_CHANGE, *_BODY),
+        "VersionsUpdate",
+    ),
+    Operation(
+        "unwatch_versions",
+        "DELETE",
+        (_CONTRACT + "/versions",),
+        "versions",
+        "Look for no more versions",
+        "ContractUpdatedSuccessfully",
+        "The releases stay. Deleting the contract with its last release ends it, too.",
+        _CHANGE,
     ),
     Operation(
         "delete",
@@ -194,6 +250,18 @@ OPERATIONS: tuple[Operation, ...] = (
         "LoggingSettings",
     ),
     Operation(
+        "update_shadow",
+        "PUT",
+        (_RELEASE + "/shadow", _RELEASE + "/shadow-settings"),
+        "servables",
+        "Replace the shadow settings of a release",
+        "ServableUpdatedSuccessfully",
+        "What is left out has its default. Running replicas follow at once, with the model they have; waiting "
+        "shadows over a lower `maxBacklog` are dropped, oldest first.",
+        (*_CHANGE, *_BODY),
+        "ShadowSettings",
+    ),
+    Operation(
         "report_metrics",
         "POST",
         (_RELEASE + "/metrics",),
@@ -221,6 +289,28 @@ OPERATIONS: tuple[Operation, ...] = (
         "Where a release stands",
         "ServableStatus",
         "Answers while a deploy is under way, too.",
+    ),
+    Operation(
+        "replicas",
+        "GET",
+        (_RELEASE + "/replicas",),
+        "servables",
+        "What each replica of a release does",
+        "ReplicaStatus",
+        "Its state, what waits in it, and how many calls its model had with batches of which size, so that merging can "
+        "be seen.",
+        many=True,
+    ),
+    Operation(
+        "logs",
+        "GET",
+        (_RELEASE + "/logs",),
+        "servables",
+        "What a release's replicas write",
+        TEXT,
+        "The last `tail` lines of standard output, standard error and tracebacks of each replica; where there are "
+        "several, below a line with the name of each. With `follow` the answer goes on as they write. Answers while a "
+        "deploy is under way and after one that failed, too.",
     ),
     Operation("list_contracts", "GET", ("/contracts/list",), "contracts", "All contracts", "Contracts", "", _ANY),
     Operation(
@@ -270,7 +360,8 @@ OPERATIONS: tuple[Operation, ...] = (
         "contracts",
         "Counts and clocks of each release",
         "ServableMetrics",
-        "422 when there is none. Times are milliseconds since 1970.",
+        "422 when there is none. Times are milliseconds since 1970. `shadowDropCount`, where it is not 0, is how many "
+        "shadows were not scored for want of room, of a replica, or of time.",
         many=True,
     ),
     Operation(

@@ -16,7 +16,10 @@ from forestflow.codecs.examples import (
     POLICY_SETTINGS,
     ROLLBACK_REQUEST,
     SERVE_REQUEST,
+    SHADOW_SETTINGS,
     SIMULATION_REQUEST,
+    VERSIONS_REQUEST,
+    VERSIONS_UPDATE,
 )
 from forestflow.domain.errors import (
     ForestFlowError,
@@ -32,10 +35,12 @@ from forestflow.domain.explain import explain
 from forestflow.domain.history import HistoryEntry
 from forestflow.domain.lifecycle import ReplicaState, ServableState
 from forestflow.domain.policies import ReleaseSnapshot
-from forestflow.domain.reports import ServableMetadata, ServableMetrics, ServableStatus
+from forestflow.domain.reports import ReplicaLoad, ReplicaStatus, ServableMetadata, ServableMetrics, ServableStatus
+from forestflow.domain.requests import TensorFlow
 from forestflow.domain.settings import ContractSettings, LoggingSettings, LogLevel, ServableSettings
 from forestflow.domain.simulate import simulate
 from forestflow.domain.tensors import IOMetadata, ModelMetadata, TensorType
+from forestflow.domain.versions import LatestVersions, VersionsReport, VersionState, VersionStatus, Watch
 
 _FIELDS = INFERENCE_REQUEST["schema"][0]["fields"]
 _FQRV = codec.parse_serve_request(orjson.dumps(SERVE_REQUEST)).fqrv
@@ -56,7 +61,17 @@ _HISTORY = [
     HistoryEntry(1, _NOW - 2101, ContractSet(_CONTRACT, ContractSettings())),
     HistoryEntry(3, _NOW - 2098, ServableBecameValid(_FQRV, _NOW - 2098)),
 ]
+_REPLICA = ReplicaStatus(_FQRV, "3f1c9a7be204", ReplicaState.READY, ReplicaLoad(4711, 2, 0, {1: 120, 2: 31, 3: 4}))
 _STATUS = ServableStatus(_FQRV, ServableState.AVAILABLE, 1, (ReplicaState.READY,))
+_VERSIONS = VersionsReport(
+    Watch(_CONTRACT, "file:///Models/mnist", TensorFlow("."), LatestVersions(2)),
+    (
+        VersionStatus(3, VersionState.RETIRED, "the version policy does not want it"),
+        VersionStatus(4, VersionState.AVAILABLE),
+        VersionStatus(5, VersionState.WAITING, "its directory must be the same in two looks in succession"),
+    ),
+    _NOW,
+)
 
 # Request bodies by schema name, each with a title.
 REQUESTS: Mapping[str, Mapping[str, Any]] = {
@@ -74,9 +89,10 @@ REQUESTS: Mapping[str, Mapping[str, Any]] = {
             **SERVE_REQUEST,
             "servableSettings": {
                 "policySettings": {**POLICY_SETTINGS, "validityPolicy": [{"NeverValid": {}}]},
-                "shadow": {"enabled": True, "samplePercent": 10, "maxBacklog": 64},
+                "shadow": SHADOW_SETTINGS,
             },
         },
+        "Numbered version directories, as TensorFlow Serving has them": VERSIONS_REQUEST,
     },
     "ContractSettings": {
         "Keep two releases": CONTRACT_SETTINGS,
@@ -126,6 +142,11 @@ REQUESTS: Mapping[str, Mapping[str, Any]] = {
         },
     },
     "LoggingSettings": {"Everything, under the config reqid": LOGGING_SETTINGS},
+    "ShadowSettings": {
+        "A tenth of the requests": SHADOW_SETTINGS,
+        "No shadow, whatever is logged": {"enabled": False},
+        "As in the original: all requests, when predictions are logged": {},
+    },
     "InferenceRequest": {"Two rows": INFERENCE_REQUEST},
     "MetricReports": {
         "One metric of fifty observations": METRIC_REPORTS,
@@ -140,6 +161,11 @@ REQUESTS: Mapping[str, Mapping[str, Any]] = {
     "SimulationRequest": {
         "Other policies of one release, for an hour": SIMULATION_REQUEST,
         "Other settings of the contract, for a day": {"contractSettings": CONTRACT_SETTINGS, "horizonSecs": 86400},
+    },
+    "VersionsUpdate": {
+        "Two versions by number": VERSIONS_UPDATE,
+        "The three highest, looked for every minute": {"versions": {"latest": {"count": 3}}, "pollSeconds": 60},
+        "Every version": {"versions": {"all": {}}},
     },
     "RollbackRequest": {"Back to entry 12": ROLLBACK_REQUEST},
 }
@@ -162,14 +188,20 @@ REPLIES: Mapping[str, Any] = {
         "delete": codec.servables_deleted([_FQRV]),
         "update_policy": codec.servable_updated(_FQRV),
         "update_logging": codec.servable_updated(_FQRV),
+        "update_shadow": codec.servable_updated(_FQRV),
         "settings_of": codec.servable_settings(_SETTINGS),
         "metadata_of": codec.metadata(_METADATA),
         "status_of": codec.status(_STATUS),
         "report_metrics": codec.servable_updated(_FQRV),
+        "replicas": codec.replicas([_REPLICA]),
+        "logs": orjson.dumps("loading the weights\n2026-11-21 05:34:21,120 ERROR scoring failed\n"),
         "plan": codec.plan(_PLAN),
         "simulate": codec.simulation(_CONTRACT, _TIMELINE),
         "history": codec.history(_CONTRACT, _HISTORY),
         "rollback": codec.contract_updated(_CONTRACT),
+        "versions": codec.versions_status(_VERSIONS),
+        "update_versions": codec.versions_status(_VERSIONS),
+        "unwatch_versions": codec.contract_updated(_CONTRACT),
         "alive": b'{"status":"alive"}',
         "ready": b'{"status":"ready"}',
     }.items()

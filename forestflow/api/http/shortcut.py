@@ -11,6 +11,7 @@ Measured on two cores, 16 connections, other work beside it: 14 microseconds of 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -19,7 +20,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from forestflow.api.http.edge import header_of
 from forestflow.api.http.errors import Header, HttpRefusal, wants_text
-from forestflow.api.http.gate import KEY_HEADER, Admitted, Gate, is_score_path, request_id_of
+from forestflow.api.http.gate import KEY_HEADER, Admitted, Direct, FindDirect, Gate, is_score_path, request_id_of
 from forestflow.api.http.score import answer_of
 from forestflow.codecs.table import BASIC
 from forestflow.domain.errors import Code, ForestFlowError
@@ -46,15 +47,18 @@ _OK = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\
 class Shortcut:
     """What all connections of a router share: the heads seen before, and where score requests go."""
 
-    def __init__(self, dispatcher: Dispatcher, gate: Gate) -> None:
+    def __init__(self, dispatcher: Dispatcher, gate: Gate, further: Sequence[FindDirect] = ()) -> None:
+        """``further`` know the paths of other protocols."""
         self.send = dispatcher.send
+        self._dispatcher = dispatcher
         self._gate = gate
+        self._further = further
         self._heads: dict[bytes, Admitted] = {}
 
     def admit(self, head: bytes) -> tuple[Admitted, bytes] | None:
         """What a head asks for, with the request's id; ``None`` when it is not for the shortcut."""
         known = self._heads.get(head)
-        if known is not None and not known.route.gone:
+        if known is not None and not known.route.gone and known.version in (0, self._dispatcher.version):
             return known, request_id_of(None)
         if not head.startswith(b"POST /") or len(head) > MAX_HEAD:
             return None
@@ -63,7 +67,13 @@ class Shortcut:
             parser = httptools.HttpRequestParser(parsed)
             parser.feed_data(head)
             plain = parser.get_http_version() == "1.1" and parser.should_keep_alive() and parsed.plain()
-            admitted = self._gate.admit(parsed.url, parsed.headers) if plain else None
+            if not plain:
+                return None
+            admitted = (
+                self._gate.admit(parsed.url, parsed.headers)
+                if is_score_path(parsed.url)
+                else self._gate.admit_direct(parsed.url, parsed.headers, self._further)
+            )
         except (httptools.HttpParserError, httptools.HttpParserUpgrade, ForestFlowError, ValueError):
             return None  # the general case finds the same, and has the words for it
         if admitted is None:
@@ -92,8 +102,7 @@ class _Head:
     def plain(self) -> bool:
         names = [name for name, _ in self.headers]
         return (
-            is_score_path(self.url)
-            and b"?" not in self.url
+            b"?" not in self.url
             and b"#" not in self.url
             and len(set(names)) == len(names)
             and b"content-length" in names
@@ -115,6 +124,7 @@ class ShortcutProtocol(HttpToolsProtocol):
         self._in_body = False
         self._unfinished = 0  # bytes of a head
         self._request_id = b""
+        self._direct: Direct | None = None  # what answers the request that took the shortcut, if not BASIC
         self._idle_since = self.loop.time()
 
     def data_received(self, data: bytes) -> None:
@@ -130,14 +140,19 @@ class ShortcutProtocol(HttpToolsProtocol):
             if admission is not None:
                 admitted, request_id = admission
                 stop = end + (admitted.length or 0)
-                if len(data) >= stop:
+                direct = admitted.direct
+                if len(data) >= stop and (direct is None or direct.takes is None or direct.takes(data[end:stop])):
                     if len(data) > stop:
                         self._hold(data[stop:])
                     self._unset_keepalive_if_required()
                     self._answering = True
                     self._request_id = request_id
+                    codec, payload = BASIC, data[end:stop]
+                    self._direct = direct
+                    if direct is not None:
+                        codec, payload = direct.codec, direct.head + payload
                     self._shortcut.send(
-                        admitted.route, BASIC, data[end:stop], request_id, admitted.seconds, self._answer, admitted.key
+                        admitted.route, codec, payload, request_id, admitted.seconds, self._answer, admitted.key
                     )
                     return
         if not self._in_body:
@@ -151,7 +166,9 @@ class ShortcutProtocol(HttpToolsProtocol):
         transport = self.transport
         if transport.is_closing():
             return
-        if not isinstance(outcome, ForestFlowError) and outcome.code == Code.OK:
+        if self._direct is not None:
+            self._write(*self._direct.answer(outcome, self._request_id))
+        elif not isinstance(outcome, ForestFlowError) and outcome.code == Code.OK:
             payload = outcome.payload
             transport.write(_OK % (len(payload), self._request_id, payload))
         else:

@@ -88,6 +88,10 @@ class InputRows:
                 inputs.append(IOMetadata(name, type_, (len(fields),), f"[{described}]"))
         return tuple(inputs)
 
+    def knows(self, name: str) -> bool:
+        """Whether a field of that name is looked at."""
+        return name in self._by_name or name == self._offset
+
     def check(self, batch: Batch) -> None:
         """Raise :class:`~forestflow.domain.errors.InvalidInput` as the original does: no data, wrong tensor count."""
         count = len(batch.columns)

@@ -13,15 +13,15 @@ import numpy as np
 import numpy.typing as npt
 
 from forestflow.domain.errors import InvalidInput, NotImplementedByModel
-from forestflow.domain.tensors import Column, IOMetadata, TensorType
+from forestflow.domain.tensors import Column, IOMetadata, Layout, TensorType
 from forestflow.servables.h2o.model import MojoModel
 
 Doubles = npt.NDArray[np.float64]
 PREDICTION = "prediction"
-DEFAULT = (PREDICTION,)
 NAMES = (PREDICTION, "probabilities", "leaf_assignments", "contributions")
 _CLASSIFIERS = frozenset({"Binomial", "Multinomial", "Ordinal"})
 _VECTORS = frozenset({"AutoEncoder", "DimReduction"})
+Wanted = tuple[str, str]  # one of NAMES, and what a client calls it
 UPLIFT_FIELDS = ("uplift_predict", "p_y1_with_treatment", "p_y1_without_treatment")
 
 
@@ -32,28 +32,42 @@ class Outputs:
         self._model = model
         self._out = out
         self._labels = np.array(model.labels, dtype=object)
-        self._wanted: dict[str, tuple[str, ...]] = {"": DEFAULT}
         self._prediction = self._reader()
+        self._default = ((PREDICTION, self.metadata()[0].name),)
+        self._wanted: dict[tuple[str, str], tuple[Wanted, ...]] = {("", ""): self._default}
 
-    def wanted(self, text: str) -> tuple[str, ...]:
-        """The outputs that a request's ``h2o.outputs`` asks for, in the order in which they are answered."""
-        known = self._wanted.get(text)
+    def wanted(self, h2o: str, outputs: str) -> tuple[Wanted, ...]:
+        """What the request config ``h2o.outputs`` asks for, answered in the order of NAMES; or ``forestflow.outputs``,
+        answered in its own, in which the prediction may have the name that the metadata gives it.
+        """
+        known = self._wanted.get((h2o, outputs))
         if known is None:
-            asked = {name for part in text.split(",") if (name := part.strip())}
-            if unknown := asked.difference(NAMES):
-                raise InvalidInput(f"unknown h2o.outputs {', '.join(sorted(unknown))}; known are {', '.join(NAMES)}")
-            known = tuple(name for name in NAMES if name in asked) or DEFAULT
+            aliases = {name: name for name in NAMES} | {self._default[0][1]: PREDICTION}
+            asked = dict.fromkeys(name for part in (outputs or h2o).split(",") if (name := part.strip()))
+            if unknown := [name for name in asked if name not in (aliases if outputs else NAMES)]:
+                what = "outputs" if outputs else "h2o.outputs"
+                raise InvalidInput(f"unknown {what} {', '.join(sorted(unknown))}; known are {', '.join(NAMES)}")
+            order = asked if outputs else [name for name in NAMES if name in asked]
+            known = tuple((aliases[name], name) for name in order) or self._default
             if len(self._wanted) < 64:
-                self._wanted[text] = known
+                self._wanted[h2o, outputs] = known
         return known
 
-    def columns(self, rows: int, wanted: tuple[str, ...]) -> tuple[Column, ...]:
-        """The wanted columns of the first ``rows`` rows in the buffers. Nothing returned shares their memory."""
-        if wanted is DEFAULT:
+    def columns(self, rows: int, wanted: tuple[Wanted, ...], layout: Layout) -> tuple[Column, ...]:
+        """The wanted columns of the first ``rows`` rows in the buffers. Nothing returned shares their memory.
+
+        In RECORDS their fields are labels, features and the like; otherwise each has the name that was asked for.
+        """
+        if wanted is self._default and layout is Layout.RECORDS:
             return (self._prediction(self._out[:rows]),)
         columns: list[Column] = []
-        for name in wanted:
-            columns += _MAKERS[name](self, rows)
+        for output, name in wanted:
+            made = _MAKERS[output](self, rows)
+            if layout is not Layout.RECORDS:  # a second column is that of calibrated probabilities
+                made = [
+                    Column(c.type, (part,), c.data) for part, c in zip((name, f"calibrated_{name}"), made, strict=False)
+                ]
+            columns += made
         return tuple(columns)
 
     def metadata(self) -> tuple[IOMetadata, ...]:

@@ -13,16 +13,18 @@ import numpy as np
 import numpy.typing as npt
 
 from forestflow.domain.errors import ForestFlowError
+from forestflow.domain.requests import OUTPUTS_KEY
 from forestflow.domain.settings import Resources
-from forestflow.domain.tensors import Batch, Column, ModelMetadata
+from forestflow.domain.tensors import Batch, Column, Layout, ModelMetadata
 from forestflow.servables.base import Servable
 from forestflow.servables.h2o.failures import load_failure, predict_failure
 from forestflow.servables.h2o.jvm import scorer_class
 from forestflow.servables.h2o.model import MojoModel, describe
-from forestflow.servables.h2o.outputs import Outputs
+from forestflow.servables.h2o.outputs import Outputs, Wanted
+from forestflow.servables.h2o.tensors import records_of
 from forestflow.servables.h2o.words import WordEmbeddings
 
-OUTPUTS_KEY = "h2o.outputs"  # request config: which outputs, by name, separated by commas
+H2O_OUTPUTS_KEY = "h2o.outputs"  # request config: which outputs, by name, separated by commas, in H2O's order
 _BUFFER_BYTES = 1 << 20
 _MAX_CHUNK_ROWS = 16_384
 _SLICE_SECONDS = 0.004
@@ -55,21 +57,25 @@ class H2OServable:
         return self._slice_rows
 
     def merge_key(self, configs: Mapping[str, str]) -> Hashable:
-        return configs.get(OUTPUTS_KEY, "")
+        return (configs.get(H2O_OUTPUTS_KEY), configs.get(OUTPUTS_KEY)) if configs else ()
 
     def predict(self, batch: Batch, configs: Mapping[str, str]) -> Batch:
-        """Answer every row: the model's prediction, or what the request config ``h2o.outputs`` lists.
+        """Answer every row: the model's prediction, or what the request configs list as outputs.
 
         Raises what :class:`~forestflow.servables.base.Servable` says.
         """
-        wanted = self._outputs.wanted(configs.get(OUTPUTS_KEY, ""))
-        self._inputs.check(batch)
-        rows = batch.rows
+        wanted = self._outputs.wanted(configs.get(H2O_OUTPUTS_KEY, ""), configs.get(OUTPUTS_KEY, ""))
+        records = batch
+        if batch.layout is Layout.RECORDS:
+            self._inputs.check(batch)
+        else:
+            records = records_of(self._inputs, batch)
+        rows, layout = batch.rows, batch.layout
         try:
             if rows <= self._chunk:
-                return Batch(rows, self._score_chunk(batch, 0, rows, wanted))
+                return Batch(rows, self._score_chunk(records, 0, rows, wanted, layout), layout)
             parts = [
-                self._score_chunk(batch, start, min(start + self._chunk, rows), wanted)
+                self._score_chunk(records, start, min(start + self._chunk, rows), wanted, layout)
                 for start in range(0, rows, self._chunk)
             ]
         except ForestFlowError:
@@ -80,7 +86,7 @@ class H2OServable:
             Column(same[0].type, same[0].fields, np.concatenate([column.data for column in same]))
             for same in zip(*parts, strict=True)
         )
-        return Batch(rows, tuple(columns))
+        return Batch(rows, tuple(columns), layout)
 
     def warm_up(self) -> None:
         """Score made-up rows, levels and all, until the JIT has settled or a quarter of a second is over."""
@@ -101,14 +107,16 @@ class H2OServable:
         """Let go of the model, so that the JVM may free it."""
         del self._scorer, self._score, self._outputs, self._model
 
-    def _score_chunk(self, batch: Batch, start: int, stop: int, wanted: tuple[str, ...]) -> tuple[Column, ...]:
+    def _score_chunk(
+        self, batch: Batch, start: int, stop: int, wanted: tuple[Wanted, ...], layout: Layout
+    ) -> tuple[Column, ...]:
         rows = stop - start
         if self._model.needs_convert:
             self._convert(batch, start, stop)
         else:
             self._inputs.write(batch, start, stop, self._in[:rows])
         self._score(rows)
-        return self._outputs.columns(rows, wanted)
+        return self._outputs.columns(rows, wanted, layout)
 
     def _convert(self, batch: Batch, start: int, stop: int) -> None:
         """Let H2O's own RowToRawDataConverter write the rows, for models that look at a whole row at once (GAM)."""

@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 
 from forestflow.domain.errors import InvalidInput
-from forestflow.domain.tensors import Batch, Column, IOMetadata, ModelMetadata, TensorType
+from forestflow.domain.tensors import Batch, Column, IOMetadata, Layout, ModelMetadata, TensorType
 from forestflow.servables.h2o.model import MojoModel
 
 
 class WordEmbeddings:
     """Every String field of a batch is answered by a Float32 column of its name, shape (rows, vector size).
+
+    A String tensor of a protocol of tensors, shape (rows, words), is answered by (rows, words, vector size).
 
     As in ``EasyPredictModelWrapper.predictWord2Vec``, fields of other types are passed over; an unknown word is NaN.
     """
@@ -40,15 +42,18 @@ class WordEmbeddings:
             if column.type is not TensorType.String:
                 continue
             words = column.data.reshape(batch.rows, -1)
-            if words.shape[1] != len(column.fields):
+            if batch.layout is Layout.RECORDS and words.shape[1] != len(column.fields):
                 raise InvalidInput(f"field {column.fields[0]!r} must be one word in each row")
             vectors = np.asarray(self._scorer.embed(words.ravel().tolist()), dtype=np.float32)
-            vectors = vectors.reshape(batch.rows, len(column.fields), self._size)
+            vectors = vectors.reshape(*words.shape, self._size)
+            if batch.layout is not Layout.RECORDS:
+                answers[column.fields[0]] = Column(TensorType.Float32, column.fields, vectors)
+                continue
             for i, name in enumerate(column.fields):
                 answers[name] = Column(TensorType.Float32, (name,), vectors[:, i].copy())
         if not answers:
             raise InvalidInput("a word embedding model takes String tensors")
-        return Batch(batch.rows, tuple(answers.values()))
+        return Batch(batch.rows, tuple(answers.values()), batch.layout)
 
     def warm_up(self) -> None:
         """Look one word up."""

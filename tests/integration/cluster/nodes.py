@@ -116,6 +116,7 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # whatever Ray prints is not an answer
     directory = Path(tempfile.mkdtemp(prefix="ff-nodes-", dir="/tmp"))  # Ray's socket paths must stay short
+    Path("/tmp/ray").mkdir(exist_ok=True)  # Ray notes its address there, whatever temp_dir says, and does not make it
     nodes = Nodes(directory)
     try:
         for line in sys.stdin:

@@ -20,6 +20,7 @@ import pytest
 
 from tests.integration.cluster.conftest import HEAD
 from tests.serving import golden, rows_body, running, values
+from tests.unit.runtime.test_environment import wheel
 
 CONTRACT = "cluster/energy/0"
 ROWS, EXPECTED = golden()
@@ -104,6 +105,38 @@ def test_a_start_after_kill_9_takes_the_hosts_over(nodes, hidden):
         scores(server)
         (fresh,) = nodes.hosts()
         assert fresh not in hosts
+    assert nodes.actors() == []
+
+
+def test_a_python_model_on_another_node_has_its_requirements_and_its_log(nodes, hidden, tmp_path):
+    wheel(tmp_path / "wheels", "forestflow_only_here", "1.2")
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "serve.py").write_text(
+        "import forestflow_only_here as other\nprint('loading', flush=True)\nclass Predict:\n"
+        "  def predict(self, inputs):\n    print('scored')\n    return [other.__version__] * len(inputs)\n"
+    )
+    settings = {
+        "policySettings": {"validityPolicy": [{"ImmediatelyValid": {}}], "phaseInPolicy": {"ImmediatePhaseIn": {}}},
+        "deploymentSettings": ONE_CPU,
+    }
+    requirements = ["--no-index", f"--find-links {tmp_path / 'wheels'}", "forestflow-only-here"]
+    payload = {"path": model.as_uri(), "servableSettings": settings}
+    with running(hidden / "python", "--address", nodes.address) as server:
+        flavor = {"Python": {"script": "serve.py", "requirements": requirements}}
+        server.http.post(f"/servable/{CONTRACT}/v1", json={**payload, "flavor": flavor}).raise_for_status()
+        ((ip, pid),) = nodes.hosts()
+        assert ip == FIRST
+        answer = server.score(CONTRACT, BODY).json()["Prediction"]["datum"]
+        assert [datum["tensors"][0]["String"]["data"] for datum in answer] == [["1.2"]] * 2
+        assert server.http.get(f"/{CONTRACT}/v1/logs").text == "loading\nscored\n"
+        (replica,) = server.http.get(f"/{CONTRACT}/v1/replicas").json()
+        assert replica["ReplicaStatus"]["pid"] == pid
+
+        flavor = {"Python": {"script": "serve.py"}}
+        refused = server.http.post(f"/servable/{CONTRACT}/v2", json={**payload, "flavor": flavor})
+        assert "No module named 'forestflow_only_here'" in refused.text
+        assert "import forestflow_only_here as other" in server.http.get(f"/{CONTRACT}/v2/logs").text, "brought here"
     assert nodes.actors() == []
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from forestflow.domain.errors import (
+    ArtifactRejected,
     ContractValidationError,
     Invalid,
     NoActiveServables,
+    NotWatched,
     ServableAlreadyExists,
     ServeRequestInvalid,
     UnknownContract,
@@ -24,18 +26,35 @@ from forestflow.domain.events import (
     ServableDeployed,
     ServablesDeleted,
     ServableUpdated,
+    VersionsUnwatched,
+    VersionsWatched,
 )
 from forestflow.domain.explain import PlanExplanation, explain
 from forestflow.domain.history import HistoryEntry, PlanAt, concerns, plan_at, snapshots, state_at
 from forestflow.domain.ids import Contract, Fqrv
 from forestflow.domain.lifecycle import ReplicaState, ServableState
 from forestflow.domain.metrics import MetricReport, means
-from forestflow.domain.reports import ServableMetadata, ServableMetrics, ServableStatus
+from forestflow.domain.reports import (
+    LogPosition,
+    ReplicaLoad,
+    ReplicaLog,
+    ReplicaStatus,
+    ServableMetadata,
+    ServableMetrics,
+    ServableStatus,
+)
 from forestflow.domain.requests import ServeRequest
-from forestflow.domain.settings import ContractSettings, LoggingSettings, PolicySettings, ServableSettings
+from forestflow.domain.settings import (
+    ContractSettings,
+    LoggingSettings,
+    PolicySettings,
+    ServableSettings,
+    ShadowSettings,
+)
 from forestflow.domain.simulate import Proposal, TimelinePoint, simulate
 from forestflow.domain.state import State
 from forestflow.domain.tensors import IOMetadata, ModelMetadata, TensorType
+from forestflow.domain.versions import VersionPolicy, VersionsReport, VersionState, VersionStatus, WatchRequest
 
 NOW = 1570054680000
 
@@ -55,6 +74,7 @@ class MemoryRegistry:
         self.commands: list[str] = []
         self.fails_with: Exception | None = None
         self.is_ready = True
+        self.written: dict[str, list[str]] = {}
         self.load_seconds = 0.0
         self.now_ms = NOW
         self.entries: list[HistoryEntry] = []
@@ -110,12 +130,45 @@ class MemoryRegistry:
             self._happened(ServablesDeleted((fqrv,), (fqrv.contract,) if last else ()))
         return [fqrv]
 
-    async def update_servable(self, fqrv: Fqrv, policy: PolicySettings | None, logging: LoggingSettings | None) -> Fqrv:
+    async def watch_versions(self, request: WatchRequest) -> VersionsReport:
+        watch = request.watch
+        if "missing" in watch.path:
+            raise ArtifactRejected("path does not exist or is not a directory on the server")
+        if watch.contract not in self.contracts_:
+            self._set_contract(watch.contract, request.contract_settings or ContractSettings())
+        self._happened(VersionsWatched(watch))
+        return await self.versions(watch.contract)
+
+    async def update_versions(self, contract: Contract, policy: VersionPolicy, seconds: float | None) -> VersionsReport:
+        watch = (await self.versions(contract)).watch
+        poll_seconds = watch.poll_seconds if seconds is None else seconds
+        self._happened(VersionsWatched(replace(watch, policy=policy, poll_seconds=poll_seconds)))
+        return await self.versions(contract)
+
+    async def unwatch_versions(self, contract: Contract) -> Contract:
+        await self.versions(contract)
+        self._happened(VersionsUnwatched(contract))
+        return contract
+
+    async def versions(self, contract: Contract) -> VersionsReport:
+        watch = self.state.known_contract(contract).watch
+        if watch is None:
+            raise NotWatched(contract)
+        return VersionsReport(watch, (VersionStatus(7, VersionState.AVAILABLE),), self.now_ms)
+
+    async def update_servable(
+        self,
+        fqrv: Fqrv,
+        policy: PolicySettings | None,
+        logging: LoggingSettings | None,
+        shadow: ShadowSettings | None,
+    ) -> Fqrv:
         old = self._servable(fqrv)
         settings = replace(
             old.servable_settings,
             policy_settings=policy or old.servable_settings.policy_settings,
             logging_settings=logging or old.servable_settings.logging_settings,
+            shadow=shadow or old.servable_settings.shadow,
         )
         self._set_servable(fqrv, settings)
         return fqrv
@@ -180,7 +233,7 @@ class MemoryRegistry:
 
     async def metrics(self, contract: Contract) -> list[ServableMetrics]:
         return [
-            ServableMetrics(fqrv, 3, 1, 1570054677899, {"rmse": 0.5} | self._reported(fqrv), 1570054677902, 100)
+            ServableMetrics(fqrv, 3, 1, 1570054677899, {"rmse": 0.5} | self._reported(fqrv), 1570054677902, 100, 2)
             for fqrv in await self.releases(contract)
         ]
 
@@ -206,6 +259,22 @@ class MemoryRegistry:
             return ServableStatus(fqrv, ServableState.LOADING, 1, (ReplicaState.LOADING,), self.loading[fqrv])
         replicas = self._servable(fqrv).servable_settings.deployment_settings.replicas
         return ServableStatus(fqrv, ServableState.AVAILABLE, replicas, (ReplicaState.READY,) * replicas)
+
+    async def replicas(self, fqrv: Fqrv) -> list[ReplicaStatus]:
+        self._servable(fqrv)
+        load = ReplicaLoad(4711, 2, 1, {1: 120, 3: 4})
+        lost = ReplicaStatus(fqrv, "r2", ReplicaState.LOST, message="the host's process died")
+        return [ReplicaStatus(fqrv, "r1", ReplicaState.READY, load), lost]
+
+    async def logs(self, fqrv: Fqrv, tail: int, after: Mapping[str, LogPosition]) -> list[ReplicaLog]:
+        """``written`` are the lines of each replica, all in one file."""
+        if fqrv not in self.loading:
+            self._servable(fqrv)
+        found = []
+        for replica_id, lines in self.written.items():
+            start = after[replica_id].offset if replica_id in after else max(0, len(lines) - tail)
+            found.append(ReplicaLog(replica_id, "".join(lines[start:]), LogPosition(1, len(lines))))
+        return found
 
     async def ready(self) -> bool:
         return self.is_ready

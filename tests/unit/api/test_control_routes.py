@@ -108,6 +108,7 @@ async def test_stats(http: httpx.AsyncClient) -> None:
         "performanceMetrics": {"rmse": 0.5},
         "becameValidAtMS": "1570054677902",
         "currentPhaseInPct": 100,
+        "shadowDropCount": "2",
     }
     check(await http.get(C + "/stats"), 200, [{"ServableMetrics": metrics}])
 
@@ -157,6 +158,36 @@ async def test_update_logging(http: httpx.AsyncClient, name: str) -> None:
     assert settings["policySettings"] == POLICY
 
 
+@pytest.mark.parametrize("name", ["shadow", "shadow-settings"])
+async def test_update_shadow(http: httpx.AsyncClient, name: str) -> None:
+    await deployed(http)
+    before = (await http.get(R + "/settings")).json()["ServableSettings"]
+    shadow = {"enabled": True, "samplePercent": 10, "maxBacklog": 5}
+    check(await http.put(f"{R}/{name}", json=shadow), 200, {"ServableUpdatedSuccessfully": {"fqrv": FQRV}})
+    assert (await http.get(R + "/settings")).json()["ServableSettings"] == {**before, "shadow": shadow}
+    check(await http.put(f"{R}/{name}", json={}), 200, {"ServableUpdatedSuccessfully": {"fqrv": FQRV}})
+    assert (await http.get(R + "/settings")).json()["ServableSettings"] == before
+
+
+@pytest.mark.parametrize(
+    ("shadow", "status", "reason"),
+    [
+        ({"samplePercent": 101}, 422, "samplePercent must be in 0..100, got 101"),
+        ({"maxBacklog": -1}, 422, "maxBacklog must be in 0..1000000, got -1"),
+        ({"percent": 10}, 400, "percent"),
+        ({"enabled": "perhaps"}, 400, "enabled"),
+    ],
+)
+async def test_shadow_settings_that_make_no_sense(
+    http: httpx.AsyncClient, registry: MemoryRegistry, shadow: Any, status: int, reason: str
+) -> None:
+    await deployed(http)
+    reply = await http.put(f"{R}/shadow", json=shadow)
+    assert reply.status_code == status
+    assert reason in reply.json()["error"]["message"]
+    assert "update_servable" not in registry.commands
+
+
 @pytest.mark.parametrize("name", ["metadata", "settings", "status"])
 async def test_unknown_release(http: httpx.AsyncClient, name: str) -> None:
     check(await http.get(f"{R}/{name}"), 404, {"UnknownServable": {"fqrv": FQRV}})
@@ -164,7 +195,14 @@ async def test_unknown_release(http: httpx.AsyncClient, name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "body"),
-    [("policy", POLICY), ("policy-settings", POLICY), ("logging", LOGGING), ("logging-settings", LOGGING)],
+    [
+        ("policy", POLICY),
+        ("policy-settings", POLICY),
+        ("logging", LOGGING),
+        ("logging-settings", LOGGING),
+        ("shadow", {}),
+        ("shadow-settings", {}),
+    ],
 )
 async def test_update_of_an_unknown_release(http: httpx.AsyncClient, name: str, body: Any) -> None:
     check(await http.put(f"{R}/{name}", json=body), 404, {"UnknownServable": {"fqrv": FQRV}})

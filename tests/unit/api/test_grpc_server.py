@@ -45,7 +45,7 @@ class Dispatcher:
             raise UnknownContract(contract)
         return contract
 
-    async def score(self, route, codec, payload, request_id, seconds=None, key=None) -> Reply:
+    async def score(self, route, codec, payload, request_id, seconds=None, key=None, only=None) -> Reply:
         self.keys.append(key)
         self.asked.append((codec, payload, request_id, seconds))
         if self.hold is not None:
@@ -158,7 +158,7 @@ async def test_who_is_told_to_come_back_is_told_when(world):
     assert error.code() is StatusCode.RESOURCE_EXHAUSTED
     assert dict(error.trailing_metadata())["grpc-retry-pushback-ms"] == "250"
     world.dispatcher.outcome = QueueFull(1.5, "full")
-    assert dict((await world.refused()).trailing_metadata())["grpc-retry-pushback-ms"] == "2000"
+    assert dict((await world.refused()).trailing_metadata())["grpc-retry-pushback-ms"] == "1500"
     world.dispatcher.outcome = Unavailable("lost")
     assert (await world.refused()).code() is StatusCode.UNAVAILABLE
 

@@ -31,7 +31,9 @@ def test_a_session(run: Run, tmp_path: Path) -> None:
     assert run("list", C).stdout.split() == ["CONTRACT", "RELEASE", "STATE", C, "v1", "AVAILABLE"]
     assert "1/1" in run("status").stdout
     assert "[0:T,1:V,2:P,3:H]" in run("metadata", C).stdout
-    assert "100 %" in run("stats", C).stdout
+    head, row = run("stats", C).stdout.splitlines()
+    assert head.split()[:4] == ["RELEASE", "SCORED", "SHADED", "DROPPED"]
+    assert row.split()[:6] == ["v1", "3", "1", "2", "100", "%"]
     assert "2019-10-0" in run("stats", C).stdout
     assert "42.5" in run("score", C, "--row", "T=1,V=2").stdout
     assert run("delete", C, "v1").stdout == f"deleted {C}/v1\n"
@@ -75,8 +77,8 @@ def test_print_deploys_nothing(run: Run, registry: MemoryRegistry, tmp_path: Pat
 @pytest.mark.parametrize(
     ("args", "said"),
     [
-        (("deploy", C), "--release and --mojo"),
-        (("deploy", C, "--release", "v1"), "--release and --mojo"),
+        (("deploy", C), "or give a payload FILE.json"),
+        (("deploy", C, "--release", "v1"), "or give a payload FILE.json"),
         (("deploy", "samples/energy", *FLAGS), "organization/project/number"),
         (("deploy", C, *FLAGS, "--validity", "soon"), "--validity 'soon' is none of"),
         (("deploy", "none.json"), "cannot read none.json"),

@@ -9,21 +9,38 @@ from typing import Any
 import pytest
 
 from forestflow.cli.change import _progress
-from forestflow.cli.payload import DeployFlags, payload_of, phase_in, validity
+from forestflow.cli.contract_flags import ContractFlags, contract_settings
+from forestflow.cli.forms import expiration, phase_in, router, validity
+from forestflow.cli.payload import DeployFlags, ShadowFlags, payload_of
 from forestflow.cli.score import rows_of_flags
 from forestflow.codecs import control as codec
 from forestflow.domain.ids import Contract, Fqrv
+from forestflow.domain.requests import MLmodel, Onnx, Python, TensorFlow
 from forestflow.domain.settings import (
+    ContractRouter,
+    ContractSettings,
+    ExpirationPolicy,
     FairPhaseInPctBasedRouter,
+    KeepAll,
     KeepLatest,
+    KeepTopRanked,
     LatestPhaseInPctBasedRouter,
     LinearTimeBasedPhaseIn,
+    LoggingSettings,
     LogLevel,
+    MaxAge,
+    Merging,
+    MetricSettings,
     MinServedEventsBasedValidity,
     NeverValid,
+    Ordering,
     PerformanceBasedValidity,
+    PerformanceRouter,
     Resources,
+    Routing,
     ServableSettings,
+    ShadowSettings,
+    StickyRouter,
     TimeBasedValidity,
 )
 
@@ -33,6 +50,36 @@ FQRV = Fqrv(Contract("o", "p", 0), "r")
 def understood(**flags: Any) -> Any:
     payload = payload_of(DeployFlags(**{"release": "r", "mojo": "m.zip", **flags}))
     return codec.parse_serve_request(json.dumps(payload).encode(), FQRV)
+
+
+def test_each_flavor_has_a_flag(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    here = f"file://{tmp_path}"
+
+    def deployed(**flags: Any) -> Any:
+        request = understood(mojo=None, **flags)
+        return request.path, request.flavor
+
+    assert deployed(onnx="m/iris.onnx") == (f"{here}/m", Onnx("iris.onnx"))
+    assert deployed(tensorflow="m/1", signature="s") == (f"{here}/m", TensorFlow("1", "s"))
+    assert deployed(tensorflow="1", path="s3://b/m") == ("s3://b/m", TensorFlow("1"))
+    assert deployed(mlflow="iris", mlflow_flavor="onnx") == (f"{here}/iris", MLmodel(".", "onnx"))
+    assert deployed(mlflow="s3://b/iris") == ("s3://b/iris", MLmodel())
+    assert deployed(mlflow="iris", path="git@host:o/p.git#v0.r") == ("git@host:o/p.git#v0.r", MLmodel("iris"))
+    python = Python("p.py", "Model", ("joblib==1.5", "-r more.txt"))
+    assert deployed(python="p.py", class_name="Model", requirements=("joblib==1.5", "-r more.txt")) == (here, python)
+    assert deployed(python="p.py") == (here, Python("p.py"))
+
+
+def test_flavor_flags_that_do_not_go_together() -> None:
+    with pytest.raises(ValueError, match="name one model: --mojo, --tensorflow, --onnx, --mlflow, --python"):
+        understood(onnx="a.onnx")
+    with pytest.raises(ValueError, match=r"--signature goes with --tensorflow"):
+        understood(signature="s")
+    with pytest.raises(ValueError, match=r"--requirement goes with --python"):
+        understood(mojo=None, onnx="a.onnx", requirements=("x",))
+    with pytest.raises(ValueError, match="is a URL: name its directory with --path"):
+        understood(mojo=None, onnx="https://host/a.onnx")
 
 
 def test_nothing_but_a_model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -51,14 +98,18 @@ def test_everything() -> None:
         phase_in="linear:600",
         log_level="sample",
         key_features=["k"],
+        key_separator="-",
         replicas=2,
         cpu=0.5,
         gpu=1.0,
         memory_mb=512,
+        threads=3,
         max_queued=9,
         timeout_seconds=2.5,
-        keep=3,
-        router="latest",
+        merge_rows=64,
+        merge_wait_ms=1.5,
+        shadow=ShadowFlags(enabled=False, percent=10, backlog=0),
+        contract=ContractFlags(keep=3, router="latest", routing="record", metric="auc", metric_alpha=0.5),
         tags=["a=b=c"],
     )
     assert (request.path, request.flavor.mojo_path, request.tags) == ("s3://bucket/dir", "a/m.zip", {"a": "b=c"})
@@ -70,17 +121,20 @@ def test_everything() -> None:
         NeverValid(),
     )
     assert settings.policy_settings.phase_in_policy == LinearTimeBasedPhaseIn(600)
-    assert (settings.logging_settings.log_level, settings.logging_settings.key_features) == (LogLevel.SAMPLE, ("k",))
+    assert settings.logging_settings == LoggingSettings(LogLevel.SAMPLE, ("k",), "-")
+    assert settings.shadow == ShadowSettings(False, 10, 0)
     hosting = settings.deployment_settings
     assert (hosting.replicas, hosting.max_queued, hosting.timeout_seconds) == (2, 9, 2.5)
-    assert hosting.resources == Resources(0.5, 1.0, 512)
-    assert request.contract_settings.expiration_policy == KeepLatest(3)
-    assert request.contract_settings.router == LatestPhaseInPctBasedRouter()
+    assert hosting.resources == Resources(0.5, 1.0, 512, 3)
+    assert hosting.merging == Merging(64, 1.5)
+    assert request.contract_settings == ContractSettings(
+        KeepLatest(3), LatestPhaseInPctBasedRouter(), Routing.RECORD, MetricSettings("auc", alpha=0.5)
+    )
 
 
 def test_parts_of_the_contract_settings(tmp_path: Path) -> None:
-    assert understood(keep=2).contract_settings.router == FairPhaseInPctBasedRouter()
-    assert understood(router="fair").contract_settings.expiration_policy == KeepLatest(1)
+    assert understood(contract=ContractFlags(keep=2)).contract_settings.router == FairPhaseInPctBasedRouter()
+    assert understood(contract=ContractFlags(router="fair")).contract_settings.expiration_policy == KeepLatest(1)
     assert understood(path=str(tmp_path)).path == f"file://{tmp_path}"
     assert understood(key_features=["k"]).servable_settings.logging_settings.log_level is LogLevel.FULL
 
@@ -120,7 +174,71 @@ def test_a_metric_of_a_name() -> None:
     assert validity("metric:0.9") == {"PerformanceBasedValidity": {"minThreshold": 0.9}}
 
 
-@pytest.mark.parametrize("flags", [{"router": "other"}, {"tags": ["x"]}, {"tags": ["=x"]}])
+@pytest.mark.parametrize(
+    ("text", "policy"),
+    [
+        ("all", KeepAll()),
+        ("latest:2", KeepLatest(2)),
+        ("age:60", MaxAge(60)),
+        ("top:3:auc", KeepTopRanked(3, "auc")),
+        ("top:1:rmse:test,asc", KeepTopRanked(1, "rmse:test", Ordering.ASC)),
+    ],
+)
+def test_expiration(text: str, policy: ExpirationPolicy) -> None:
+    assert understood(contract=ContractFlags(expiration=text)).contract_settings.expiration_policy == policy
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Fair", FairPhaseInPctBasedRouter()),
+        ("latest", LatestPhaseInPctBasedRouter()),
+        ("sticky:user", StickyRouter("user")),
+        ("performance:auc", PerformanceRouter("auc")),
+        ("performance:rmse,epsilon=0.25,asc", PerformanceRouter("rmse", 0.25, Ordering.ASC)),
+        ("performance,asc", PerformanceRouter(None, ordering=Ordering.ASC)),
+    ],
+)
+def test_router(text: str, expected: ContractRouter) -> None:
+    flags = ContractFlags(router=text, metric="auc")
+    assert understood(contract=flags).contract_settings.router == expected
+
+
+@pytest.mark.parametrize("text", ["", "latest", "latest:x", "top:3", "top:3:", "top:auc:3", "age:1d", "all:1"])
+def test_expiration_that_says_nothing(text: str) -> None:
+    with pytest.raises(ValueError, match="is none of"):
+        expiration(text)
+
+
+@pytest.mark.parametrize("text", ["", "sticky", "sticky:", "performance:", "fair:1", "performance:auc,epsilon=x"])
+def test_router_that_says_nothing(text: str) -> None:
+    with pytest.raises(ValueError, match="is n"):
+        router(text)
+
+
+def test_flags_change_what_they_name_and_leave_the_rest() -> None:
+    base = {
+        "expirationPolicy": {"KeepAll": {}},
+        "router": {"StickyRouter": {"keyConfig": "user"}},
+        "routing": "RECORD",
+        "metrics": {"default": "auc", "window": 7},
+    }
+    assert contract_settings(ContractFlags(keep=3), base) == {**base, "expirationPolicy": expiration("latest:3")}
+    assert contract_settings(ContractFlags(metric="rmse"), base)["metrics"] == {"default": "rmse", "window": 7}
+    assert contract_settings(ContractFlags(metric_alpha=0.5), base)["metrics"] == {"default": "auc", "alpha": 0.5}
+    for both in (
+        ContractFlags(keep=1, expiration="all"),
+        ContractFlags(metric_window=1, metric_alpha=0.5),
+    ):
+        with pytest.raises(ValueError, match="not both"):
+            contract_settings(both, base)
+
+
+def test_the_hash_of_the_artifact_comes_along() -> None:
+    assert understood(sha256="ab" * 32).sha256 == "ab" * 32
+
+
+@pytest.mark.parametrize("flags", [{"contract": ContractFlags(router="other")}, {"tags": ["x"]}, {"tags": ["=x"]}])
 def test_other_flags_that_say_nothing(flags: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="is n"):
         understood(**flags)

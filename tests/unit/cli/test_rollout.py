@@ -62,6 +62,52 @@ def test_contract_settings(run: Run, tmp_path: Path, wrap: Callable[[Any], Any])
     assert reply == {"ContractUpdatedSuccessfully": {"contract": CONTRACT}}
 
 
+def test_contract_settings_by_flags(run: Run, tmp_path: Path) -> None:
+    run("create-contract", C, "--router", "sticky:user", "--expiration", "all")
+    sticky = {"expirationPolicy": {"KeepAll": {}}, "router": {"StickyRouter": {"keyConfig": "user"}}}
+    assert parsed(run("settings", C)) == {"ContractSettings": sticky}
+    assert run("update-contract", C, "--keep", "2", "--routing", "record").stdout == f"updated {C}\n"
+    changed = {**sticky, "expirationPolicy": {"KeepLatest": {"servablesToKeep": 2}}, "routing": "RECORD"}
+    assert parsed(run("settings", C)) == {"ContractSettings": changed}
+    (tmp_path / "file.json").write_text(json.dumps(CONTRACT_SETTINGS))
+    run("update-contract", C, "file.json", "--router", "fair")
+    fair = {"router": {"FairPhaseInPctBasedRouter": {}}}
+    assert parsed(run("settings", C)) == {"ContractSettings": {**CONTRACT_SETTINGS, **fair}}
+    assert "give a FILE or what to change" in run("update-contract", C, exit_code=2).stderr
+    wrong = run("update-contract", C, "--router", "fastest", exit_code=2).stderr
+    assert "--router 'fastest' is none of fair, latest, sticky:CONFIG" in wrong
+
+
+# --- settings of a release ---
+
+
+def test_settings_of_a_release_by_flags(run: Run) -> None:
+    def now() -> Any:
+        return parsed(run("settings", C, "v1"))["ServableSettings"]
+
+    run("deploy", C, "--release", "v1", "--mojo", "m.zip", "--validity", "after:5", "--shadow-percent", "50")
+    assert now()["shadow"] == {"samplePercent": 50, "maxBacklog": 256}
+    assert run("update-shadow", C, "v1", "--shadow", "--shadow-backlog", "5").stdout == f"updated {C}/v1\n"
+    assert now()["shadow"] == {"enabled": True, "samplePercent": 50, "maxBacklog": 5}
+    run("update-shadow", C, "v1", "--reset")
+    assert "shadow" not in now()
+    run("update-policy", C, "v1", "--phase-in", "linear:60")
+    assert now()["policySettings"] == {
+        "validityPolicy": [{"TimeBasedValidity": {"validAfterMS": "5000"}}],
+        "phaseInPolicy": {"LinearTimeBasedPhaseIn": {"phaseInOverSecs": 60}},
+    }
+    run("update-policy", C, "v1", "--validity", "never")
+    assert now()["policySettings"]["validityPolicy"] == [{"NeverValid": {}}]
+    assert now()["policySettings"]["phaseInPolicy"] == {"LinearTimeBasedPhaseIn": {"phaseInOverSecs": 60}}
+    run("update-logging", C, "v1", "--log-level", "full", "--key-feature", "a", "--key-feature", "b")
+    run("update-logging", C, "v1", "--key-separator", "-")
+    assert now()["loggingSettings"] == {"logLevel": "FULL", "keyFeatures": ["a", "b"], "keyFeaturesSeparator": "-"}
+    for command in ("update-shadow", "update-policy", "update-logging"):
+        assert "forestflow: give --" in run(command, C, "v1", exit_code=2).stderr
+    reply = parsed(run("update-shadow", C, "v1", "--no-shadow", "--json"))
+    assert reply == {"ServableUpdatedSuccessfully": {"fqrv": FQRV}}
+
+
 def test_settings_that_make_no_sense(run: Run) -> None:
     run("create-contract", C, "-", stdin=json.dumps(CONTRACT_SETTINGS))
     bad = {**CONTRACT_SETTINGS, "router": {"PerformanceRouter": {}}}

@@ -28,6 +28,10 @@ VALUES = {
     TensorType.Float64: st.floats(),
     TensorType.Bool: st.booleans(),
     TensorType.Bytes: st.binary(max_size=8),
+    TensorType.UInt8: st.integers(0, 2**8 - 1),
+    TensorType.UInt16: st.integers(0, 2**16 - 1),
+    TensorType.UInt32: st.integers(0, 2**32 - 1),
+    TensorType.UInt64: st.integers(0, 2**64 - 1),
 }
 FIELD_OF = {kind: key for key, kind in TENSOR_KEYS.items()}
 

@@ -51,6 +51,35 @@ def test_what_protobuf_prints_is_read_exactly(message, snake_case, enum_numbers,
     assert_same(decode_request(memoryview(text)).batch, theirs.batch)
 
 
+@settings(deadline=None, max_examples=300)
+@given(inference_requests(), st.sampled_from([None, 1]), st.data())
+def test_one_pass_gives_what_two_give_or_leaves_it_to_them(message, indent, data):
+    text = json.dumps(MessageToDict(message), indent=indent).encode()
+    once = basic._decode_at_once(text)
+    if once is not None:
+        assert_same(once.batch, decode_request(text).batch)
+        assert once.configs == dict(message.configs)
+    start = data.draw(st.integers(0, len(text)))
+    mutant = text[:start] + data.draw(st.binary(max_size=3)) + text[start + data.draw(st.integers(0, 3)) :]
+    once = basic._decode_at_once(mutant)
+    if once is not None:
+        assert_same(once.batch, decode_request(mutant).batch)
+
+
+def test_long_bodies_take_one_pass():
+    floats, whole = ("Float64", "a", "b"), ("Int64", "c")
+    datums = [[("Float64", [i, i / 3]), ("Int64", [i])] for i in range(3000)]
+    plain = body([floats, whole], *datums)
+    assert len(plain) > basic.LONG_BODY
+    once = basic._decode_at_once(plain)
+    assert once is not None
+    assert once.batch.columns[0].data[:, 1].tolist() == [i / 3 for i in range(3000)]
+    called_datum = body([("Float64", "datum", "b"), whole], *datums)
+    assert basic._decode_at_once(called_datum) is None
+    assert basic._decode_at_once(body([whole, floats], *datums)) is None, "another order than the schema's"
+    assert decode_request(called_datum).batch.columns[1].data.reshape(-1).tolist() == list(range(3000))
+
+
 @settings(deadline=None, max_examples=200)
 @given(inference_requests())
 def test_columns_hold_the_values_of_the_message(message):
@@ -267,3 +296,19 @@ def test_the_hot_path_loads_no_protobuf():
         "sys.exit(any(name.startswith('google') for name in sys.modules))"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_many_float32_are_rounded_as_numpy_does_and_refused_where_it_overflows():
+    """Long lists of floats are packed, short ones are not; both as NumPy converts them."""
+    limit = float(np.finfo("f4").max)
+    values = [0.1, -1e-45, 1e-46, 16777217.0, limit, -limit, 3.4028235e38, 7, *np.random.default_rng(1).normal(size=99)]
+    assert len(values) > 64
+    for rows in ([values], [values, values[::-1]]):
+        batch = decode_request(body([("Float32", "x")], *[[("Float32", row)] for row in rows])).batch
+        assert np.array_equal(batch.columns[0].data, np.array(rows, dtype=np.float32))
+        assert batch.columns[0].data.flags.writeable
+    special = decode_request(body([("Float32", "x")], [("Float32", ["NaN", "-Infinity", *values])])).batch
+    assert np.isnan(special.columns[0].data[0, 0])
+    assert special.columns[0].data[0, 1] == -np.inf
+    with pytest.raises(InvalidInput, match=r"datum 1, Float32 tensor: value 3.41e\+38 at position 2 is not in"):
+        decode_request(body([("Float32", "x")], [("Float32", values)], [("Float32", [0, 0, 3.41e38, *values[3:]])]))

@@ -99,6 +99,11 @@ def test_deploy_with_the_address_in_the_path():
             '"performanceMetrics":{"auc":0.1},"currentPhaseInPct":0}}]',
         ),
         (
+            control.metrics([ServableMetrics(FQRV, 1, 2, 5, shadow_drop_count=3)]),
+            f'[{{"ServableMetrics":{{"fqrv":{FQ},"scoreCount":"1","shadeCount":"2","createdAtMS":"5",'
+            '"currentPhaseInPct":0,"shadowDropCount":"3"}}]',
+        ),
+        (
             control.status(ServableStatus(FQRV, ServableState.FAILED, 2, (ReplicaState.READY, ReplicaState.LOST), "x")),
             f'{{"ServableStatus":{{"fqrv":{FQ},"state":"FAILED","desiredReplicas":2,"replicas":["READY","LOST"],'
             '"message":"x"}}',

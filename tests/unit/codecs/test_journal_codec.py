@@ -14,7 +14,12 @@ from forestflow.domain.events import (
     ServableDeployed,
     ServablesDeleted,
     ServableUpdated,
+    VersionsForgotten,
+    VersionsUnwatched,
+    VersionsWatched,
 )
+from forestflow.domain.requests import H2OMojo
+from forestflow.domain.versions import MAX_VERSION, AllVersions, LatestVersions, SpecificVersions, Watch
 from tests.unit.codecs.strategies import (
     contract_settings,
     contracts,
@@ -25,7 +30,24 @@ from tests.unit.codecs.strategies import (
     texts,
 )
 
+numbers = st.lists(st.integers(0, MAX_VERSION), min_size=1, max_size=3).map(tuple)
+watches = st.builds(
+    Watch,
+    contracts,
+    texts,
+    st.builds(H2OMojo, texts, st.none() | texts),
+    st.builds(LatestVersions, st.integers(1, 2**31 - 1))
+    | st.builds(AllVersions)
+    | st.builds(SpecificVersions, numbers),
+    st.floats(0, 86_400),
+    servable_settings,
+    st.dictionaries(texts, texts, max_size=3),
+)
+
 events = st.one_of(
+    st.builds(VersionsWatched, watches),
+    st.builds(VersionsUnwatched, contracts),
+    st.builds(VersionsForgotten, contracts, numbers),
     st.builds(ContractSet, contracts, contract_settings),
     st.builds(ServableDeployed, serve_requests, texts, int64s),
     st.builds(ServableUpdated, fqrvs, servable_settings),

@@ -7,7 +7,7 @@ import pytest
 from google.protobuf.json_format import MessageToDict
 from hypothesis import given, settings
 
-from forestflow.codecs import control, examples, json_schema, messages, plans
+from forestflow.codecs import control, examples, json_schema, messages, plans, versions
 from forestflow.codecs.basic import decode_request, encode_prediction
 from forestflow.domain.errors import Malformed
 from forestflow.domain.ids import Contract, Fqrv
@@ -18,11 +18,13 @@ READERS = {
     "ContractSettings": control.parse_contract_settings,
     "PolicySettings": control.parse_policy_settings,
     "LoggingSettings": control.parse_logging_settings,
+    "ShadowSettings": control.parse_shadow_settings,
     "BasicServeRequest": control.parse_serve_request,
     "InferenceRequest": decode_request,
     "MetricReports": lambda body: plans.parse_metric_reports(body, 0),
     "SimulationRequest": plans.parse_simulation,
     "RollbackRequest": plans.parse_rollback,
+    "VersionsUpdate": versions.parse_update,
 }
 
 

@@ -12,6 +12,7 @@ from forestflow._gen import inference_pb2, responses_pb2, servable_pb2, settings
 from forestflow._gen.serve_request_pb2 import BasicServeRequest
 from forestflow.codecs import control, message_json, messages, policy_messages
 from forestflow.domain.errors import Invalid, InvalidIdentifier, InvalidSettings, Malformed
+from forestflow.domain.requests import MLmodel
 from forestflow.domain.settings import (
     ContractSettings,
     FairPhaseInPctBasedRouter,
@@ -215,8 +216,6 @@ def deploy(**changes: object) -> bytes:
 def test_deploys_that_make_no_sense():
     with pytest.raises(Invalid, match="fqrv is missing"):
         control.parse_serve_request(deploy(fqrv=...))
-    with pytest.raises(Invalid, match="MLFlowServeRequest is not supported"):
-        control.parse_serve_request(deploy(flavor=...))
     with pytest.raises(Invalid, match="names no flavor"):
         control.parse_serve_request(deploy(flavor={}))
     with pytest.raises(Malformed, match=r"missing: .*servableSettings"):
@@ -229,6 +228,21 @@ def test_deploys_that_make_no_sense():
                 fqrv={"contract": {"organization": "v1", "project": "p", "contractNumber": 1}, "releaseVersion": "r"}
             )
         )
+
+
+@pytest.mark.parametrize("number", [3 - 2**32, 2**32 + 1, -1, 99])
+def test_numbers_of_an_enum_are_not_taken_modulo_anything(number: int):
+    with pytest.raises(Malformed, match=rf"{number} is none of NONE, FULL, SAMPLE"):
+        control.parse_logging_settings(b'{"logLevel": %d}' % number)
+
+
+def test_a_deploy_without_a_flavor_is_one_of_an_mlmodel_folder():
+    for path in ("file:///models/iris", "file:///models/iris/MLmodel"):
+        request = control.parse_serve_request(deploy(path=path, flavor=..., tags={"a": "b"}, sha256="0" * 64))
+        assert (request.path, request.flavor) == ("file:///models/iris", MLmodel())
+        assert (request.fqrv.release_version, request.tags, request.sha256) == ("r", {"a": "b"}, "0" * 64)
+    with pytest.raises(Malformed, match="flavour"):
+        control.parse_serve_request(deploy(flavor=..., flavour={}))
 
 
 def test_unset_floats_are_shortest_and_infinite_ones_survive():

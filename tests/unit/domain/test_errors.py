@@ -18,6 +18,7 @@ ARGUMENTS = {
     errors.UnknownContract: (CONTRACT,),
     errors.UnknownServable: (FQRV,),
     errors.NoActiveServables: (CONTRACT,),
+    errors.NotWatched: (CONTRACT,),
     errors.ServableAlreadyExists: (FQRV, ServableSettings()),
     errors.ContractValidationError: (CONTRACT, "no"),
     errors.ServeRequestInvalid: (REQUEST, "no"),

@@ -21,7 +21,7 @@ class SumModel:
         self.closed = False
 
     def merge_key(self, configs: Mapping[str, str]) -> Hashable:
-        return configs.get("group")
+        return configs.get("group", "")
 
     def predict(self, batch: Batch, configs: Mapping[str, str]) -> Batch:
         self.calls.append(batch.rows)

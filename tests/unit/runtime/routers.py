@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from forestflow.domain.plan import PlanUpdate
+from forestflow.domain.reports import Counts
 from forestflow.runtime.dispatch import DispatchSettings
 from forestflow.runtime.router import RegistryClient, Router, RouterSettings
 from tests.unit.runtime.test_dispatch import SECRET, A, Node, plan, release
@@ -19,7 +20,7 @@ class PlayedRegistry:
         self.update = plan(version=1)
         self.down: Exception | None = None
         self.answers: dict[str, object] = {"ready": True}
-        self.reports: list[tuple[str, int, dict[object, tuple[int, int]]]] = []
+        self.reports: list[tuple[str, int, dict[object, Counts]]] = []
 
     def client(self) -> RegistryClient:
         return RegistryClient(self.command, self.plan, self.report)

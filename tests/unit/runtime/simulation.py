@@ -16,22 +16,48 @@ from pathlib import Path
 from sqlalchemy.pool import StaticPool
 
 from forestflow.domain import settings as s
-from forestflow.domain.errors import ForestFlowError
+from forestflow.domain import versions as v
+from forestflow.domain.errors import ArtifactRejected, ForestFlowError
 from forestflow.domain.ids import Contract, Fqrv
 from forestflow.domain.metrics import MetricReport, Sample
+from forestflow.domain.reports import Counts
 from forestflow.domain.requests import H2OMojo, ServeRequest
 from forestflow.runtime.registry import Registry, RegistrySettings
 from forestflow.runtime.store import Journal
 from tests.unit.runtime.test_registry import FakeHosts
 
 CONTRACTS = [Contract("o", "p", n) for n in range(2)]
-RELEASES = ["a", "b", "c", "d"]
+RELEASES = ["a", "b", "c", "2"]  # the last like a version
+
+
+class Disk:
+    """Base directories: ``bases[base]`` is the content by version ("" of an empty one), or ``None``: unreadable."""
+
+    def __init__(self):
+        self.bases = {f"file:///{number}": {} for number in range(len(CONTRACTS))}
+
+    def versions(self, base):
+        if self.bases[base] is None:
+            raise ArtifactRejected("gone")
+        return list(self.bases[base])
+
+    def fingerprint(self, directory):
+        base, _, version = directory.rpartition("/")
+        return self.bases[base][int(version)] or None
 
 
 class Artifacts:
-    """An artifact store that holds anything."""
+    """An artifact store that holds anything but versions whose content says that they are broken."""
 
-    def add(self, source, flavor):
+    def __init__(self, disk):
+        self.disk = disk
+
+    threads = None  # the loop's own
+
+    def add(self, source, flavor, **_):
+        base, _, version = source.rpartition("/")
+        if "broken" in (self.disk.bases.get(base) or {}).get(int(version) if version.isdigit() else -1, ""):
+            raise ArtifactRejected("broken")
         return flavor.mojo_path
 
     def path(self, digest):
@@ -42,6 +68,10 @@ class Artifacts:
 
     def remove(self, digest):
         pass
+
+
+def fresh(settings):
+    return {"settings": settings, "releases": {}, "watch": None, "taken": set(), "before": {}, "failures": {}}
 
 
 class Model:
@@ -57,7 +87,7 @@ class Model:
     def create(self, contract, settings, now):
         if contract in self.contracts:
             return "ContractValidationError"
-        self.contracts[contract] = {"settings": settings, "releases": {}}
+        self.contracts[contract] = fresh(settings)
         return None
 
     def update(self, contract, settings, now):
@@ -68,14 +98,106 @@ class Model:
         return None
 
     def deploy(self, contract, name, settings, now):
-        known = self.contracts.setdefault(contract, {"settings": s.ContractSettings(), "releases": {}})
+        known = self.contracts.setdefault(contract, fresh(s.ContractSettings()))
         if name in known["releases"]:
             return "ServableAlreadyExists"
         known["releases"][name] = {
-            "settings": settings, "created": now, "valid": None, "events": 0, "samples": {},
+            "settings": settings, "created": now, "valid": None, "events": 0, "samples": {}, "version": False,
         }  # fmt: skip
         self.look(contract, now)
         return None
+
+    # --- version directories ---
+
+    def watch(self, contract, policy, settings, readable, now):
+        if not readable:
+            return "ArtifactRejected"
+        known = self.contracts.setdefault(contract, fresh(s.ContractSettings()))
+        if known["watch"] is None or known["watch"]["settings"] != settings:
+            known["before"], known["failures"] = {}, {}
+        known["watch"] = {"policy": policy, "settings": settings}
+        known["taken"] |= {int(n) for n, r in known["releases"].items() if r["version"]}
+        self.look(contract, now)
+        return None
+
+    def change_watch(self, contract, policy, now):
+        if contract not in self.contracts:
+            return "UnknownContract"
+        if self.contracts[contract]["watch"] is None:
+            return "NotWatched"
+        self.contracts[contract]["watch"]["policy"] = policy
+        self.look(contract, now)
+        return None
+
+    def unwatch(self, contract, now):
+        if contract not in self.contracts:
+            return "UnknownContract"
+        if self.contracts[contract]["watch"] is None:
+            return "NotWatched"
+        self.contracts[contract] |= {"watch": None, "taken": set(), "before": {}, "failures": {}}
+        self.look(contract, now)
+        return None
+
+    def look_at_versions(self, contract, directory, now):
+        """One look at a directory that can be read: retire and forget first, then deploy one version."""
+        known = self.contracts[contract]
+        watch, releases, taken = known["watch"], known["releases"], known["taken"]
+        policy, numbers = watch["policy"], sorted(directory)
+        match type(policy).__name__:
+            case "LatestVersions":
+                wanted = set(numbers[-policy.count :])
+            case "AllVersions":
+                wanted = set(numbers)
+            case "SpecificVersions":
+                wanted = set(numbers) & set(policy.versions)
+        ours = {int(n) for n, r in releases.items() if r["version"]}
+        foreign = {int(n) for n, r in releases.items() if n.isdigit() and not r["version"]}
+        seen = {n: (directory[n] or None) if n in wanted - ours else None for n in numbers}
+        before, known["before"] = known["before"], seen
+
+        leaving = {str(n) for n in ours - wanted}
+        answered = any(r["valid"] is not None for n, r in releases.items() if n not in leaving)
+        unheard = wanted - ours - taken - foreign
+        retired = {n for n in ours - wanted if answered and (n not in directory or not unheard)}
+        kept = ours - wanted - retired
+
+        def pausing(n):
+            content, count, at = known["failures"].get(n, ("", 0, 0))
+            return content == seen[n] and now < at + min(300_000, 5_000 * 2 ** (count - 1))
+
+        revived = {n for n in wanted & taken if not pausing(n)} if kept and not wanted & ours else set()
+        candidates = [
+            n
+            for n in sorted(wanted - ours - foreign)
+            if (n not in taken or n == max(revived, default=None))
+            and seen[n] is not None
+            and seen[n] == before.get(n)
+            and not pausing(n)
+        ]
+        forgotten = retired | (taken - ours - wanted)
+        if forgotten:
+            for n in retired:
+                del releases[str(n)]
+            known["taken"] = taken - forgotten
+            self.look(contract, now)
+        if candidates:
+            self.deploy_version(contract, candidates[0], seen[candidates[0]], now)
+
+    def deploy_version(self, contract, number, content, now):
+        known = self.contracts[contract]
+        if "broken" in content:
+            before = known["failures"].get(number, ("", 0, 0))
+            known["failures"][number] = (content, before[1] + 1 if before[0] == content else 1, now)
+            return
+        known["failures"].pop(number, None)
+        known["taken"].add(number)
+        self.deploy(contract, str(number), known["watch"]["settings"], now)
+        if str(number) in known["releases"]:
+            known["releases"][str(number)]["version"] = True
+
+    def restarted(self):
+        for known in self.contracts.values():
+            known["before"], known["failures"] = {}, {}
 
     def delete(self, contract, name, now):
         known = self.contracts.get(contract)
@@ -205,6 +327,11 @@ def random_policy(dice):
     return s.PolicySettings(tuple(rules), phase)
 
 
+def random_versions(dice):
+    return dice.choice([v.LatestVersions(dice.randint(1, 2)), v.AllVersions(),
+                        v.SpecificVersions(tuple(dice.sample(range(1, 5), 2)))])  # fmt: skip
+
+
 class Run:
     """One sequence: the registry, the model, the dice and the clock."""
 
@@ -214,12 +341,19 @@ class Run:
         self.journal = Journal("sqlite://", poolclass=StaticPool)
         self.hosts = FakeHosts()
         self.model = Model()
+        self.disk = Disk()
         self.reports = 0
 
     async def start(self):
         self.registry = Registry(
-            self.journal, Artifacts(), self.hosts, RegistrySettings(load_timeout_seconds=5), lambda: self.now
+            self.journal,
+            Artifacts(self.disk),
+            self.hosts,
+            RegistrySettings(load_timeout_seconds=5),
+            lambda: self.now,
+            self.disk,
         )
+        self.registry._versions._keep_looking = self.registry._versions.tried = no_looks
         await self.registry.start()
         self.registry._ticker.cancel()  # the sequence decides when the policies are looked at
 
@@ -227,6 +361,7 @@ class Run:
         for task in list(self.registry._replicas._tasks):
             task.cancel()
         await asyncio.sleep(0)
+        self.model.restarted()
         await self.start()
 
     async def step(self):
@@ -234,7 +369,8 @@ class Run:
         contract, name = dice.choice(CONTRACTS), dice.choice(RELEASES)
         fqrv = Fqrv(contract, name)
         match dice.choice(["create", "update", "deploy", "deploy", "delete", "policy", "metric", "served", "time",
-                           "time", "crash"]):  # fmt: skip
+                           "time", "watch", "watch", "change", "unwatch", *["disk"] * 6, *["look"] * 6,
+                           "crash"]):  # fmt: skip
             case "create":
                 settings = random_contract_settings(dice)
                 await self.compare("create", self.registry.create_contract(contract, settings), contract, settings, now)
@@ -258,15 +394,41 @@ class Run:
                 await self.compare("metric", self.registry.report_metrics(fqrv, (report,)), contract, name, values, now)
             case "served":
                 self.reports += 1
-                counts = {fqrv: (dice.randint(0, 10), dice.randint(0, 10))}
+                counts = {fqrv: Counts(dice.randint(0, 10), dice.randint(0, 10))}
                 for _ in range(dice.randint(1, 2)):  # an acknowledgement may be lost
                     await self.registry.report_counts("router", self.reports, counts)
-                self.model.served(contract, name, sum(counts[fqrv]), now)
+                self.model.served(contract, name, counts[fqrv].scored + counts[fqrv].shaded, now)
             case "time":
                 self.now += dice.choice([1, 500, 5_000, 30_000])
                 for known in list(self.model.contracts):
                     self.model.look(known, self.now)
                     self.registry._evaluate(known)
+            case "watch":
+                policy, base = random_versions(dice), f"file:///{contract.contract_number}"
+                settings = s.ServableSettings(random_policy(dice))
+                request = v.WatchRequest(v.Watch(contract, base, H2OMojo("m.zip"), policy, servable_settings=settings))
+                readable = self.disk.bases[base] is not None
+                watched = self.registry.watch_versions(request)
+                await self.compare("watch", watched, contract, policy, settings, readable, now)
+            case "change":
+                policy = random_versions(dice)
+                changed = self.registry.update_versions(contract, policy, None)
+                await self.compare("change_watch", changed, contract, policy, now)
+            case "unwatch":
+                await self.compare("unwatch", self.registry.unwatch_versions(contract), contract, now)
+            case "disk":
+                base, number = f"file:///{contract.contract_number}", dice.randint(1, 4)
+                left = {n: text for n, text in (self.disk.bases[base] or {}).items() if n != number}
+                content = dice.choice(["", "broken", "model", "model"])
+                self.disk.bases[base] = dice.choice([None, left, left, *[left | {number: content}] * 6])
+            case "look":
+                watches = [c for c, known in self.model.contracts.items() if known["watch"]]
+                for watched in watches * dice.randint(1, 5):
+                    await self.registry._versions.look(watched)
+                    await asyncio.gather(*self.registry._versions._watching[watched].tasks)
+                    directory = self.disk.bases[f"file:///{watched.contract_number}"]
+                    if directory is not None:
+                        self.model.look_at_versions(watched, directory, now)
             case "crash":
                 await self.crash()
         await asyncio.sleep(0)
@@ -292,6 +454,17 @@ class Run:
             expected = self.model.weights(contract, self.now)
             assert shares.keys() == expected.keys(), (shares, expected)
             assert all(abs(shares[n] - expected[n]) < 1e-9 for n in shares), (shares, expected)
+            if known["watch"] is None:
+                continue
+            report = await self.registry.versions(contract)
+            assert report.watch.policy == known["watch"]["policy"]
+            served = {str(x.version) for x in report.versions if x.state is v.VersionState.AVAILABLE}
+            assert served == {n for n, r in known["releases"].items() if r["version"]}, report
+            assert self.registry._state.contracts[contract].taken == known["taken"]
+
+
+async def no_looks(*_):
+    """The sequence decides when a directory is looked at, too."""
 
 
 async def _run(seed, steps):
@@ -308,6 +481,6 @@ async def _run(seed, steps):
         await run.registry.stop()
 
 
-def run(seed, steps=25):
+def run(seed, steps=40):
     """Play one sequence; AssertionError names the seed and the step of the first difference."""
     asyncio.run(_run(seed, steps))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -52,6 +53,28 @@ def add(store, source, name="model"):
     return store.add(f"file://{source}", H2OMojo(name))
 
 
+def test_files_elsewhere_come_along(store, source, flavor, tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    (elsewhere / "variables").mkdir(parents=True)
+    (elsewhere / "variables" / "more").write_bytes(b"more")
+    (elsewhere / "saved_model.pb").write_bytes(b"not this one")
+    checked = []
+    flavor.check = lambda path, flavor: checked.append(sorted(p.name for p in path.rglob("*") if p.is_file()))
+    flavor.elsewhere = lambda path, flavor: elsewhere.as_uri()
+    digest = add(store, source)
+    assert store.files(digest) == ["empty", "saved_model.pb", "variables/deep/data", "variables/more"]
+    assert (store.path(digest) / "saved_model.pb").read_bytes() == b"graph"
+    assert checked[0] == ["data", "empty", "more", "saved_model.pb"], "checked when it is whole"
+
+    (elsewhere / "large").write_bytes(b"x" * 9000)
+    with pytest.raises(ArtifactRejected, match="larger than 10000 bytes"):
+        add(store, source)
+    flavor.elsewhere = lambda path, flavor: "s3://bucket/model"
+    with pytest.raises(ArtifactRejected, match="source_schemes"):
+        add(store, source)
+    assert entries(store) == [digest]
+
+
 def test_folders_and_files_are_stored_whole(store, source):
     folder, file = add(store, source), add(store, source, "one.zip")
     assert store.files(file) == [""]
@@ -93,7 +116,8 @@ def test_paths_stay_inside(store, source, path):
     ("base", "reason"),
     [
         ("file://elsewhere/x", "supported protocol"),
-        ("http://host/x", "supported protocol"),
+        ("http://host/x", "'http' are not allowed here; allowed are file"),
+        ("-x", "supported protocol"),
         ("file:relative", "absolute"),
         ("file:///x%00y", "absolute"),
         ("/nowhere", "does not exist"),
@@ -103,6 +127,22 @@ def test_paths_stay_inside(store, source, path):
 def test_sources_that_are_none(store, base, reason):
     with pytest.raises(ArtifactRejected, match=reason):
         store.add(base, H2OMojo("one.zip"))
+
+
+def test_a_pinned_file_or_folder_is_refused_unless_it_is_the_one(store, source):
+    file, folder = hashlib.sha256(b"one").hexdigest(), add(store, source)
+    lines = [
+        f"{name}\0{hashlib.sha256(content).hexdigest()}\n"
+        for name, content in (("empty", b""), ("saved_model.pb", b"graph"), ("variables/deep/data", b"x" * 3000))
+    ]
+    assert folder == hashlib.sha256("".join(lines).encode()).hexdigest()
+    assert store.add(f"file://{source}", H2OMojo("one.zip"), sha256=file.upper())
+    assert store.add(f"file://{source}", H2OMojo("model"), sha256=folder) == folder
+    before = entries(store)
+    for name, found in (("one.zip", file), ("model", folder)):
+        with pytest.raises(ArtifactRejected, match=f"artifact is {found}; the request says {'0' * 64}"):
+            store.add(f"file://{source}", H2OMojo(name), sha256="0" * 64)
+    assert entries(store) == before
 
 
 def test_plain_paths_and_encoded_ones(store, source, tmp_path):

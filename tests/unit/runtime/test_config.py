@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from forestflow.domain.ids import Contract
 from forestflow.runtime.config import ConfigError, Endpoint, SettingRow, Settings, flag_of, load
 
 
@@ -79,9 +80,24 @@ def test_hosts_are_split_at_commas(monkeypatch: pytest.MonkeyPatch) -> None:
     assert load().allowed_hosts == ("a.example", "*.b.example")
 
 
+def test_model_aliases_in_a_variable_and_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    aliases = {"iris": Contract("acme", "iris", 0), "größe": Contract("a.b", "c d", 7)}
+    monkeypatch.setenv("FORESTFLOW_MODEL_ALIASES", "iris=acme/iris/0, größe=a.b/c d/7,")
+    assert load().model_aliases == aliases
+    assert row(load(), "model_aliases").value == "iris=acme/iris/0, größe=a.b/c d/7"
+    monkeypatch.delenv("FORESTFLOW_MODEL_ALIASES")
+    (tmp_path / "forestflow.toml").write_text('[model_aliases]\niris = "acme/iris/0"\n"größe" = "a.b/c d/7"\n')
+    assert load().model_aliases == aliases
+
+
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
+        ({"model_aliases": "iris"}, "model_aliases: iris= is not name=organization/project/contract_number"),
+        ({"model_aliases": "iris=acme/iris"}, "is not name=organization/project/contract_number"),
+        ({"model_aliases": "iris=acme/iris/-1"}, "is not name=organization/project/contract_number"),
+        ({"model_aliases": "a/b=acme/iris/0"}, "the alias 'a/b' holds a slash"),
+        ({"model_aliases": "iris=v1/iris/0"}, "iris=v1/iris/0: organization 'v1' is a path of the server itself"),
         ({"http": "8090"}, "http: '8090' is not host:port"),
         ({"http": "::1:80"}, "not host:port"),
         ({"grpc": "127.0.0.1:70000"}, "port 70000 is not in 0..65535"),
@@ -163,3 +179,14 @@ def test_settings_are_frozen_and_travel_to_other_processes() -> None:
     copy = pickle.loads(pickle.dumps(settings))
     assert copy == settings
     assert copy.describe() == settings.describe()
+
+
+def test_a_contract_at_the_root() -> None:
+    settings = load({"tf_infer_root": "acme/iris/3", "tf_infer": "127.0.0.1:0"})
+    assert settings.tf_infer_root == Contract("acme", "iris", 3)
+    assert settings.tf_infer_endpoint == ("127.0.0.1", 0)
+    assert load({}).tf_infer_endpoint is None
+    assert {row.name: row.value for row in settings.describe()}["tf_infer_root"] == "acme/iris/3"
+    for wrong in ({"tf_infer_root": "acme/iris"}, {"tf_infer": "8092"}, {"tf_infer": "0.0.0.0:8092"}):
+        with pytest.raises(ConfigError):
+            load(wrong)

@@ -18,18 +18,20 @@ from forestflow.domain.errors import (
     QueueFull,
     Unavailable,
     UnknownContract,
+    UnknownServable,
 )
 from forestflow.domain.ids import Contract, Fqrv
 from forestflow.domain.plan import ContractPlan, PlanUpdate, ReleasePlan, ReplicaAddress
+from forestflow.domain.reports import Counts
 from forestflow.runtime.dispatch import Dispatcher, DispatchSettings
 from forestflow.runtime.host import ReplicaProtocol
-from forestflow.runtime.release import SHADOWS_ON_THE_WAY
+from forestflow.runtime.lane import SHADOWS_ON_THE_WAY
 from forestflow.runtime.replica import Replica
 from tests.unit.runtime.models import SumModel
 from tests.unit.runtime.test_replica import body
 
 CONTRACT = Contract("o", "p", 0)
-A, B = Fqrv(CONTRACT, "a"), Fqrv(CONTRACT, "b")
+A, B, C = Fqrv(CONTRACT, "a"), Fqrv(CONTRACT, "b"), Fqrv(CONTRACT, "c")
 SECRET = b"s" * 32
 BODY = body([1, 2])
 
@@ -121,10 +123,10 @@ async def test_scores_and_counts(world):
     assert total(await score(dispatcher)) == 3.0
     reply = await score(dispatcher, b"{")
     assert (reply.code, reply.fqrv) == (Code.MALFORMED, A)
-    assert dispatcher.take_counts() == {A: (1, 0)}
+    assert dispatcher.take_counts() == {A: Counts(1, 0)}
     assert dispatcher.take_counts() == {}
-    dispatcher.return_counts({A: (1, 2)})
-    assert dispatcher.take_counts() == {A: (1, 2)}
+    dispatcher.return_counts({A: Counts(1, 2)})
+    assert dispatcher.take_counts() == {A: Counts(1, 2)}
 
 
 async def test_a_replica_on_another_node_is_reached_over_tcp(world):
@@ -256,7 +258,7 @@ async def test_shadows_get_the_same_bytes_and_nobody_waits_for_them(world):
     assert total(await score(dispatcher)) == 3.0
     await asyncio.sleep(0.05)
     assert shadow.model.calls == [1]
-    assert dispatcher.take_counts() == {A: (1, 0), B: (0, 1)}
+    assert dispatcher.take_counts() == {A: Counts(1, 0), B: Counts(0, 1)}
 
 
 def sticky_plan(*releases, version=1):
@@ -303,7 +305,7 @@ def release_of(dispatcher, fqrv):
 async def shaded(dispatcher, fqrv, wanted):
     """Wait until so many shadows of the release came back."""
     async with asyncio.timeout(5):
-        while release_of(dispatcher, fqrv).shaded < wanted:
+        while release_of(dispatcher, fqrv).lane.shaded < wanted:
             await asyncio.sleep(0.005)
 
 
@@ -317,8 +319,8 @@ async def test_a_sample_of_the_requests_is_shadowed_exactly(world, percent):
         await score(dispatcher)
         assert sum(shadow.model.calls) in (n * percent // 100 - 1, n * percent // 100)  # one may be on its way
     await shaded(dispatcher, B, 2 * percent)
-    assert dispatcher.take_counts() == {A: (200, 0), **({B: (0, 2 * percent)} if percent else {})}
-    assert release_of(dispatcher, B).shadow_dropped == 0
+    assert dispatcher.take_counts() == {A: Counts(200, 0), **({B: Counts(0, 2 * percent)} if percent else {})}
+    assert release_of(dispatcher, B).lane.dropped == 0
 
 
 async def test_a_release_does_not_shadow_what_it_answers(world):
@@ -330,7 +332,7 @@ async def test_a_release_does_not_shadow_what_it_answers(world):
         await score(dispatcher)
     await shaded(dispatcher, A, 10)
     await shaded(dispatcher, B, 10)
-    assert dispatcher.take_counts() == {A: (10, 10), B: (10, 10)}
+    assert dispatcher.take_counts() == {A: Counts(10, 10), B: Counts(10, 10)}
 
 
 async def test_shadows_without_room_are_dropped_and_counted_and_users_never_notice(world):
@@ -344,29 +346,94 @@ async def test_shadows_without_room_are_dropped_and_counted_and_users_never_noti
     for _ in range(room + 5):
         assert total(await score(dispatcher)) == 3.0
     release_b = release_of(dispatcher, B)
-    assert release_b.shadow_dropped == 5
+    assert release_b.lane.dropped == 5
     dispatcher.apply(plan(replace(shadowing, weight=100, shadow=False), version=2))
     waiting = asyncio.ensure_future(score(dispatcher))
     await asyncio.sleep(0.02)
     assert not waiting.done(), "shadows filled the queue of users"
     waiting.cancel()
     await stuck.die()
-    assert release_b.shadow_dropped == 5 + room, "none is sent again"
+    assert release_b.lane.dropped == 5 + room, "none is sent again"
+
+
+async def test_a_big_shadow_half_way_through_is_in_the_way_of_no_user(world):
+    user, shadow = await world.replica("1", A), await world.replica("2", B)
+    came_by = []
+    submit = shadow.replica.submit
+    shadow.replica.submit = lambda job, priority: (came_by.append(job.send.__self__), submit(job, priority))
+    dispatcher = world.dispatcher()
+    dispatcher.apply(plan(release(A, user), release(B, shadow, weight=0, shadow=True)))
+    await asyncio.sleep(0.05)
+    await score(dispatcher)
+    await shaded(dispatcher, B, 1)
+    came_by[0]._transport.pause_reading()
+    await score(dispatcher, body(*[[1, 2]] * 15_000))
+    assert release_of(dispatcher, B).lane.ready[0].unsent > 0, "the shadow is on its way"
+    dispatcher.apply(plan(release(A, user, weight=0), release(B, shadow, shadow=True), version=2))
+    assert total(await score(dispatcher, timeout=1)) == 3.0
+    came_by[0]._transport.resume_reading()
+    await shaded(dispatcher, B, 2)
+
+
+async def test_shadows_sent_before_their_connection_is_up_wait_for_it(world):
+    user, shadow = await world.replica("1", A), await world.replica("2", B)
+    dispatcher = world.dispatcher()
+    dispatcher.apply(plan(release(A, user)))
+    await asyncio.sleep(0.05)
+    dispatcher.apply(plan(release(A, user), release(B, shadow, weight=0, shadow=True), version=2))
+    sent = [asyncio.ensure_future(score(dispatcher)) for _ in range(SHADOWS_ON_THE_WAY + 2)]
+    await asyncio.sleep(0)  # they are on their way; nobody had time to connect
+    assert not release_of(dispatcher, B).lane.ready
+    assert release_of(dispatcher, B).lane.dropped == 2, "only so many wait"
+    await asyncio.gather(*sent)
+    await shaded(dispatcher, B, SHADOWS_ON_THE_WAY)
 
 
 async def test_shadows_that_the_replica_drops_or_has_no_time_for_are_counted(world):
     user, shadow = await world.replica("1", A), await world.replica("2", B)
-    shadow.replica._queue._max_backlog = 0
     dispatcher = world.dispatcher()
-    dispatcher.apply(plan(release(A, user), release(B, shadow, weight=0, shadow=True)))
+    dispatcher.apply(plan(release(A, user), release(B, shadow, weight=0, shadow=True, max_backlog=0)))
     await asyncio.sleep(0.05)
     assert total(await score(dispatcher)) == 3.0
     await asyncio.sleep(0.05)
-    assert release_of(dispatcher, B).shadow_dropped == 1
+    assert release_of(dispatcher, B).lane.dropped == 1
     await shadow.die()
     assert total(await score(dispatcher)) == 3.0
-    assert release_of(dispatcher, B).shadow_dropped == 2
-    assert dispatcher.take_counts() == {A: (2, 0)}
+    assert release_of(dispatcher, B).lane.dropped == 2
+    assert dispatcher.take_counts() == {A: Counts(2), B: Counts(shadows_dropped=2)}
+    assert dispatcher.take_counts() == {}
+
+
+async def test_a_changed_backlog_holds_in_replicas_that_run_and_in_those_that_reconnect(world):
+    """The pump of the shadow is stopped, so that what it was sent waits."""
+    user, shadow = await world.replica("1", A), await world.replica("2", B)
+    pumps = []
+    shadow.replica._call_soon = pumps.append
+    dispatcher = world.dispatcher()
+    shadowing = release(B, shadow, weight=0, shadow=True, max_backlog=4)
+    dispatcher.apply(plan(release(A, user), shadowing))
+    await asyncio.sleep(0.05)
+
+    async def send(requests):
+        for _ in range(requests):
+            await score(dispatcher)
+        await asyncio.sleep(0.05)
+
+    await send(5)
+    assert dispatcher.take_counts() == {A: Counts(5), B: Counts(shadows_dropped=1)}
+    dispatcher.apply(plan(release(A, user), replace(shadowing, max_backlog=1), version=2))
+    await asyncio.sleep(0.05)
+    assert dispatcher.take_counts() == {B: Counts(shadows_dropped=3)}, "those that wait over it go at once"
+    dispatcher.apply(plan(release(A, user), replace(shadowing, max_backlog=3), version=3))
+    await send(4)
+    assert dispatcher.take_counts() == {A: Counts(4), B: Counts(shadows_dropped=2)}
+    shadow.replica.limit_backlog(0)  # as one that was started anew knows nothing of it, and has nothing
+    for connection in shadow.connections:
+        connection._transport.abort()
+    await asyncio.sleep(0.1)
+    assert dispatcher.take_counts() == {B: Counts(shadows_dropped=3)}
+    await send(3)
+    assert dispatcher.take_counts() == {A: Counts(3)}
 
 
 async def test_a_shadow_that_cannot_be_sent_fails_no_user(world, monkeypatch):
@@ -389,6 +456,36 @@ async def test_a_release_that_leaves_the_plan_finishes_what_it_has(world):
     assert total(await waiting) == 3.0
     await asyncio.sleep(0.1)
     assert not dispatcher.busy
+
+
+async def test_what_waits_for_a_release_that_leaves_goes_to_one_that_stays(world):
+    coming, stays = await world.replica("1", A), await world.replica("2", B)
+    await coming.die()
+    dispatcher = world.dispatcher()
+    dispatcher.apply(plan(release(A, coming), release(B, stays, weight=0)))
+    waiting = [asyncio.ensure_future(score(dispatcher)) for _ in range(3)]
+    only = asyncio.ensure_future(dispatcher.score(dispatcher.route(CONTRACT), BASIC, BODY, b"id", 5, only=A))
+    await asyncio.sleep(0.02)
+    assert not any(each.done() for each in [*waiting, only])
+    dispatcher.apply(PlanUpdate(2, {CONTRACT: ContractPlan(CONTRACT, (release(B, stays),))}))
+    assert [total(reply) for reply in await asyncio.gather(*waiting)] == [3.0] * 3
+    assert {reply.fqrv for reply in await asyncio.gather(*waiting)} == {B}
+    with pytest.raises(Unavailable, match="is gone"):
+        await only
+
+
+async def test_what_a_leaving_release_loses_goes_to_one_that_stays(world):
+    stuck, stays = await world.replica("1", A, swallow=True), await world.replica("2", B)
+    dispatcher = world.dispatcher()
+    dispatcher.apply(plan(release(A, stuck), release(B, stays, weight=0)))
+    await asyncio.sleep(0.05)
+    waiting = asyncio.ensure_future(score(dispatcher))
+    await asyncio.sleep(0.02)
+    dispatcher.apply(PlanUpdate(2, {CONTRACT: ContractPlan(CONTRACT, (release(B, stays),))}))
+    await asyncio.sleep(0.02)
+    assert not waiting.done(), "it may finish where it is"
+    await stuck.die()
+    assert (await waiting).fqrv == B
 
 
 async def test_a_replica_of_another_cluster_is_not_believed(world):
@@ -421,3 +518,26 @@ async def test_reached_waits_for_a_version(world):
     assert not waiting.done()
     dispatcher.apply(plan(version=5))
     await asyncio.wait_for(waiting, 1)
+
+
+async def test_one_release_answers_whatever_its_weight(world):
+    valid, coming, shadow = await world.replica("1", A), await world.replica("2", B), await world.replica("3", C)
+    dispatcher = world.dispatcher()
+    dispatcher.apply(plan(release(A, valid), release(B, coming, weight=0), release(C, shadow, weight=0, shadow=True)))
+    route = dispatcher.route(CONTRACT)
+    for _ in range(3):
+        reply = await dispatcher.score(route, BASIC, BODY, b"id", 5.0, only=B)
+        assert (total(reply), reply.fqrv) == (3.0, B)
+    assert dispatcher.take_counts() == {B: Counts(3, 0)}
+    assert shadow.model.calls == []  # what is past the policies is past the shadows, too
+
+
+async def test_one_release_that_cannot_answer(world):
+    node = await world.replica("1", A)
+    dispatcher = world.dispatcher()
+    dispatcher.apply(plan(release(A, node), release(B, weight=0)))
+    route = dispatcher.route(CONTRACT)
+    for only, error in ((C, UnknownServable), (B, Unavailable), (Fqrv(Contract("o", "x", 0), "a"), UnknownContract)):
+        with pytest.raises(error):
+            await dispatcher.score(route, BASIC, BODY, b"id", 5.0, only=only)
+    assert set(dispatcher.contracts) == {CONTRACT}

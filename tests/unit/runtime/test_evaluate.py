@@ -5,6 +5,7 @@ from __future__ import annotations
 from forestflow.domain.events import ContractSet, ServableDeployed
 from forestflow.domain.ids import Contract, Fqrv
 from forestflow.domain.plan import ContractPlan
+from forestflow.domain.reports import Counts
 from forestflow.domain.requests import H2OMojo, ServeRequest
 from forestflow.domain.settings import ContractSettings, Routing, ServableSettings, ShadowSettings, StickyRouter
 from forestflow.domain.state import State
@@ -20,7 +21,7 @@ def planned(settings: ContractSettings, **releases: ServableSettings) -> Contrac
         request = ServeRequest("file:///m", Fqrv(CONTRACT, name), H2OMojo("m.zip"), servable)
         state.apply(ServableDeployed(request, "d" * 64, 1000))
     return contract_plan(
-        CONTRACT, state.contracts[CONTRACT], lambda _: (), lambda _: False, lambda _: (0, 0), now_ms=2000
+        CONTRACT, state.contracts[CONTRACT], lambda _: (), lambda _: False, lambda _: Counts(), now_ms=2000
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import threading
 import time
@@ -14,6 +15,7 @@ import pytest
 from forestflow.codecs.table import BASIC
 from forestflow.domain.errors import Code, LoadFailed
 from forestflow.domain.ids import Contract, Fqrv
+from forestflow.domain.reports import ReplicaLoad
 from forestflow.domain.requests import H2OMojo
 from forestflow.domain.settings import Resources
 from forestflow.runtime import host as module
@@ -147,6 +149,14 @@ def test_sockets_that_cannot_be_opened_leave_nothing(host, flavor, tmp_path, wha
     (tmp_path / "run").chmod(0o700)
     flavor.model = SumModel()
     assert host.load(assignment())
+
+
+async def test_what_its_replica_does_can_be_asked(host):
+    assert host.inspect() is None
+    loaded = await asyncio.to_thread(host.load, assignment())
+    await ask(loaded.address, "here", body([1, 2], [3, 4]))
+    load = await asyncio.to_thread(host.inspect)
+    assert load == ReplicaLoad(os.getpid(), 0, 0, {2: 1})
 
 
 async def test_draining_waits_for_what_is_queued_but_not_for_ever(host, flavor):

@@ -85,7 +85,7 @@ async def linked(tmp_path, monkeypatch):
 
 
 def pending(outcomes):
-    return Pending(outcomes.append, None, 1, b"{}", b"id", asyncio.get_running_loop().time() + 10)
+    return Pending(outcomes.append, 1, b"{}", b"id", asyncio.get_running_loop().time() + 10)
 
 
 BAD_WELCOMES = {

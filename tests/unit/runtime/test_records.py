@@ -13,6 +13,7 @@ from forestflow._gen.inference_pb2 import InferenceRequest, Prediction
 from forestflow.codecs.table import BASIC, PROTOBUF
 from forestflow.domain.errors import Code, NoActiveServables, QueueFull
 from forestflow.domain.plan import ContractPlan, PlanUpdate
+from forestflow.domain.reports import Counts
 from forestflow.domain.routing import NOTICE, StickyChooser
 from forestflow.domain.settings import Routing
 from tests.unit.runtime.test_dispatch import CONTRACT, A, B, release, world  # noqa: F401 - a fixture
@@ -61,7 +62,7 @@ async def test_records_are_split_exactly_and_come_back_in_order(two, count):
     sums, releases = read(await score(two, body(*rows(count))))
     assert sums == [first + 1.0 for first, _ in rows(count)]
     assert abs(releases.count("a") - count * 0.75) <= 1
-    assert two.take_counts() == {NAMES[name]: (1, 0) for name in set(releases)}, "a part counts as one request"
+    assert two.take_counts() == {NAMES[name]: Counts(1, 0) for name in set(releases)}, "a part counts as one request"
 
 
 async def test_split_is_exact_over_many_requests(two):
@@ -147,7 +148,7 @@ async def test_shadows_get_the_whole_and_only_those_that_answer_nothing_of_it(wo
     await asyncio.sleep(0.05)
     await score(dispatcher, body(*rows(6)))
     await asyncio.sleep(0.05)
-    assert dispatcher.take_counts() == {A: (1, 0), B: (0, 1)}
+    assert dispatcher.take_counts() == {A: Counts(1, 0), B: Counts(0, 1)}
     assert nodes[1].model.calls == [6]
 
 

@@ -24,9 +24,11 @@ from forestflow.domain.errors import (
     UnknownContract,
     UnknownServable,
 )
+from forestflow.domain.events import ServableDeployed
 from forestflow.domain.ids import Contract, Fqrv
 from forestflow.domain.lifecycle import ReplicaState, ServableState
 from forestflow.domain.plan import ReplicaAddress
+from forestflow.domain.reports import Counts
 from forestflow.domain.requests import H2OMojo, ServeRequest
 from forestflow.domain.tensors import IOMetadata, ModelMetadata, TensorType
 from forestflow.runtime.artifacts import ArtifactStore
@@ -64,7 +66,7 @@ class FakeHosts:
         self.hang = False
         self.stopped = []
 
-    async def start(self, replica_id, resources):
+    async def start(self, replica_id, resources, requirements=()):
         self.running[replica_id] = None
         self.deaths[replica_id] = asyncio.Event()
 
@@ -238,7 +240,7 @@ async def test_contract_settings_only_with_a_new_contract(world):
         (lambda: request(path="/nowhere"), "does not exist"),
         (lambda: request(model="energy_gbm_v1.json"), "zip"),
         (lambda: request(model="../models/energy_gbm_v1.zip"), "relative path"),
-        (lambda: replace(request(), path="gopher://x/y"), "supported protocol"),
+        (lambda: replace(request(), path="gopher://x/y"), r"kind .gopher. are not allowed"),
     ],
 )
 async def test_a_deploy_of_no_model_leaves_nothing_behind(world, make, reason):
@@ -271,7 +273,7 @@ async def test_a_host_that_dies_over_a_model_leaves_nothing_behind(world):
 
 
 async def test_a_load_that_never_ends_is_given_up(world):
-    world.registry._settings = RegistrySettings(load_timeout_seconds=0.2)
+    world.registry._deploys._load_timeout_seconds = 0.2
     world.hosts.hang = True
     with pytest.raises(ServeRequestInvalid, match=r"no replica was ready after 0.2 s \(replicas: LOADING\)"):
         await world.registry.deploy(request())
@@ -331,12 +333,13 @@ async def test_contracts_are_created_updated_and_refused(world):
 async def test_settings_updates_keep_clocks_and_counters(world):
     registry = world.registry
     await registry.deploy(request())
-    await registry.report_counts("router", 1, {fqrv(): (5, 2), fqrv("nobody"): (9, 9)})
+    await registry.report_counts("router", 1, {fqrv(): Counts(5, 2, 3), fqrv("nobody"): Counts(9, 9)})
     world.now_ms += 10_000
     await registry.update_servable(fqrv(), s.PolicySettings(phase_in_policy=s.LinearTimeBasedPhaseIn(20)), None)
     await registry.update_servable(fqrv(), None, s.LoggingSettings(s.LogLevel.FULL, ("id",)))
     (metrics,) = await registry.queries.metrics(CONTRACT)
-    assert (metrics.score_count, metrics.shade_count, metrics.became_valid_at_ms) == (5, 2, 1_000_000)
+    assert (metrics.score_count, metrics.shade_count, metrics.shadow_drop_count) == (5, 2, 3)
+    assert metrics.became_valid_at_ms == 1_000_000
     assert metrics.current_phase_in_pct == 50
     settings = await registry.queries.settings_of(fqrv())
     assert settings.logging_settings.log_level is s.LogLevel.FULL
@@ -347,11 +350,29 @@ async def test_settings_updates_keep_clocks_and_counters(world):
         await registry.update_servable(fqrv("nobody"), None, None)
 
 
+async def test_shadow_settings_change_nothing_else_and_reload_no_model(world):
+    registry = world.registry
+    await registry.deploy(request(shadow=s.ShadowSettings(True)))
+    hosts = dict(world.hosts.running)
+    await registry.update_servable(fqrv(), shadow=s.ShadowSettings(True, 10, 5))
+    plan = (await plan_of(registry))["r1"]
+    assert (plan.shadow, plan.sample_percent, plan.max_backlog) == (True, 10, 5)
+    assert await registry.queries.settings_of(fqrv()) == s.ServableSettings(shadow=s.ShadowSettings(True, 10, 5))
+    registry = await world.restart()
+    assert (await plan_of(registry))["r1"].max_backlog == 5
+    assert (world.hosts.running, world.hosts.stopped) == (hosts, []), "taken over as it is"
+    with pytest.raises(Invalid, match="samplePercent must be in"):
+        await registry.update_servable(fqrv(), shadow=s.ShadowSettings(sample_percent=101))
+    before = next(e.seq for e in await registry.queries.history(CONTRACT) if isinstance(e.event, ServableDeployed))
+    await registry.rollback(CONTRACT, before)
+    assert (await plan_of(registry))["r1"].max_backlog == 256
+
+
 async def test_everything_survives_a_crash(world):
     keep = s.ContractSettings(s.KeepLatest(2))
     await world.registry.deploy(request("r1", contract_settings=keep))
     await world.registry.deploy(request("r2", "energy_gbm_v2.zip"))
-    await world.registry.report_counts("router", 1, {fqrv("r1"): (5, 2)})
+    await world.registry.report_counts("router", 1, {fqrv("r1"): Counts(5, 2, 3)})
     before = [await world.registry.queries.metrics(CONTRACT), await world.registry.queries.servable_settings(CONTRACT)]
     hosts = dict(world.hosts.running)
     version = world.registry.version
@@ -362,8 +383,8 @@ async def test_everything_survives_a_crash(world):
     assert world.hosts.running == hosts, "the hosts were taken over, not replaced"
     assert await registry.queries.ready()
     assert registry.version > version
-    await registry.report_counts("router", 1, {fqrv("r1"): (5, 2)})  # its acknowledgement was lost
-    await registry.report_counts("router", 2, {fqrv("r1"): (1, 0)})
+    await registry.report_counts("router", 1, {fqrv("r1"): Counts(5, 2)})  # its acknowledgement was lost
+    await registry.report_counts("router", 2, {fqrv("r1"): Counts(1, 0)})
     assert (await registry.queries.metrics(CONTRACT))[0].score_count == 6
     assert (await plan_of(registry))["r2"].replicas
 

@@ -9,6 +9,7 @@ from forestflow.domain.errors import Invalid, LoadFailed, UnknownContract, Unkno
 from forestflow.domain.events import ContractSet, MetricReported, ServableBecameInvalid, ServableDeployed
 from forestflow.domain.ids import Contract
 from forestflow.domain.metrics import MetricReport, Sample
+from forestflow.domain.reports import Counts
 from forestflow.domain.simulate import Proposal
 from forestflow.runtime.clock import SteadyClock
 from tests.unit.runtime.test_registry import CONTRACT, World, fqrv, plan_of, request, until
@@ -107,7 +108,7 @@ async def test_history_tells_who_answered_when_and_why(world):
 async def test_rollback_brings_back_settings_and_nothing_else(world):
     registry = world.registry
     await registry.deploy(request("a", contract_settings=KEEP))
-    await registry.report_counts("router", 1, {fqrv("a"): (7, 0)})
+    await registry.report_counts("router", 1, {fqrv("a"): Counts(7, 0)})
     good = (await registry.queries.history(CONTRACT))[-1].seq
     await registry.update_contract(CONTRACT, s.ContractSettings(s.KeepLatest(7)))
     await registry.update_servable(fqrv("a"), s.PolicySettings((s.NeverValid(),)), None)

@@ -9,8 +9,9 @@ import pytest
 
 from forestflow.codecs import pieces
 from forestflow.codecs.table import BASIC
-from forestflow.domain.errors import Code
+from forestflow.domain.errors import Code, ModelFailed
 from forestflow.domain.ids import Contract, Fqrv
+from forestflow.domain.settings import Merging
 from forestflow.runtime import replica, wire
 from forestflow.runtime.replica import MERGE_REQUESTS, Job, Replica
 from tests.unit.runtime.models import SumModel
@@ -37,8 +38,14 @@ class Bench:
         self.now = 0.0
         self.answers = []
         self.receive = self._receive  # one bound method: one connection
+        self.later = []
         self.replica = Replica(
-            self.model, FQRV, call_soon=self.soon.append, clock=lambda: self.now, **{"max_queued": 1000, **options}
+            self.model,
+            FQRV,
+            call_soon=self.soon.append,
+            call_later=lambda seconds, call: self.later.append((seconds, call)),
+            clock=lambda: self.now,
+            **{"max_queued": 1000, **options},
         )
 
     def submit(self, number, payload, priority=wire.HIGH, codec=BASIC, deadline=10.0):
@@ -149,7 +156,7 @@ def test_two_long_batches_share():
 
 
 def test_shadows_run_only_when_no_user_waits_and_in_slices():
-    bench = Bench(slice_rows=2)
+    bench = Bench(slice_rows=8)
     bench.submit(9, body(*[[5, 5]] * 6), wire.LOW)
     bench.turn()  # decoded
     bench.turn()  # first slice of the shadow
@@ -157,8 +164,97 @@ def test_shadows_run_only_when_no_user_waits_and_in_slices():
     bench.turn()
     assert bench.sums() == {1: [3.0]}, "the user waited for one slice at most"
     bench.run()
-    assert bench.model.calls == [2, 1, 2, 2]
+    assert bench.model.calls == [2, 1, 2, 2], "a shadow's slice has a quarter of the rows of a user's"
     assert bench.shadows() == {9: 6}
+
+
+def test_shadows_rest_as_long_as_they_worked_while_users_come_and_go():
+    bench = Bench(slice_rows=8)
+    predict = bench.model.predict
+
+    def slow(batch, configs):
+        bench.now += 0.002
+        return predict(batch, configs)
+
+    bench.model.predict = slow
+    bench.submit(1, body([1, 2]))
+    bench.submit(9, body(*[[5, 5]] * 4), wire.LOW)
+    bench.run()  # the user, the shadow's decoding and its first slice
+    assert bench.model.calls == [1, 2]
+    ((seconds, rested),) = bench.later
+    assert seconds == pytest.approx(0.002)
+    bench.submit(2, body([3, 4]))
+    bench.submit(8, body([6, 6]), wire.LOW)
+    bench.run()
+    assert bench.sums() == {1: [3.0], 2: [7.0]}, "users do not wait for the rest"
+    assert bench.model.calls == [1, 2, 1]
+    bench.now += replica.USERS_GONE_SECONDS + 1
+    rested()
+    bench.run()
+    assert bench.shadows() == {9: 4, 8: 1}, "without users there is no rest"
+    assert len(bench.later) == 1
+
+
+def test_requests_may_wait_for_others_to_run_with():
+    bench = Bench(merging=Merging(max_rows=3, max_wait_ms=5))
+    bench.submit(1, body([1, 2]))
+    bench.submit(2, body([3, 4]))
+    assert not bench.soon
+    ((seconds, waited),) = bench.later
+    assert seconds == pytest.approx(0.005)
+    waited()
+    bench.run()
+    assert bench.model.calls == [2]
+    for number in range(3, 7):
+        bench.submit(number, body([1, 1]))
+    bench.run()  # three are enough, and the fourth came along before the turn
+    assert bench.model.calls == [2, 3, 1]
+    bench.later[1][1]()  # the timer of the second wait finds nothing left to do
+    assert not bench.soon
+    assert bench.replica.batches == {1: 1, 2: 2}
+
+
+def test_a_request_without_a_merge_key_runs_alone_and_whole():
+    bench = Bench(slice_rows=2)
+    bench.model.merge_key = lambda configs: None
+    bench.submit(1, body(*[[1, 2]] * 5))
+    bench.submit(2, body([3, 4]))
+    bench.submit(9, body(*[[5, 5]] * 6), wire.LOW)
+    bench.run()
+    assert bench.model.calls == [5, 1, 6]
+
+
+def test_requests_that_run_alone_are_answered_one_by_one_and_the_loop_turns_in_between():
+    bench = Bench()
+    bench.model.merge_key = lambda configs: None
+    for number in range(3):
+        bench.submit(number, body([number, 1]))
+    for number in range(3):
+        bench.turn()
+        assert bench.sums().keys() == set(range(number + 1))
+    assert bench.replica.idle
+
+
+def test_only_so_many_requests_are_decoded_before_their_turn():
+    bench = Bench(max_queued=1000)
+    bench.model.merge_key = lambda configs: None
+    for number in range(MERGE_REQUESTS * 2):
+        bench.submit(number, body([1, 1]))
+    bench.turn()
+    assert bench.replica.waiting == (MERGE_REQUESTS * 2 - 1, 0)
+    assert len(bench.replica._queue.high) == MERGE_REQUESTS
+    bench.run()
+    assert len(bench.sums()) == MERGE_REQUESTS * 2
+
+
+def test_a_model_that_answers_another_number_of_rows_is_asked_again_for_each_request():
+    bench = Bench()
+    predict = bench.model.predict
+    bench.model.predict = lambda batch, configs: predict(batch, configs).slice(0, 1)
+    bench.submit(1, body([1, 2]))
+    bench.submit(2, body([3, 4]))
+    bench.run()
+    assert bench.sums() == {1: [3.0], 2: [7.0]}
 
 
 def test_a_failing_shadow_is_answered_and_over():
@@ -259,3 +355,36 @@ def test_one_turn_decodes_a_bounded_number_of_requests():
     assert len(bench.answers) == MERGE_REQUESTS
     bench.run()
     assert len(bench.answers) == MERGE_REQUESTS + 1
+
+
+def test_what_waits_is_told(bench):
+    bench.submit(1, body([1, 2]))
+    bench.submit(2, body([3, 4]), wire.LOW)
+    assert bench.replica.waiting == (1, 1)
+    bench.run()
+    assert bench.replica.waiting == (0, 0)
+
+
+def test_the_traceback_of_a_failing_model_is_logged_with_its_request_and_not_told(bench, caplog):
+    def fail(batch, configs):
+        try:
+            raise KeyError("weights")
+        except KeyError as error:
+            raise ModelFailed("predict raised KeyError") from error
+
+    bench.model.predict = fail
+    bench.submit(7, body([1, 2]))
+    bench.run()
+    code, payload = bench.errors()[7]
+    assert code is Code.INTERNAL
+    assert json.loads(payload)["UnknownServableError"]["errorMessage"] == "predict raised KeyError"
+    (record,) = caplog.records
+    assert record.exc_info[0] is KeyError
+    assert record.request_id == "id-7"
+
+
+def test_what_a_model_refuses_is_not_logged(bench, caplog):
+    bench.submit(1, body([-1, 2]))
+    bench.run()
+    assert bench.errors()[1][0] is Code.INVALID
+    assert caplog.records == []

@@ -13,7 +13,8 @@ from forestflow.domain.errors import ArtifactRejected, LoadFailed
 from forestflow.domain.ids import Contract, Fqrv
 from forestflow.domain.lifecycle import ReplicaState as S
 from forestflow.domain.plan import ReplicaAddress
-from forestflow.domain.requests import H2OMojo
+from forestflow.domain.reports import ReplicaLoad
+from forestflow.domain.requests import H2OMojo, Python
 from forestflow.domain.settings import Resources
 from forestflow.domain.tensors import IOMetadata, ModelMetadata, TensorType
 from forestflow.runtime import replicas as module
@@ -44,7 +45,8 @@ class Hosts:
         if self.fail.get(operation) and (error := self.fail[operation].pop(0)):
             raise error
 
-    async def start(self, replica_id, resources):
+    async def start(self, replica_id, resources, requirements):
+        self.requirements = requirements
         await self._do("start", replica_id)
         self.started.add(replica_id)
 
@@ -67,6 +69,13 @@ class Hosts:
 
     async def stop(self, replica_id):
         await self._do("stop", replica_id)
+
+    async def inspect(self, replica_id):
+        await self._do("inspect", replica_id)
+        return ReplicaLoad(7, 1, 2, {1: 3})
+
+    async def logs(self, fqrv, replica_ids, tail, after):
+        return [(fqrv, tuple(replica_ids), tail, after)]
 
     async def survivors(self):
         return self.left
@@ -276,3 +285,37 @@ async def test_a_survivor_outlives_its_artifact(world):
     world.hosts.left = {"1": Loaded(assignment("1"), ReplicaAddress("1", "n", "/s", "h:1"), METADATA, 1)}
     await world.set.adopt()
     assert world.states == [S.READY]
+
+
+async def test_a_host_starts_with_the_requirements_of_its_model(world, tmp_path):
+    (tmp_path / "requirements.txt").write_text("emoji==2.13.0\n")
+    model = replace(assignment("x"), flavor=Python("s.py", requirements=("-r requirements.txt",)), artifact=tmp_path)
+    world.wanted = {A: Wanted(1, Resources(), lambda replica_id: replace(model, replica_id=replica_id))}
+    await world.go()
+    assert world.hosts.requirements == ("emoji==2.13.0",)
+
+
+async def test_an_artifact_that_is_lost_is_told_by_loading_it(world):
+    def lost(replica_id):
+        raise ArtifactRejected("it is not in the artifact store")
+
+    world.wanted = {A: Wanted(1, Resources(), lost)}
+    await world.go(5)
+    assert world.set.failed(A)
+    assert world.set.states(A) == [(S.FAILED, "it is not in the artifact store")]
+
+
+async def test_replicas_are_asked_once_they_are_loaded(world):
+    world.hosts.gates["load"] = asyncio.Event()
+    await world.go()
+    (loading,) = await world.set.inspect(A)
+    assert (loading.state, loading.load) == (S.LOADING, None)
+    world.hosts.gates["load"].set()
+    await world.go()
+    (ready,) = await world.set.inspect(A)
+    assert (ready.state, ready.load) == (S.READY, ReplicaLoad(7, 1, 2, {1: 3}))
+    assert await world.set.logs(A, 5, {}) == [(A, (ready.replica_id,), 5, {})]
+    world.wanted = {}
+    await world.go(20)
+    assert await world.set.inspect(A) == []
+    assert await world.set.logs(A, 5, {}) == [(A, (), 5, {})], "whatever there is"

@@ -9,6 +9,7 @@ import socket
 import pytest
 
 from forestflow.domain.errors import Code, StorageFailed, Unavailable
+from forestflow.domain.reports import Counts
 from forestflow.runtime import router as module
 from forestflow.runtime.dispatch import DispatchSettings
 from forestflow.runtime.router import Router, RouterSettings
@@ -68,7 +69,7 @@ async def test_a_report_that_was_not_acknowledged_is_sent_again_the_same(tmp_pat
     reporter = here.registry.reports[0][0]
     assert {r[0] for r in here.registry.reports} == {reporter}
     by_number = {number: counts for _, number, counts in here.registry.reports}
-    assert by_number == {1: {A: (1, 0)}, 2: {A: (1, 0)}}
+    assert by_number == {1: {A: Counts(1, 0)}, 2: {A: Counts(1, 0)}}
     assert all(counts == by_number[number] for _, number, counts in here.registry.reports)
 
 
@@ -92,7 +93,7 @@ async def test_a_stop_answers_what_is_under_way_and_reports_it(tmp_path, monkeyp
             submit(*job)
         assert sums(await short.answer()) == sums(await general.answer()) == [3.0]
         await stopping
-    assert [counts for _, _, counts in here.registry.reports] == [{A: (2, 0)}]
+    assert [counts for _, _, counts in here.registry.reports] == [{A: Counts(2, 0)}]
 
 
 async def test_a_replica_that_hangs_does_not_hold_up_a_stop(tmp_path):

@@ -11,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from forestflow.domain.errors import StorageFailed
+from forestflow.domain.reports import Counts
 from forestflow.runtime.store import Journal, Record
 
 ONE, TWO = Record("one", {"n": 1}), Record("two", {"text": "ü\n\0"})
@@ -68,28 +69,44 @@ def test_a_transaction_that_fails_writes_nothing(journal, tmp_path):
 
 
 def test_counters_and_their_report_are_written_together_or_not(journal, tmp_path):
-    journal.save_counters({"a": (1, 2), "b": (3, 4)}, "router", 1)
-    journal.save_counters({"a": (5, 2)}, "router", 2)
+    journal.save_counters({"a": Counts(1, 2), "b": Counts(3, 4)}, "router", 1)
+    journal.save_counters({"a": Counts(5, 2, 7)}, "router", 2)
     journal.save_counters({}, "other", 1)
-    before = {"a": (5, 2), "b": (3, 4)}, {"router": 2, "other": 1}
+    before = {"a": Counts(5, 2, 7), "b": Counts(3, 4)}, {"router": 2, "other": 1}
     assert (journal.counters(), journal.reporters()) == before
     break_table(tmp_path, "reporters")
     with pytest.raises(StorageFailed, match="counters cannot be written"):
-        journal.save_counters({"a": (9, 9)}, "router", 3)
+        journal.save_counters({"a": Counts(9, 9)}, "router", 3)
     assert (journal.counters(), journal.reporters()) == before
     journal.append([Record("gone", {})], 1, ["a", "nobody"])
-    assert journal.counters() == {"b": (3, 4)}
+    assert journal.counters() == {"b": Counts(3, 4)}
 
 
 def test_counters_that_cannot_be_forgotten(journal, tmp_path):
-    journal.save_counters({"a": (1, 2)}, "router", 1)
+    journal.save_counters({"a": Counts(1, 2)}, "router", 1)
     with sqlite3.connect(tmp_path / "data" / "journal.db") as connection:
         connection.execute("CREATE TRIGGER stuck BEFORE DELETE ON counters BEGIN SELECT RAISE(ABORT, 'stuck'); END")
     connection.close()
     with pytest.raises(StorageFailed, match="stuck"):
         journal.append([Record("gone", {})], 1, ["a"])
     assert list(journal.replay()) == [], "a deletion is written whole or not at all"
-    assert journal.counters() == {"a": (1, 2)}
+    assert journal.counters() == {"a": Counts(1, 2)}
+
+
+def test_counters_of_a_version_that_knew_no_drops_go_on(tmp_path):
+    """The table as the version before made it."""
+    with sqlite3.connect(tmp_path / "journal.db") as connection:
+        connection.execute(
+            "CREATE TABLE counters (servable TEXT NOT NULL, scored BIGINT NOT NULL, shaded BIGINT NOT NULL, "
+            "PRIMARY KEY (servable))"
+        )
+        connection.execute("INSERT INTO counters VALUES ('a', 5, 2)")
+    connection.close()
+    for drops in (0, 3):  # twice: the second start finds what the first has changed
+        journal = Journal.in_directory(tmp_path)
+        assert journal.counters() == {"a": Counts(5, 2, drops)}
+        journal.save_counters({"a": Counts(5, 2, 3)}, "router", 1)
+        journal.close()
 
 
 def test_what_is_no_database_says_so(tmp_path):

@@ -21,14 +21,23 @@ def test_reply_layout():
     assert wire.parse_reply(frame[4:]) == (7, 1000, 9, 3, b"full")
 
 
+def test_backlog_layout():
+    frame = wire.backlog(1, 64)
+    assert frame == struct.pack("<IBII", 9, 6, 1, 64)
+    assert wire.parse_backlog(frame[4:]) == (1, 64)
+
+
+@pytest.mark.parametrize("long_frame", [1, 20, 1000])
 @given(st.lists(st.binary(max_size=50), max_size=10), st.data())
-def test_any_chunking_gives_the_same_frames(bodies, data):
+def test_any_chunking_gives_the_same_frames(long_frame, bodies, data):
     stream = b"".join(struct.pack("<I", len(b)) + b for b in bodies)
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=10)))
     reader = wire.FrameReader(100)
     frames = []
-    for start, stop in zip([0, *cuts], [*cuts, len(stream)], strict=True):
-        frames += reader.feed(stream[start:stop])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(wire, "LONG_FRAME", long_frame)
+        for start, stop in zip([0, *cuts], [*cuts, len(stream)], strict=True):
+            frames += reader.feed(stream[start:stop])
     assert frames == bodies
 
 

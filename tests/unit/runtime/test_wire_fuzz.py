@@ -36,7 +36,13 @@ class Pipe:
 
 def connected(secret=SECRET):
     soon = []
-    replica = Replica(SumModel(), Fqrv(Contract("o", "p", 0), "a"), max_queued=10, call_soon=soon.append)
+    replica = Replica(
+        SumModel(),
+        Fqrv(Contract("o", "p", 0), "a"),
+        max_queued=10,
+        call_soon=soon.append,
+        call_later=lambda _, call: soon.append(call),
+    )
     protocol, pipe = ReplicaProtocol(replica, secret, 1000), Pipe()
     protocol.connection_made(pipe)
     return protocol, pipe, replica, soon
@@ -56,7 +62,7 @@ def test_a_reader_gives_frames_or_a_frame_error(pieces, limit):
 
 @given(junk)
 def test_parsers_raise_what_their_callers_expect(body):
-    for parse in (wire.parse_request, wire.parse_reply):
+    for parse in (wire.parse_request, wire.parse_reply, wire.parse_backlog):
         with contextlib.suppress(struct.error):
             parse(body)
 
@@ -76,6 +82,7 @@ def test_nobody_gets_in_without_the_secret(pieces):
 
 @given(st.lists(junk, max_size=4), st.booleans())
 @example([b""], True)
+@example([wire.backlog(1, 2**32 - 1)[4:], wire.backlog(2, 1)[4:]], True)
 def test_a_trusted_peer_that_goes_mad_is_dropped_or_answered(bodies, framed):
     protocol, pipe, _, soon = connected()
     nonce = pipe.written[5:]

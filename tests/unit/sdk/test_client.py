@@ -31,14 +31,16 @@ def test_releases(client: Client) -> None:
     assert client.deploy(QUICK_START) == FQRV
     assert client.deploy_as(C, "v 2/".rstrip("/"), QUICK_START)["releaseVersion"] == "v 2"
     assert [fqrv["releaseVersion"] for fqrv in client.releases(C)] == ["v 2", "v1"]
-    assert client.stats(C)[0]["scoreCount"] == "3"
+    assert (client.stats(C)[0]["scoreCount"], client.stats(C)[0]["shadowDropCount"]) == ("3", "2")
     assert client.settings_of(C, "v1") in client.servable_settings(C)
     assert client.metadata_of(C, "v1") in client.metadata(C)
     assert client.status_of(C, "v1") in client.status(C)
     assert client.status_of(C, "v1")["state"] == "AVAILABLE"
     client.update_policy(C, "v1", {**POLICY, "validityPolicy": [{"NeverValid": {}}]})
     client.update_logging(C, "v1", {**LOGGING, "logLevel": "SAMPLE"})
+    client.update_shadow(C, "v1", {"enabled": True, "samplePercent": 10, "maxBacklog": 64})
     settings = client.settings_of(C, "v1")
+    assert settings["shadow"] == {"enabled": True, "samplePercent": 10, "maxBacklog": 64}
     assert settings["policySettings"]["validityPolicy"] == [{"NeverValid": {}}]
     assert settings["loggingSettings"]["logLevel"] == "SAMPLE"
     assert client.delete(C, "v1") == [FQRV]

@@ -1,0 +1,91 @@
+"""GraphPipe over HTTP: ``POST /{organization}/{project}/{contract_number}/gp``, raw FlatBuffers both ways.
+
+Errors come as clients can read them: status 200 and an InferResponse, whose error has the code that would be the
+status. A MetadataResponse has no place for errors; those of metadata are plain HTTP.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qs, unquote
+
+from forestflow.api.http.edge import contract_of
+from forestflow.api.http.errors import Header, HttpRefusal, error_answer, status_of
+from forestflow.api.http.exchange import Answer, Exchange, told
+from forestflow.api.http.exchange import payload_of as replied
+from forestflow.api.http.gate import Direct
+from forestflow.api.models import Models
+from forestflow.codecs.graphpipe import metadata_of, payload_of
+from forestflow.codecs.graphpipe_reader import INFER, METADATA, read_kind
+from forestflow.codecs.graphpipe_writer import error_response
+from forestflow.codecs.table import GRAPHPIPE
+from forestflow.domain.errors import Code, ForestFlowError, Malformed
+from forestflow.runtime.link import Outcome
+
+_BINARY: Header = (b"content-type", b"application/octet-stream")
+
+
+class GraphPipeHttp:
+    """:class:`forestflow.api.http.exchange.HttpProtocol`."""
+
+    any_origin = False
+
+    def __init__(self, models: Models) -> None:
+        self._models = models
+
+    def claims(self, raw_path: bytes) -> bool:
+        return raw_path.endswith(b"/gp") and raw_path.count(b"/") == 4
+
+    async def answer(self, exchange: Exchange) -> Answer:
+        if exchange.method != "POST":
+            raise HttpRefusal(405, Code.INVALID, ((b"allow", b"POST"),), "GraphPipe takes POST alone")
+        organization, project, number, _ = exchange.segments
+        contract = contract_of(organization, project, number)
+        message = await exchange.body()
+        if read_kind(message) == METADATA:
+            try:
+                return Answer(metadata_of(*await self._models.model(contract)), headers=(_BINARY,))
+            except ForestFlowError as error:
+                refused = error_answer(error, exchange.request_id.decode())
+                return Answer(refused.body, refused.status)
+        payload = payload_of(message, _outputs(exchange.query))
+        return Answer(await exchange.score(contract, GRAPHPIPE, payload), headers=(_BINARY,))
+
+    def refuse(self, error: ForestFlowError, exchange: Exchange) -> Answer:
+        return _refusal(error)
+
+    def direct(self, raw_path: bytes) -> Direct | None:
+        """For the shortcut: InferRequests. Raises HttpRefusal, InvalidIdentifier for a path that names no contract."""
+        if not self.claims(raw_path):
+            return None
+        organization, project, number = map(unquote, raw_path.decode("ascii", "replace").split("/")[1:4])
+        return Direct(contract_of(organization, project, number), GRAPHPIPE, payload_of(b""), _told, _is_infer)
+
+
+def _is_infer(message: bytes) -> bool:
+    try:
+        return read_kind(message) == INFER
+    except Malformed:
+        return False
+
+
+def _told(outcome: Outcome, request_id: bytes) -> tuple[int, list[Header], bytes]:
+    if isinstance(outcome, ForestFlowError):
+        return told(_refusal(outcome), request_id, outcome, None)
+    try:
+        return told(Answer(replied(outcome), headers=(_BINARY,)), request_id, None, outcome)
+    except ForestFlowError as error:
+        return told(_refusal(error), request_id, error, outcome)
+
+
+def _refusal(error: ForestFlowError) -> Answer:
+    status = error.status if isinstance(error, HttpRefusal) else 200
+    return Answer(error_response(status_of(error), error.message), status, (_BINARY,))
+
+
+def _outputs(query: bytes) -> list[str]:
+    """Those of ``?outputs=a,b``, for clients that cannot name any in their requests."""
+    try:
+        named = parse_qs(query.decode("ascii"), max_num_fields=32, errors="strict").get("outputs", [])
+    except ValueError as error:
+        raise Malformed(f"the URL's query cannot be read: {error}") from None
+    return [name for part in named for name in part.split(",") if name]

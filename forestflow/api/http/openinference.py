@@ -1,0 +1,98 @@
+"""The Open Inference Protocol v2 over HTTP, below /v2."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from forestflow.api.http.errors import HttpRefusal, status_of
+from forestflow.api.http.exchange import Answer, Exchange
+from forestflow.api.openinference import OpenInference
+from forestflow.codecs import envelope
+from forestflow.codecs.table import OIP_REST
+from forestflow.domain.errors import Code, ForestFlowError, Malformed
+
+LENGTH_HEADER = b"inference-header-content-length"
+
+
+class OpenInferenceHttp:
+    """:class:`forestflow.api.http.exchange.HttpProtocol`."""
+
+    any_origin = False
+
+    def __init__(self, service: OpenInference) -> None:
+        self._service = service
+
+    def claims(self, raw_path: bytes) -> bool:
+        return raw_path.startswith(b"/v2/") or raw_path == b"/v2"
+
+    async def answer(self, exchange: Exchange) -> Answer:
+        service = self._service
+        path = exchange.segments[1:]
+        if path and not path[-1]:
+            path.pop()  # a slash at the end
+        match path:
+            case []:
+                _allow(exchange, "GET")
+                return _json(service.server())
+            case ["health", "live"]:
+                _allow(exchange, "GET")
+                return _json({"live": True})
+            case ["health", "ready"]:
+                _allow(exchange, "GET")
+                return _state({}, await service.ready())
+            case ["models", name, "versions", version, *rest]:
+                return await self._model(exchange, name, version, rest)
+            case ["models", name, *rest]:
+                return await self._model(exchange, name, None, rest)
+        raise _no_path(exchange)
+
+    async def _model(self, exchange: Exchange, name: str, version: str | None, rest: list[str]) -> Answer:
+        match rest:
+            case []:
+                _allow(exchange, "GET")
+                return _json(await self._service.model(name, version))
+            case ["ready"]:
+                _allow(exchange, "GET")
+                return _state({"name": name}, self._service.model_ready(name, version))
+            case ["infer"]:
+                _allow(exchange, "POST")
+                return await self._infer(exchange, name, version)
+        raise _no_path(exchange)
+
+    async def _infer(self, exchange: Exchange, name: str, version: str | None) -> Answer:
+        contract, only = self._service.find(name, version)
+        if exchange.header(b"content-encoding") not in (None, b"identity"):
+            raise HttpRefusal(415, Code.MALFORMED, (), "compressed bodies are not supported; send it as it is")
+        length = exchange.header(LENGTH_HEADER)
+        if length is not None and not (length.isdigit() and len(length) <= 18):
+            raise Malformed("Inference-Header-Content-Length is not a length")
+        head = {"json": None if length is None else int(length), "model": name, "version": version}
+        reply = await exchange.score(contract, OIP_REST, envelope.pack(head, await exchange.body()), only)
+        told, body = envelope.unpack(reply)
+        if told["json"] is None:
+            return Answer(bytes(body))
+        binary = ((b"content-type", b"application/octet-stream"), (LENGTH_HEADER, b"%d" % told["json"]))
+        return Answer(bytes(body), headers=binary)
+
+    def refuse(self, error: ForestFlowError, exchange: Exchange) -> Answer:
+        return Answer(orjson.dumps({"error": error.message}), status_of(error))
+
+
+def _json(document: dict[str, Any]) -> Answer:
+    return Answer(orjson.dumps(document))
+
+
+def _state(document: dict[str, Any], ready: bool) -> Answer:
+    return Answer(orjson.dumps({**document, "ready": ready}), 200 if ready else 503)
+
+
+def _allow(exchange: Exchange, method: str) -> None:
+    if exchange.method != method:
+        allow = ((b"allow", method.encode()),)
+        raise HttpRefusal(405, Code.MALFORMED, allow, f"{exchange.method} is not allowed here; use {method}")
+
+
+def _no_path(exchange: Exchange) -> HttpRefusal:
+    return HttpRefusal(404, Code.NOT_FOUND, (), f"no such path: {exchange.raw_path.decode('ascii', 'replace')[:200]}")

@@ -1,0 +1,91 @@
+"""TensorFlow Serving's REST API, below /v1/models."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import partial
+from urllib.parse import unquote
+
+from forestflow.api.http.errors import STATUS, Header, HttpRefusal
+from forestflow.api.http.exchange import Answer, Exchange, payload_of, told
+from forestflow.api.http.gate import Direct
+from forestflow.api.tfserving import Target, TfServing, in_its_words, scored
+from forestflow.codecs import nested
+from forestflow.codecs import tfserving_documents as documents
+from forestflow.codecs.envelope import pack
+from forestflow.codecs.table import TFSERVING_REST
+from forestflow.codecs.tfserving_documents import Spec
+from forestflow.codecs.tfserving_rest import PREDICT
+from forestflow.domain.errors import Code, ForestFlowError, InvalidInput
+from forestflow.runtime.link import Outcome
+
+# As TensorFlow Serving maps its codes; a release version of any name may stand for a version.
+STATUSES: Mapping[Code, int] = {**STATUS, Code.INVALID: 400, Code.NO_ACTIVE_SERVABLE: 404}
+
+_MODEL = rb"/v1/models/([^/:]+)(?:/versions/([^/:]+)|/labels/([^/:]+))?"
+_SCORED = re.compile(_MODEL + rb"(?::|%3a)(predict|classify|regress)", re.IGNORECASE)
+_TOLD = re.compile(_MODEL + rb"(/metadata)?", re.IGNORECASE)
+
+
+class TfServingHttp:
+    """:class:`forestflow.api.http.exchange.HttpProtocol`"""
+
+    any_origin = False
+
+    def __init__(self, serving: TfServing) -> None:
+        self._serving = serving
+
+    def claims(self, raw_path: bytes) -> bool:
+        return raw_path[:4].lower() == b"/v1/"
+
+    async def answer(self, exchange: Exchange) -> Answer:
+        if exchange.method == "POST" and (asked := _SCORED.fullmatch(exchange.raw_path)):
+            return await self._score(_spec(asked), asked[4].decode().lower(), exchange)
+        if exchange.method in ("GET", "HEAD") and (asked := _TOLD.fullmatch(exchange.raw_path)):
+            if not asked[4]:
+                return Answer(documents.status_json(await self._serving.status(_spec(asked))))
+            spec = _spec(asked)
+            fqrv, metadata = await self._serving.metadata(self._serving.target(spec))
+            return Answer(documents.metadata_json(spec.model, fqrv.release_version, metadata))
+        if exchange.method in ("GET", "HEAD") and exchange.raw_path.lower() == b"/v1/models":
+            raise InvalidInput("Missing model name in request.")
+        raise InvalidInput(f"Malformed request: {exchange.method} {exchange.raw_path.decode('ascii', 'replace')}")
+
+    def direct(self, raw_path: bytes) -> Direct | None:
+        """For the shortcut: predictions by whichever release. Raises ModelNotFound."""
+        asked = _SCORED.fullmatch(raw_path) if raw_path.startswith(b"/v1/") else None
+        if asked is None or asked[2] or asked[3] or asked[4] != b"predict":
+            return None
+        target = self._serving.target(_spec(asked))
+        head = pack({"verb": PREDICT, "signature": ""}, b"")
+        return Direct(target.contract, TFSERVING_REST, head, partial(self._told, target))
+
+    def _told(self, target: Target, outcome: Outcome, request_id: bytes) -> tuple[int, list[Header], bytes]:
+        reply = None if isinstance(outcome, ForestFlowError) else outcome
+        try:
+            if isinstance(outcome, ForestFlowError):
+                raise outcome
+            return told(Answer(payload_of(outcome)), request_id, None, reply)
+        except ForestFlowError as error:
+            error = in_its_words(error, target)
+            return told(_refusal(error), request_id, error, reply)
+
+    async def _score(self, spec: Spec, verb: str, exchange: Exchange) -> Answer:
+        target = self._serving.target(spec)
+        head = {"verb": verb, "signature": await self._serving.signature(target, verb)}
+        payload = pack(head, await exchange.body())
+        return Answer(await scored(exchange.score, target, TFSERVING_REST, payload))
+
+    def refuse(self, error: ForestFlowError, exchange: Exchange) -> Answer:
+        return _refusal(error)
+
+
+def _refusal(error: ForestFlowError) -> Answer:
+    status = error.status if isinstance(error, HttpRefusal) else STATUSES[error.code]
+    return Answer(nested.dumps({"error": error.message.encode(errors="replace").decode()}), status)
+
+
+def _spec(asked: re.Match[bytes]) -> Spec:
+    model, version, label = (unquote((part or b"").decode("ascii", "replace")) for part in asked.groups()[:3])
+    return Spec(model, version, label)

@@ -1,0 +1,67 @@
+"""What protocols with a flat list of models need to know of contracts: their names, releases and signatures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from forestflow.domain import naming
+from forestflow.domain.errors import Unavailable
+from forestflow.domain.ids import Contract, Fqrv
+from forestflow.domain.naming import ModelNames
+from forestflow.domain.plan import ReleasePlan
+from forestflow.domain.tensors import ModelMetadata
+from forestflow.runtime.control import ControlPlane
+from forestflow.runtime.dispatch import Dispatcher
+
+
+class Models:
+    """One for all protocols of a router; what it remembers is as old as the router's Plan at most."""
+
+    def __init__(self, control: ControlPlane, dispatcher: Dispatcher, aliases: Mapping[str, Contract]) -> None:
+        self.control = control
+        self._dispatcher = dispatcher
+        self._aliases = aliases
+        self._version = -1
+        self._names = ModelNames((), aliases)
+        self._metadata: dict[Contract, dict[Fqrv, ModelMetadata]] = {}
+
+    def find(self, name: str) -> Contract | None:
+        """The contract that is there under that model name."""
+        self._follow()
+        contract = self._names.find(name)
+        return contract if contract in self._dispatcher.contracts else None
+
+    def releases(self, contract: Contract) -> tuple[ReleasePlan, ...]:
+        """The contract's releases in the order of their deployment. Raises UnknownContract."""
+        return tuple(release.plan for release in self._dispatcher.route(contract).releases.values())
+
+    async def metadata(self, contract: Contract) -> Mapping[Fqrv, ModelMetadata]:
+        """What each loaded release says of itself. Raises UnknownContract; Unavailable when nobody knows now."""
+        self._follow()
+        known = self._metadata.get(contract)
+        if known is None:
+            version = self._version
+            known = {told.fqrv: told.model for told in await self.control.metadata(contract)}
+            if version == self._version:
+                self._metadata[contract] = known
+        return known
+
+    async def model(self, contract: Contract, only: Fqrv | None = None) -> tuple[Fqrv, ModelMetadata]:
+        """That release, or the one that speaks for the contract, with its signatures.
+
+        Raises UnknownContract; Unavailable where it has not been loaded.
+        """
+        known = await self.metadata(contract)
+        loaded = [release for release in self.releases(contract) if release.fqrv in known]
+        if only is None:
+            spoken = naming.speaker(loaded)
+            only = spoken.fqrv if spoken else None
+        if only is None or only not in known:
+            raise Unavailable(f"no release of {contract} is loaded" if only is None else f"{only} is not loaded")
+        return only, known[only]
+
+    def _follow(self) -> None:
+        if self._version != self._dispatcher.version:
+            self._version = self._dispatcher.version
+            self._names = ModelNames(self._dispatcher.contracts, self._aliases)
+            self._metadata.clear()

@@ -1,0 +1,194 @@
+"""TensorFlow Serving's REST bodies: predict in row and column form, classify and regress, read and answered.
+
+https://www.tensorflow.org/tfx/serving/api_rest has the formats. The path's part of a request comes in the envelope's
+head: ``verb``; ``signature``, which is called where the body names none; and, for Hopsworks' Python models,
+``inputs_key``, under which the answer to ``inputs`` is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from forestflow.codecs import nested
+from forestflow.codecs.envelope import unpack
+from forestflow.codecs.request import ScoreRequest
+from forestflow.codecs.tf_example import check_context, examples_of
+from forestflow.domain.errors import ForestFlowError, InvalidInput, Malformed
+from forestflow.domain.ids import Fqrv
+from forestflow.domain.requests import SIGNATURE_KEY
+from forestflow.domain.tensors import Batch, Column
+
+PREDICT, CLASSIFY, REGRESS = "predict", "classify", "regress"
+PREDICTIONS, OUTPUTS, RESULTS = "predictions", "outputs", "results"
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How an answer is to look: under which key, and whether row by row."""
+
+    verb: str
+    key: str
+    by_row: bool
+
+
+def decode_request(payload: bytes | memoryview) -> ScoreRequest:
+    """An enveloped body as named tensors. Raises Malformed, InvalidInput, both in TensorFlow Serving's words."""
+    head, body = unpack(payload)
+    document = nested.loads(body)
+    if type(document) is not dict:
+        raise Malformed("JSON Value: Is not object")
+    signature = document.get("signature_name", head.get("signature", ""))
+    if type(signature) is not str:
+        raise InvalidInput("not formatted correctly. 'signature_name' key must be a string value.")
+    configs = {SIGNATURE_KEY: signature} if signature else {}
+    verb = head["verb"]
+    if verb != PREDICT and not document.keys() & {"instances", "inputs"}:
+        return ScoreRequest(_examples(document, verb), configs, Form(verb, RESULTS, by_row=True))
+    if "instances" in document:
+        if "inputs" in document:
+            raise InvalidInput("Not formatted correctly expecting only one of 'inputs' or 'instances' keys to exist")
+        return ScoreRequest(_instances(document["instances"]), configs, Form(PREDICT, PREDICTIONS, by_row=True))
+    if "inputs" not in document:
+        raise InvalidInput("Missing 'inputs' or 'instances' key")
+    key = head.get("inputs_key", OUTPUTS)
+    return ScoreRequest(_inputs(document["inputs"]), configs, Form(PREDICT, key, by_row=key == PREDICTIONS))
+
+
+def _instances(instances: Any) -> Batch:
+    """The row form: each instance is a value of the only input, or an object with one of each input."""
+    if type(instances) is not list:
+        raise InvalidInput("Expecting 'instances' to be an list/array")
+    if not instances:
+        raise InvalidInput("No values in 'instances' array")
+    if not _is_object(instances[0]):
+        if any(map(_is_object, instances) if dict in set(map(type, instances)) else ()):
+            raise InvalidInput("Expecting value/list but got object in the list of 'instances'")
+        return nested.batch_of([nested.tensor("", instances)])
+    names = list(instances[0])
+    keys = instances[0].keys()
+    for i, instance in enumerate(instances):
+        if not _is_object(instance):
+            raise InvalidInput(f"Expecting object but got list at item {i} of input list")
+        if instance.keys() != keys:
+            raise InvalidInput(
+                f"Failed to process element: {i} of 'instances' list. Keys must be equal to: {_joined(names)}"
+            )
+    return nested.batch_of([nested.tensor(name, [instance[name] for instance in instances]) for name in names])
+
+
+def _inputs(inputs: Any) -> Batch:
+    """The column form: each input's tensor by name, or that of the only input."""
+    if _is_object(inputs):
+        return nested.batch_of([nested.tensor(name, value) for name, value in inputs.items()])
+    return nested.batch_of([nested.tensor("", inputs)])
+
+
+def _examples(document: dict[str, Any], verb: str) -> Batch:
+    """Features by name where all examples have the same; else, one serialized tf.Example each."""
+    examples = document.get("examples")
+    if "examples" not in document:
+        raise InvalidInput(f"When method is {verb}, key 'examples' is expected and was not found")
+    if type(examples) is not list:
+        raise InvalidInput("Expecting 'examples' value to be an list/array")
+    if not examples:
+        raise InvalidInput("'examples' value is an empty array")
+    context = document.get("context", {})
+    for example in (context, *examples):
+        if not _is_object(example):
+            raise InvalidInput("Example must be JSON object")
+    if context:
+        check_context(len(nested.dumps(context)), len(examples))
+    whole = [{**context, **example} for example in examples]
+    names = list(whole[0])
+    if names and all(example.keys() == whole[0].keys() for example in whole):
+        try:
+            return nested.batch_of([nested.tensor(name, [example[name] for example in whole]) for name in names])
+        except InvalidInput:  # lists of different lengths; if it is something else, it is found again below
+            pass
+    return nested.batch_of([examples_of(whole)])
+
+
+def _is_object(value: object) -> bool:
+    return type(value) is dict and not nested.is_b64(value)
+
+
+def _joined(names: Sequence[str]) -> str:
+    return ",".join(sorted(names))
+
+
+def encode_answer(batch: Batch, form: Form) -> bytes:
+    """The answer in the form that its request had. Raises InvalidInput where outputs have no rows to answer by."""
+    outputs = nested.tensors(batch)
+    if form.verb == PREDICT:
+        content = _predictions(outputs) if form.by_row else _columns(outputs)
+    elif form.verb == CLASSIFY:
+        content = _classifications(outputs)
+    else:
+        content = _regressions(outputs)
+    return nested.dumps({form.key: content})
+
+
+def _columns(outputs: list[tuple[str, Column]]) -> Any:
+    if len(outputs) == 1:
+        return nested.printable(outputs[0][1])
+    return {name: nested.printable(column) for name, column in outputs}
+
+
+def _predictions(outputs: list[tuple[str, Column]]) -> Any:
+    if len(outputs) == 1:
+        return nested.printable(outputs[0][1])
+    if len({len(column.data) if column.data.ndim else None for _, column in outputs} - {None}) != 1:
+        raise InvalidInput("the outputs have different batch sizes; ask with 'inputs' in the place of 'instances'")
+    names = [name for name, _ in outputs]
+    rows = zip(*[nested.printable_rows(column) for _, column in outputs], strict=True)
+    return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+def _classifications(outputs: list[tuple[str, Column]]) -> Any:
+    """A list of [label, score] for each example, from the outputs ``classes`` and ``scores``."""
+    named = dict(outputs)
+    if not named.keys() & {"classes", "scores"}:
+        return _predictions(outputs)
+    classes, scores = named.get("classes"), named.get("scores")
+    labels = classes and Column(classes.type, ("",), _per_example(classes))
+    some = labels or scores
+    assert some is not None
+    found = _per_example(some)
+    empty: list[list[Any]] = [[""] * found.shape[1]] * len(found)
+    texts = nested.printable(labels) if labels else empty
+    values = [[0.0] * found.shape[1]] * len(found)
+    if scores is not None:
+        values = [nested.printable_rows(Column(scores.type, ("",), row)) for row in _per_example(scores)]
+    return [[list(pair) for pair in zip(*row, strict=True)] for row in zip(texts, values, strict=True)]
+
+
+def _per_example(column: Column) -> nested.Array:
+    """Shape (examples, classes)."""
+    return column.data.reshape(len(column.data), -1)
+
+
+def _regressions(outputs: list[tuple[str, Column]]) -> Any:
+    """A value for each example."""
+    if len(outputs) != 1:
+        return _predictions(outputs)
+    column = outputs[0][1]
+    flat = column.data.reshape(-1) if column.data.size == len(column.data) else column.data
+    return nested.printable(Column(column.type, column.fields, flat))
+
+
+class TfServingRestCodec:
+    """:class:`forestflow.codecs.table.ClientCodec`; errors are their message, of which the transport makes the form."""
+
+    def __init__(self, fqrv: Fqrv) -> None:
+        self.decode = decode_request
+
+    def encode(self, batch: Batch, context: Form) -> bytes:
+        return encode_answer(batch, context)
+
+    def encode_records(self, batch: Batch, releases: Sequence[Fqrv], owners: Sequence[int], context: Form) -> bytes:
+        return encode_answer(batch, context)
+
+    def encode_error(self, error: ForestFlowError, request_id: str) -> bytes:
+        return error.message.encode(errors="replace")

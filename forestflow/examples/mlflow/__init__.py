@@ -1,0 +1,1 @@
+"""A model in a folder as MLflow writes it, made without MLflow."""

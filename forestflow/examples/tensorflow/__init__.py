@@ -1,0 +1,1 @@
+"""TensorFlow models to try ForestFlow with."""

@@ -1,0 +1,127 @@
+"""Deploys under way: releases that are loading, in neither the journal nor the Plan yet."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from forestflow.domain.errors import ArtifactRejected, LoadFailed, ServableAlreadyExists, ServeRequestInvalid
+from forestflow.domain.ids import Fqrv
+from forestflow.domain.lifecycle import ReplicaState
+from forestflow.domain.requests import ServeRequest
+from forestflow.domain.state import State
+from forestflow.runtime.artifacts import ArtifactStore
+from forestflow.runtime.replicas import ReplicaSet
+
+
+@dataclass(slots=True)
+class Pending:
+    """A deploy under way. ``outcome`` is set once a replica is ready, or with the reason why none will be."""
+
+    request: ServeRequest
+    outcome: asyncio.Future[None]
+    digest: str | None = None
+    message: str | None = None  # how far the fetch is
+
+    @property
+    def failed(self) -> bool:
+        return self.outcome.done() and (self.outcome.cancelled() or self.outcome.exception() is not None)
+
+
+class Deploys:
+    """Runs on the registry's event loop. What fails leaves nothing behind."""
+
+    def __init__(
+        self, state: State, artifacts: ArtifactStore, replicas: ReplicaSet, load_timeout_seconds: float
+    ) -> None:
+        self.pending: dict[Fqrv, Pending] = {}
+        self._state = state
+        self._artifacts = artifacts
+        self._replicas = replicas
+        self._load_timeout_seconds = load_timeout_seconds
+
+    def loading(self) -> Iterator[tuple[ServeRequest, str]]:
+        """The requests whose artifacts are there, and still worth loading, with the digest of each."""
+        for pending in self.pending.values():
+            if pending.digest is not None and not pending.failed:
+                yield pending.request, pending.digest
+
+    async def run(self, request: ServeRequest, commit: Callable[[str], None]) -> None:
+        """Copy, load, and with the first replica ready ``commit`` the digest; raises ServeRequestInvalid.
+
+        Raises ServableAlreadyExists for a release that is loading already.
+        """
+        fqrv = request.fqrv
+        if fqrv in self.pending:
+            raise ServableAlreadyExists(fqrv, self.pending[fqrv].request.servable_settings)
+        pending = self.pending[fqrv] = Pending(request, asyncio.get_running_loop().create_future())
+        try:
+            digest = await self._load(pending)
+            del self.pending[fqrv]
+            commit(digest)
+        except (ArtifactRejected, LoadFailed) as error:
+            raise ServeRequestInvalid(request, error.message) from error
+        finally:
+            self.pending.pop(fqrv, None)
+            if self._state.release(fqrv) is None:
+                self._replicas.reconcile()
+                if pending.digest is not None:
+                    self.drop_artifact(pending.digest)
+
+    def cancel(self, fqrv: Fqrv) -> bool:
+        """Give up the load of a release; whether there was one."""
+        pending = self.pending.get(fqrv)
+        if pending is None or pending.outcome.done():
+            return False
+        pending.outcome.set_exception(LoadFailed("the release was deleted while it was loading"))
+        return True
+
+    def replica_changed(self, fqrv: Fqrv) -> None:
+        """See whether the release's load has an outcome now."""
+        pending = self.pending.get(fqrv)
+        if pending is None or pending.outcome.done():
+            return
+        for state, message in self._replicas.states(fqrv):
+            if state is ReplicaState.READY:
+                pending.outcome.set_result(None)
+                return
+            if state in (ReplicaState.FAILED, ReplicaState.LOST):
+                pending.outcome.set_exception(LoadFailed(message or "the model did not load"))
+                return
+
+    def drop_artifact(self, digest: str) -> None:
+        """Remove an artifact that nobody uses, or may be about to use; the next start removes what stays behind."""
+        used = {release.digest for release in self._state.releases()}
+        coming = {pending.digest for pending in self.pending.values()}
+        if digest not in used | coming and None not in coming:
+            self._artifacts.remove(digest)
+
+    async def _load(self, pending: Pending) -> str:
+        request = pending.request
+        loop = asyncio.get_running_loop()
+        pending.digest = await loop.run_in_executor(self._artifacts.threads, self._fetch, pending)
+        pending.message = None
+        self._replicas.reconcile()
+        try:
+            async with asyncio.timeout(self._load_timeout_seconds):
+                await pending.outcome
+        except TimeoutError:
+            states = ", ".join(state.value for state, _ in self._replicas.states(request.fqrv)) or "none"
+            raise LoadFailed(
+                f"no replica was ready after {self._load_timeout_seconds:g} s (replicas: {states}); "
+                "the cluster may lack the resources that the settings ask for"
+            ) from None
+        return pending.digest
+
+    def _fetch(self, pending: Pending) -> str:
+        """In a thread: bring the artifact here; its digest."""
+
+        def report(text: str) -> None:
+            if pending.failed:
+                raise LoadFailed("the release was deleted while it was loading")
+            pending.message = text
+
+        request, fqrv = pending.request, pending.request.fqrv
+        tag = f"v{fqrv.contract.contract_number}.{fqrv.release_version}"
+        return self._artifacts.add(request.path, request.flavor, sha256=request.sha256, tag=tag, report=report)

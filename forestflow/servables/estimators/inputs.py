@@ -1,0 +1,142 @@
+"""What an estimator takes: the columns of a request, by name, as a matrix, a DataFrame or a plain column."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from forestflow.domain.errors import InvalidInput
+from forestflow.domain.tensors import DTYPES, Batch, Column, IOMetadata, Layout, TensorType
+from forestflow.servables.binding import type_of
+
+Array = npt.NDArray[Any]
+
+MATRIX = "X"  # the name of the only input of a model that knows no names
+_TEXTS = frozenset({TensorType.String, TensorType.Bytes})
+
+
+class Form(enum.Enum):
+    """What is handed to the estimator."""
+
+    MATRIX = enum.auto()  # an array, whose first axis is the rows
+    FRAME = enum.auto()  # a pandas DataFrame, a column per input
+    COLUMN = enum.auto()  # the values of the only input, one a row: texts for a vectorizer
+    NAMED = enum.auto()  # arrays by name
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """The inputs of an estimator: columns, one value a row each; or tensors, where ``tensors`` says so."""
+
+    each: tuple[IOMetadata, ...]
+    tensors: bool = False
+
+    @property
+    def text(self) -> bool:
+        """Whether one of them holds texts."""
+        return any(io.type in _TEXTS for io in self.each)
+
+    def forms(self, frames: Literal["never", "maybe", "always"]) -> tuple[Form, ...]:
+        """What to try, in this order. ``frames``: whether the estimator takes a DataFrame."""
+        if self.tensors:
+            return (Form.MATRIX,) if len(self.each) == 1 else (Form.NAMED,)
+        if frames == "never":
+            return (Form.MATRIX,)
+        if frames == "always":
+            return (Form.FRAME,)
+        if not self.text:
+            return (Form.MATRIX, Form.FRAME)
+        return (Form.FRAME, Form.COLUMN) if len(self.each) == 1 else (Form.FRAME,)
+
+
+class NamedColumns:
+    """Columns that a request gives by name, in any order and grouping, for an estimator that takes a matrix."""
+
+    def __init__(self, columns: tuple[IOMetadata, ...]) -> None:
+        self._columns = columns
+        self._names = tuple([io.name for io in columns])
+        self._place = {name: i for i, name in enumerate(self._names)}
+
+    def joined(self, batch: Batch) -> Batch:
+        """The batch with one column, :data:`MATRIX`. Raises InvalidInput for names and types that do not fit.
+
+        A single tensor (rows, columns), whatever its name, has the columns in the model's order.
+        """
+        if len(batch.columns) == 1:
+            column = batch.columns[0]
+            whole = column.data.ndim == 2 and column.data.shape[1] == len(self._names)
+            ordered = column.fields == self._names or (batch.layout is Layout.TENSORS and whole)
+            if ordered and column.type not in _TEXTS and column.type is not TensorType.Bool:
+                data = column.data.reshape(batch.rows, len(self._names)) if column.data.ndim == 1 else column.data
+                return Batch(batch.rows, (Column(column.type, (MATRIX,), data),), batch.layout)
+        return self._gathered(batch)
+
+    def _gathered(self, batch: Batch) -> Batch:
+        if batch.layout is Layout.WHOLE:
+            raise InvalidInput("the inputs have different numbers of rows, or one is a scalar")
+        given = {field for column in batch.columns for field in column.fields}
+        if missing := [name for name in self._names if name not in given]:
+            raise InvalidInput(f"input {missing[0]!r} is missing; {self._expected()}")
+        numbers = [np.float32 if c.data.dtype.kind == "b" else c.data.dtype for c in batch.columns]
+        dtype = np.result_type(np.float32, *[n for n in numbers if np.dtype(n).kind in "iuf"])
+        matrix = np.empty((batch.rows, len(self._names)), dtype)
+        for column in batch.columns:
+            places = [self._place_of(field, column) for field in column.fields]
+            data = column.data.reshape(batch.rows, -1)
+            if data.shape[1] != len(places):
+                raise InvalidInput(f"input {column.fields[0]!r} takes one value a row, got {data.shape[1]}")
+            matrix[:, places] = data
+        kind = type_of(matrix.dtype)
+        assert kind is not None
+        return Batch(batch.rows, (Column(kind, (MATRIX,), matrix),), batch.layout)
+
+    def _place_of(self, name: str, column: Column) -> int:
+        place = self._place.get(name)
+        if place is None:
+            raise InvalidInput(f"there is no input {name!r}; {self._expected()}")
+        wanted = self._columns[place].type
+        if column.type in _TEXTS or (column.type is TensorType.Bool and wanted is not TensorType.Bool):
+            raise InvalidInput(f"input {name!r} takes {wanted.name}, got {column.type.name}")
+        return place
+
+    def _expected(self) -> str:
+        return f"the model takes {', '.join(map(repr, self._names))}"
+
+
+def renamed(batch: Batch, name: str) -> Batch:
+    """A single tensor under the name of the only input: a model that knows no names takes any."""
+    if batch.layout is not Layout.TENSORS or len(batch.columns) != 1 or batch.columns[0].fields == (name,):
+        return batch
+    column = batch.columns[0]
+    return Batch(batch.rows, (Column(column.type, (name,), column.data),), batch.layout)
+
+
+def in_form(form: Form, inputs: Mapping[str, Array]) -> Any:
+    """The arrays of a request as the estimator takes them."""
+    match form:
+        case Form.FRAME:
+            import pandas
+
+            return pandas.DataFrame(dict(inputs), copy=False)
+        case Form.NAMED:
+            return dict(inputs)
+        case _:
+            (only,) = inputs.values()
+            return only
+
+
+def made_up(inputs: tuple[IOMetadata, ...], rows: int) -> dict[str, Array]:
+    """Zeros and empty strings for every input; sizes that are free are 1."""
+    return {
+        io.name: np.full(
+            (rows, *[1 if size < 0 else size for size in io.shape]),
+            {TensorType.String: "", TensorType.Bytes: b""}.get(io.type, 0),
+            DTYPES[io.type],
+        )
+        for io in inputs
+    }

@@ -1,0 +1,108 @@
+"""Folders with an MLmodel file, as MLflow writes them: the first flavor in it that is supported is loaded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from forestflow.domain.errors import ArtifactRejected
+from forestflow.domain.requests import Flavor, H2OMojo, MLmodel, Onnx, TensorFlow
+from forestflow.domain.settings import Resources
+from forestflow.servables import loading
+from forestflow.servables.base import Servable
+from forestflow.servables.estimators.files import is_pickle, load_estimator
+from forestflow.servables.mlmodel.description import FILE, LAST_RESORT, Chosen, Description
+from forestflow.servables.mlmodel.signature import example_of, inputs_of
+
+
+def artifact_path(flavor: MLmodel) -> str:
+    """The folder's path, relative to the path of its deploy request."""
+    return flavor.model_path
+
+
+def check(path: Path, flavor: MLmodel) -> None:
+    """Look at the files of the flavor that would be loaded; raises ArtifactRejected. Nothing of the model is loaded."""
+    description = Description(path)
+    chosen = description.choose(flavor.flavor)
+    delegate = _delegate(chosen)
+    if delegate is not None:
+        loading.check(chosen.model, delegate)
+        return
+    inputs_of(description.signature)
+    if chosen.name != LAST_RESORT and not chosen.model.is_file():
+        raise ArtifactRejected(f"flavor {chosen.name!r}: {chosen.model.name!r} is not a file")
+
+
+def elsewhere(path: Path, flavor: MLmodel) -> str | None:
+    """The URL or absolute path where the model's files are, if the MLmodel file says that they are not beside it.
+
+    Together in one folder, both are the artifact. Raises ArtifactRejected for a file that cannot be read.
+    """
+    return Description(path).elsewhere(flavor.flavor)
+
+
+def runs_code(path: Path, flavor: MLmodel) -> bool:
+    """Whether loading runs code that came with the model: python_function and pickles do."""
+    chosen = Description(path).choose(flavor.flavor)
+    delegate = _delegate(chosen)
+    if delegate is not None:
+        return loading.runs_code(chosen.model, delegate)
+    return chosen.name == LAST_RESORT or is_pickle(chosen.model, _serialization(chosen))
+
+
+def load(path: Path, flavor: MLmodel, resources: Resources) -> Servable:
+    """Load the chosen flavor by the servable of its framework.
+
+    Raises :class:`~forestflow.domain.errors.LoadFailed`, or ``ArtifactRejected`` for files that are not as they should.
+    """
+    description = Description(path)
+    chosen = description.choose(flavor.flavor)
+    delegate = _delegate(chosen)
+    if delegate is not None:
+        return loading.load(chosen.model, delegate, resources)
+    return _estimator(description, chosen, resources)
+
+
+def _delegate(chosen: Chosen) -> Flavor | None:
+    """The flavor of ours that serves it; ``None`` for estimators and functions."""
+    match chosen.name:
+        case "h2o_mojo" | "h2o":
+            return H2OMojo(chosen.model.name, chosen.option("h2o_version"))
+        case "tensorflow" | "keras":
+            tags = chosen.options.get("meta_graph_tags")
+            return TensorFlow(
+                chosen.model.name,
+                chosen.option("signature_def_key"),
+                tuple(map(str, tags)) if isinstance(tags, list) else (),
+            )
+        case "onnx":
+            return Onnx(chosen.model.name)
+        case _:
+            return None
+
+
+def _estimator(description: Description, chosen: Chosen, resources: Resources) -> Servable:
+    from forestflow.servables.estimators.servable import EstimatorServable
+    from forestflow.servables.mlmodel.pyfunc import add_code, load_pyfunc
+
+    inputs, example = example_of(description.input_example(), inputs_of(description.signature))
+    if chosen.name == LAST_RESORT:
+        return EstimatorServable(load_pyfunc(chosen), inputs, example=example)
+    add_code(chosen)
+    estimator = load_estimator(
+        chosen.model,
+        resources.compute_threads,
+        framework=chosen.name,
+        serialization=_serialization(chosen),
+        model_class=chosen.option("model_class"),
+        trusted=tuple(map(str, chosen.options.get("skops_trusted_types") or ())),
+        written_by=chosen.option("sklearn_version") or chosen.option("xgb_version") or chosen.option("lgb_version"),
+    )
+    default = description.flavors.get(LAST_RESORT, {}).get("predict_fn")
+    return EstimatorServable(estimator, inputs, example=example, default=default)
+
+
+def _serialization(chosen: Chosen) -> str | None:
+    return chosen.option("serialization_format")
+
+
+__all__ = ["FILE", "artifact_path", "check", "elsewhere", "load", "runs_code"]

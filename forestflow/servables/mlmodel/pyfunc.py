@@ -1,0 +1,64 @@
+"""MLflow's python_function: a module with ``_load_pyfunc(path)``, whose answer has ``predict``.
+
+A module of the model's own needs nothing of MLflow; those of MLflow (``mlflow.pyfunc.model``, …) need it installed.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+
+from forestflow.domain.errors import ForestFlowError, LoadFailed
+from forestflow.servables.estimators.estimator import Estimator
+from forestflow.servables.mlmodel.description import Chosen
+
+
+def add_code(chosen: Chosen) -> None:
+    """Make the modules that came along with the model importable, before others of their name."""
+    if code := chosen.option("code"):
+        sys.path.insert(0, str(chosen.inside(code)))
+
+
+def load_pyfunc(chosen: Chosen) -> Estimator:
+    """Load the function. Raises LoadFailed; errors of its code name their type and message."""
+    name = chosen.option("loader_module")
+    if name is None:
+        raise LoadFailed("python_function has no loader_module")
+    try:
+        model = _of_mlflow(chosen, name) if name.partition(".")[0] == "mlflow" else _own(chosen, name)
+    except ForestFlowError:
+        raise
+    except Exception as error:
+        raise LoadFailed(f"python_function, {name}: {type(error).__name__}: {error}") from error
+    return Estimator({"predict": _predict(model.predict)}, frames="always", merges=False, refusals=())
+
+
+def _of_mlflow(chosen: Chosen, name: str) -> Any:
+    if find_spec("mlflow") is None:
+        raise LoadFailed(
+            f"python_function with the loader_module {name} needs the package mlflow, which is not installed"
+        )
+    return import_module("mlflow.pyfunc").load_model(str(chosen.root))
+
+
+def _own(chosen: Chosen, name: str) -> Any:
+    add_code(chosen)
+    model = import_module(name)._load_pyfunc(str(chosen.model))
+    if not hasattr(model, "predict"):
+        raise LoadFailed(f"what {name}._load_pyfunc answers has no method 'predict'")
+    return model
+
+
+def _predict(predict: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def call(given: Any) -> Any:
+        answer = predict(given)
+        if hasattr(answer, "columns") and hasattr(answer, "to_numpy"):  # a DataFrame
+            return {str(name): answer[name].to_numpy() for name in answer.columns}
+        return answer if isinstance(answer, dict) else np.asarray(answer)
+
+    return call

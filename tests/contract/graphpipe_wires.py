@@ -1,0 +1,115 @@
+"""GraphPipe over HTTP and gRPC, its messages written and read by the public Python client."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+from urllib.parse import quote, unquote
+
+import grpc
+import httpx
+import numpy as np
+from graphpipe import convert
+
+from tests.contract.protocol import (
+    ANNOUNCED_TYPES,
+    ANSWERED_FIELDS,
+    BOOLEANS,
+    FURTHER_FIELDS,
+    NO_ACTIVE_RELEASE,
+    RAGGED_ROWS,
+    UNFIT_DATA,
+    UNKNOWN_CONTRACT,
+    Address,
+    Column,
+    Prediction,
+    Refused,
+    Table,
+    Target,
+)
+
+TYPES = {"String": np.dtype(object)}  # the others are numpy's names for them
+
+
+class _GraphPipe:
+    """Each field is a tensor of its own, by name."""
+
+    lacks: ClassVar = frozenset({ANNOUNCED_TYPES, ANSWERED_FIELDS, BOOLEANS, FURTHER_FIELDS, RAGGED_ROWS})
+
+    def score(self, address: Address, table: Table, configs: Mapping[str, str]) -> Prediction:
+        names, tensors = [], []
+        for column in table:
+            for i, field in enumerate(column.fields):
+                names.append(field)
+                values = [[row[i]] for row in column.rows]
+                dtype = TYPES.get(column.type) or np.dtype(column.type.lower())
+                tensors.append(np.array(values, dtype=dtype).reshape(len(values), 1))
+        config = ",".join(f"{key}:{value}" for key, value in configs.items())
+        request = convert.InferReq(config, tensors, names)
+        body, fqrv = self._send(address, bytes(convert.serialize_infer_request(request)))
+        outputs, errors = convert.deserialize_infer_response(body)
+        if errors:
+            assert outputs == []
+            raise Refused((errors[0]["code"],), errors[0]["message"].decode())
+        organization, project, number, release = map(unquote, fqrv.split("/"))
+        who, *outputs = outputs
+        assert who.tolist() == [[f"{organization}.{project}.{number}.{release}".encode()]]
+        return Prediction(Address(organization, project, int(number)), release, tuple(map(_column, outputs)))
+
+    def _send(self, address: Address, message: bytes) -> tuple[bytes, str]:
+        raise NotImplementedError
+
+
+def _path(address: Address) -> str:
+    return "/".join(
+        quote(str(part), safe="") for part in (address.organization, address.project, address.contract_number)
+    )
+
+
+def _column(tensor: np.ndarray) -> Column:
+    rows: list[list[Any]] = tensor.tolist()
+    if tensor.dtype.kind == "S":
+        return Column("String", (), [[text.decode() for text in row] for row in rows])
+    return Column(tensor.dtype.name.replace("f", "F").replace("i", "I").replace("uI", "UI"), (), rows)
+
+
+class GraphPipeHttp(_GraphPipe):
+    """All errors are answers, with the code that would be the status."""
+
+    refusals: ClassVar = {UNKNOWN_CONTRACT: (404,), NO_ACTIVE_RELEASE: (422,), UNFIT_DATA: (422,)}
+
+    def __init__(self, target: Target) -> None:
+        self._client = httpx.Client(base_url=target.http, timeout=60)
+
+    def _send(self, address: Address, message: bytes) -> tuple[bytes, str]:
+        reply = self._client.post(f"/{_path(address)}/gp", content=message)
+        assert reply.status_code == 200
+        return reply.content, reply.headers.get("x-forestflow-fqrv", "")
+
+    def close(self) -> None:
+        self._client.close()
+
+
+class GraphPipeGrpc(_GraphPipe):
+    """What a model refuses is an answer; else the status says what went wrong."""
+
+    refusals: ClassVar = {
+        UNKNOWN_CONTRACT: (grpc.StatusCode.NOT_FOUND,),
+        NO_ACTIVE_RELEASE: (grpc.StatusCode.FAILED_PRECONDITION,),
+        UNFIT_DATA: (422,),
+    }
+
+    def __init__(self, target: Target) -> None:
+        self._channel = grpc.insecure_channel(target.grpc, options=[("grpc.max_receive_message_length", -1)])
+        self._infer = self._channel.unary_unary("/graphpipe.GraphPipe/Infer")
+
+    def _send(self, address: Address, message: bytes) -> tuple[bytes, str]:
+        metadata = [("x-forestflow-contract", _path(address))]
+        try:
+            answer, call = self._infer.with_call(message, metadata=metadata, timeout=60)
+        except grpc.RpcError as error:
+            raise Refused((error.code(),), error.details()) from None
+        return answer, dict(call.trailing_metadata()).get("x-forestflow-fqrv", "")
+
+    def close(self) -> None:
+        self._channel.close()

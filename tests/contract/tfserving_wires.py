@@ -1,0 +1,120 @@
+"""TensorFlow Serving: its REST API by json and httpx, its gRPC API by the public stubs."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Mapping
+from typing import Any, ClassVar
+from urllib.parse import quote, unquote
+
+import grpc
+import httpx
+import numpy as np
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    import tensorflow as tf
+    from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
+
+from tests.contract.protocol import (
+    ANNOUNCED_TYPES,
+    CONFIGS,
+    EMPTY_BATCHES,
+    FURTHER_FIELDS,
+    NO_ACTIVE_RELEASE,
+    RAGGED_ROWS,
+    UNFIT_DATA,
+    UNKNOWN_CONTRACT,
+    Address,
+    Column,
+    Prediction,
+    Refused,
+    Table,
+    Target,
+)
+
+TYPES = {"DT_DOUBLE": "Float64", "DT_STRING": "String"}
+
+
+def _model(address: Address) -> str:
+    return f"{address.organization}.{address.project}.{address.contract_number}"
+
+
+def _who(fqrv: str) -> tuple[Address, str]:
+    organization, project, number, release = map(unquote, fqrv.split("/"))
+    return Address(organization, project, int(number)), release
+
+
+class TfServingRest:
+    """An object for each row. Types and names of answers are those of the model's metadata."""
+
+    lacks: ClassVar = frozenset({ANNOUNCED_TYPES, CONFIGS, EMPTY_BATCHES, FURTHER_FIELDS})
+    refusals: ClassVar = {UNKNOWN_CONTRACT: (404,), NO_ACTIVE_RELEASE: (404,), UNFIT_DATA: (400,)}
+
+    def __init__(self, target: Target) -> None:
+        self._client = httpx.Client(base_url=target.http, timeout=60)
+
+    def score(self, address: Address, table: Table, configs: Mapping[str, str]) -> Prediction:
+        assert not configs
+        path = f"/v1/models/{quote(_model(address), safe='')}"
+        rows = len(table[0].rows) if table else 0
+        instances: list[dict[str, Any]] = [{} for _ in range(rows)]
+        for column in table:
+            for instance, row in zip(instances, column.rows, strict=True):
+                instance |= dict(zip(column.fields, row, strict=False))
+        reply = self._client.post(f"{path}:predict", content=json.dumps({"instances": instances}))
+        predictions = self._json(reply)["predictions"]
+        signatures = self._json(self._client.get(f"{path}/metadata"))["metadata"]["signature_def"]["signature_def"]
+        ((name, told),) = signatures["serving_default"]["outputs"].items()
+        column = Column(TYPES[told["dtype"]], (name,), [[value] for value in predictions])
+        return Prediction(*_who(reply.headers["x-forestflow-fqrv"]), (column,))
+
+    def _json(self, reply: httpx.Response) -> Any:
+        assert reply.headers["content-type"] == "application/json"
+        if reply.status_code != 200:
+            raise Refused((reply.status_code,), reply.json()["error"])
+        return reply.json()
+
+    def close(self) -> None:
+        self._client.close()
+
+
+class TfServingGrpc:
+    """Each field is a tensor of its own."""
+
+    lacks: ClassVar = frozenset({ANNOUNCED_TYPES, CONFIGS, FURTHER_FIELDS, RAGGED_ROWS})
+    refusals: ClassVar = {
+        UNKNOWN_CONTRACT: (grpc.StatusCode.NOT_FOUND,),
+        NO_ACTIVE_RELEASE: (grpc.StatusCode.NOT_FOUND,),
+        UNFIT_DATA: (grpc.StatusCode.INVALID_ARGUMENT,),
+    }
+
+    def __init__(self, target: Target) -> None:
+        self._channel = grpc.insecure_channel(target.grpc, options=[("grpc.max_receive_message_length", -1)])
+        self._stub = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
+
+    def score(self, address: Address, table: Table, configs: Mapping[str, str]) -> Prediction:
+        assert not configs
+        request = predict_pb2.PredictRequest()
+        request.model_spec.name = _model(address)
+        for column in table:
+            for i, field in enumerate(column.fields):
+                values = [row[i] for row in column.rows]
+                dtype = tf.string if column.type == "String" else tf.as_dtype(column.type.lower())
+                request.inputs[field].CopyFrom(tf.make_tensor_proto(values, dtype))
+        try:
+            answer, call = self._stub.Predict.with_call(request, timeout=60)
+        except grpc.RpcError as error:
+            raise Refused((error.code(),), error.details()) from None
+        columns = [_column(name, tf.make_ndarray(tensor)) for name, tensor in sorted(answer.outputs.items())]
+        return Prediction(*_who(dict(call.trailing_metadata())["x-forestflow-fqrv"]), tuple(columns))
+
+    def close(self) -> None:
+        self._channel.close()
+
+
+def _column(name: str, values: np.ndarray) -> Column:
+    if values.dtype == object:
+        return Column("String", (name,), [[text.decode()] for text in values.tolist()])
+    return Column(values.dtype.name.capitalize(), (name,), [[value] for value in values.tolist()])

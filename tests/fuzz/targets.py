@@ -1,0 +1,78 @@
+"""What of our codecs reads a client's bytes, and bytes to begin with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from graphpipe import convert
+
+from forestflow.codecs.envelope import pack
+from forestflow.codecs.graphpipe import GraphPipeCodec, payload_of
+from forestflow.codecs.table import BASIC, OIP_REST, TFINFER, TFSERVING_REST, codec_for
+from forestflow.codecs.tfinfer import payload_of as tfinfer_payload
+from forestflow.domain.ids import Contract, Fqrv
+from forestflow.domain.tensors import IOMetadata, Signature, TensorType
+
+FQRV = Fqrv(Contract("o", "p", 0), "v")
+_SIGNATURE = Signature((IOMetadata("x", TensorType.Float32, (2,)), IOMetadata("s", TensorType.String)), ())
+
+
+@dataclass(frozen=True)
+class Target:
+    """``read`` decodes bytes as a replica does, and answers what it made of them."""
+
+    read: Callable[[bytes], Any]
+    seeds: tuple[bytes, ...]
+
+
+def _graphpipe() -> Target:
+    codec = GraphPipeCodec(FQRV)
+    texts = np.array([["mail", "naïve 😀"], ["", "a" * 40]], dtype=object)
+    requests = [
+        convert.InferReq("a:b", [texts, np.arange(8.0).reshape(2, 4)], ["categorical", "numeric"], ["prediction"]),
+        convert.InferReq("", [np.arange(6, dtype=np.int8), np.float16(1.5), np.zeros((0, 3), np.uint64)]),
+    ]
+    seeds = tuple(bytes(convert.serialize_infer_request(request)) for request in requests)
+    return Target(lambda body: codec.decode(payload_of(body)), seeds)
+
+
+def _tfinfer() -> Target:
+    codec = codec_for(TFINFER, FQRV)
+    seeds = (b'[{"x":[1,2.5],"s":"a"},{"x":[NaN,4],"s":{"b64":"/w=="}}]', b'{"x":[1,2],"s":"a","t":null}')
+    return Target(lambda body: codec.decode(tfinfer_payload("run", _SIGNATURE, body, transpose=True)), seeds)
+
+
+def _basic() -> Target:
+    floats = b'{"schema":[{"type":"Float64","fields":["a","b"]},{"type":"String","fields":["c"]}],"datum":[{"tensors":'
+    floats += b'[{"Float64":{"data":[1.5,"NaN"]}},{"String":{"data":["x"]}}]}],"configs":{"k":"v"}}'
+    return Target(
+        codec_for(BASIC, FQRV).decode, (floats, floats.replace(b"Float64", b"Int64").replace(b'1.5,"NaN"', b'1,"-2"'))
+    )
+
+
+def _tfserving() -> Target:
+    codec = codec_for(TFSERVING_REST, FQRV)
+    seeds = (b'{"instances":[{"x":[1,2],"s":{"b64":"/w=="}}]}', b'{"inputs":{"x":[[1.5,NaN]]},"signature_name":"a"}')
+    seeds += (b'{"examples":[{"a":1,"b":["x"]}],"context":{"c":2.5}}',)
+    return Target(lambda body: codec.decode(pack({"verb": "classify"}, body)), seeds)
+
+
+def _openinference() -> Target:
+    codec = codec_for(OIP_REST, FQRV)
+    seeds = (
+        b'{"id":"1","inputs":[{"name":"x","shape":[1,2],"datatype":"FP32","data":[1,2.5]}],"outputs":[{"name":"y"}]}',
+        b'{"inputs":[{"name":"s","shape":[2],"datatype":"BYTES","data":["a","b"],"parameters":{"k":1}}]}',
+    )
+    return Target(lambda body: codec.decode(pack({}, body)), seeds)
+
+
+TARGETS: dict[str, Callable[[], Target]] = {
+    "graphpipe": _graphpipe,
+    "tfinfer": _tfinfer,
+    "basic": _basic,
+    "tfserving": _tfserving,
+    "openinference": _openinference,
+}

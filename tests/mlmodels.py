@@ -1,0 +1,62 @@
+"""Folders as MLflow 3.17 writes them (``save_model``), by hand: MLflow itself is not needed."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+
+def mlmodel(folder: Path, flavors: dict[str, Any], **rest: Any) -> Path:
+    """The folder, with an MLmodel file in it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    document = {
+        "flavors": flavors,
+        "mlflow_version": "3.17.2",
+        "model_id": None,
+        "model_size_bytes": 1453,
+        "model_uuid": "dcec15aa7c8b4b6bb3ba8db954577c7f",
+        "prompts": None,
+        "utc_time_created": "2026-11-21 11:47:32.062253",
+        **rest,
+    }
+    (folder / "MLmodel").write_text(yaml.safe_dump(document, sort_keys=False))
+    (folder / "requirements.txt").write_text("mlflow==3.17.2\n")
+    return folder
+
+
+def pyfunc(loader_module: str, **options: Any) -> dict[str, Any]:
+    """The python_function flavor, which MLflow writes beside every other."""
+    env = {"conda": "conda.yaml", "virtualenv": "python_env.yaml"}
+    return {"env": env, "loader_module": loader_module, "python_version": "3.11.7", **options}
+
+
+def columns(**types: str) -> str:
+    """The inputs of a column-based signature."""
+    return json.dumps([{"type": kind, "name": name, "required": True} for name, kind in types.items()])
+
+
+def tensor(dtype: str, *shape: int, name: str | None = None) -> str:
+    """The inputs of a tensor-based signature."""
+    entry: dict[str, Any] = {"type": "tensor", "tensor-spec": {"dtype": dtype, "shape": list(shape)}}
+    return json.dumps([entry | ({"name": name} if name else {})])
+
+
+def sklearn_folder(folder: Path, model: Any, *, predict_fn: str = "predict", **rest: Any) -> Path:
+    """As ``mlflow.sklearn.save_model(model, folder, serialization_format="pickle")`` writes it."""
+    folder.mkdir(parents=True)
+    (folder / "model.pkl").write_bytes(pickle.dumps(model))
+    flavors = {
+        "python_function": pyfunc("mlflow.sklearn", model_path="model.pkl", predict_fn=predict_fn),
+        "sklearn": {
+            "code": None,
+            "pickled_model": "model.pkl",
+            "serialization_format": "pickle",
+            "sklearn_version": "1.9.1",
+            "skops_trusted_types": None,
+        },
+    }
+    return mlmodel(folder, flavors, **rest)

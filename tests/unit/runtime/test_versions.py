@@ -1,0 +1,294 @@
+"""Version directories on a real disk, watched by a registry whose hosts are in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import threading
+from dataclasses import replace
+
+import pytest
+
+from forestflow.domain import settings as s
+from forestflow.domain.errors import ArtifactRejected, ContractValidationError, LoadFailed, NotWatched, UnknownContract
+from forestflow.domain.ids import Fqrv
+from forestflow.domain.requests import H2OMojo
+from forestflow.domain.versions import AllVersions, LatestVersions, VersionState, Watch, WatchRequest
+from forestflow.runtime import versions
+from forestflow.runtime.versions import LocalDirectories
+from tests.unit.runtime.test_registry import CONTRACT, MODELS, World, plan_of, request, until
+
+KEEP_ALL = s.ContractSettings(s.KeepAll())
+WAITING, AVAILABLE, FAILED, RETIRED = (
+    VersionState.WAITING, VersionState.AVAILABLE, VersionState.FAILED, VersionState.RETIRED,
+)  # fmt: skip
+
+
+@pytest.fixture
+async def world(tmp_path):
+    world = World(tmp_path / "data")
+    await world.start()
+    yield world
+    await world.registry.stop()
+
+
+@pytest.fixture
+def base(tmp_path):
+    base = tmp_path / "models"
+    base.mkdir()
+    return base
+
+
+def put(base, number, model="energy_gbm_v1.zip"):
+    """A version as a careful writer makes it: elsewhere, then renamed."""
+    new = base / f".{number}.new"
+    new.mkdir()
+    shutil.copy(MODELS / model, new / "model.zip")
+    new.rename(base / str(number))
+
+
+def watching(base, policy=None, **changes):
+    watch = Watch(CONTRACT, base.as_uri(), H2OMojo("model.zip"), policy or LatestVersions(), 0.01)
+    return WatchRequest(replace(watch, **changes), KEEP_ALL)
+
+
+async def states(registry):
+    return {v.version: v.state for v in (await registry.versions(CONTRACT)).versions}
+
+
+async def become(registry, expected):
+    async with asyncio.timeout(10):
+        while await states(registry) != expected:
+            await asyncio.sleep(0.01)
+
+
+def serving(registry):
+    return sorted(registry._state.contracts[CONTRACT].releases)
+
+
+async def test_versions_become_releases_and_leave(world, base):
+    put(base, 1)
+    put(base, 2, "energy_gbm_v2.zip")
+    (base / "3.tmp").mkdir()
+    (base / "notes.txt").write_text("not a version")
+    report = await world.registry.watch_versions(watching(base, AllVersions()))
+    assert [(v.version, v.state, v.message) for v in report.versions] == [(1, AVAILABLE, None), (2, AVAILABLE, None)]
+    assert list(await plan_of(world.registry)) == ["1", "2"]
+    put(base, 10)
+    await become(world.registry, {1: AVAILABLE, 2: AVAILABLE, 10: AVAILABLE})
+    shutil.rmtree(base / "2")
+    await become(world.registry, {1: AVAILABLE, 10: AVAILABLE})
+    assert serving(world.registry) == ["1", "10"]
+
+
+async def test_the_latest_takes_over(world, base):
+    put(base, 9)
+    await world.registry.watch_versions(watching(base))
+    put(base, 10)
+    await become(world.registry, {9: RETIRED, 10: AVAILABLE})
+    await world.registry.update_versions(CONTRACT, AllVersions(), None)
+    await become(world.registry, {9: AVAILABLE, 10: AVAILABLE})
+
+
+async def test_the_last_one_stays_and_its_predecessor_comes_back(world, base):
+    put(base, 1)
+    await world.registry.watch_versions(watching(base))
+    shutil.rmtree(base / "1")
+    await until(lambda: not world.registry._versions._watching[CONTRACT].found)
+    (only,) = (await world.registry.versions(CONTRACT)).versions
+    assert (only.state, only.message) == (
+        AVAILABLE, "is gone from the directory, but no other release can answer: it stays until one can",
+    )  # fmt: skip
+    put(base, 0)
+    await become(world.registry, {0: AVAILABLE})
+    assert serving(world.registry) == ["0"]
+
+
+async def test_a_directory_that_cannot_be_read_changes_nothing_and_is_reported(world, base):
+    put(base, 1)
+    put(base, 2)
+    await world.registry.watch_versions(watching(base, AllVersions()))
+    base.rename(base.with_name("away"))
+    watch = world.registry._versions._watching[CONTRACT]
+    await until(lambda: watch.message)
+    report = await world.registry.versions(CONTRACT)
+    assert report.message == "the base directory cannot be read: No such file or directory"
+    assert [v.state for v in report.versions] == [AVAILABLE, AVAILABLE]
+    base.with_name("away").rename(base)
+    await until(lambda: watch.message is None)
+    assert serving(world.registry) == ["1", "2"]
+
+
+async def test_a_directory_that_hangs_holds_nobody_up(world, base, monkeypatch):
+    monkeypatch.setattr(versions, "SLOW_SECONDS", 0.05)
+    put(base, 1)
+    await world.registry.watch_versions(watching(base, AllVersions()))
+    goes_on = threading.Event()
+    real = LocalDirectories.versions
+    monkeypatch.setattr(LocalDirectories, "versions", lambda self, path: goes_on.wait(10) and real(self, path))
+    watch = world.registry._versions._watching[CONTRACT]
+    await until(lambda: watch.message)
+    assert "has not been listed within" in (await world.registry.versions(CONTRACT)).message
+    await world.registry.deploy(request("by-hand"))
+    with pytest.raises(ArtifactRejected, match="was not listed within"):
+        await world.registry.watch_versions(replace(watching(base), contract_settings=None))
+    goes_on.set()
+    await until(lambda: watch.message is None)
+    assert serving(world.registry) == ["1", "by-hand"]
+
+
+async def test_a_directory_that_is_being_written_waits(world, base, monkeypatch):
+    sizes = iter(range(1, 10**6))
+    (base / "1").mkdir()
+    real = LocalDirectories.fingerprint
+
+    def written_meanwhile(self, path):
+        (base / "1" / "model.zip").write_bytes(b"x" * next(sizes))
+        return real(self, path)
+
+    monkeypatch.setattr(LocalDirectories, "fingerprint", written_meanwhile)
+    await world.registry.create_contract(CONTRACT, KEEP_ALL)
+    asking = asyncio.ensure_future(world.registry.watch_versions(replace(watching(base), contract_settings=None)))
+    await until(lambda: next(sizes) > 20)
+    assert await states(world.registry) == {1: WAITING}
+    assert not asking.done()
+    monkeypatch.setattr(LocalDirectories, "fingerprint", real)
+    shutil.copy(MODELS / "energy_gbm_v1.zip", base / "1" / "model.zip")
+    assert [v.state for v in (await asking).versions] == [AVAILABLE]
+
+
+async def test_a_broken_version_leaves_the_older_one_and_is_tried_again_when_it_changes(world, base):
+    put(base, 1)
+    await world.registry.watch_versions(watching(base))
+    put(base, 2, "energy_gbm_v1.json")
+    await become(world.registry, {1: AVAILABLE, 2: FAILED})
+    failed = (await world.registry.versions(CONTRACT)).versions[1]
+    assert "zip" in failed.message
+    assert (await plan_of(world.registry))["1"].weight == 100
+    shutil.copy(MODELS / "energy_gbm_v2.zip", base / "2" / "model.zip")
+    await become(world.registry, {1: RETIRED, 2: AVAILABLE})
+
+
+async def test_a_broken_version_is_tried_again_after_a_pause(world, base):
+    put(base, 1)
+    world.hosts.fail_load = LoadFailed("no Java")
+    report = await world.registry.watch_versions(watching(base))
+    assert [(v.state, v.message) for v in report.versions] == [(FAILED, "no Java")]
+    assert await world.registry.queries.contracts() == [CONTRACT], "the watch goes on"
+    world.hosts.fail_load = None
+    world.now_ms += 5_000
+    await become(world.registry, {1: AVAILABLE})
+
+
+async def test_the_contracts_policies_decide_further(world, base, monkeypatch):
+    load = world.hosts.load
+
+    async def takes_a_millisecond(*arguments):
+        world.now_ms += 1
+        return await load(*arguments)
+
+    monkeypatch.setattr(world.hosts, "load", takes_a_millisecond)
+    for number in (1, 2, 3):
+        put(base, number)
+    settings = s.ContractSettings(s.KeepLatest(1))
+    await world.registry.watch_versions(replace(watching(base, AllVersions()), contract_settings=settings))
+    assert await states(world.registry) == {1: RETIRED, 2: RETIRED, 3: AVAILABLE}
+    looked = world.registry._versions._watching[CONTRACT]
+    before = looked.looked_at_ms
+    world.now_ms += 1
+    await until(lambda: looked.looked_at_ms > before)
+    assert await states(world.registry) == {1: RETIRED, 2: RETIRED, 3: AVAILABLE}
+
+
+async def test_the_watch_survives_a_crash(world, base):
+    put(base, 1)
+    await world.registry.watch_versions(watching(base, AllVersions(), poll_seconds=0.02))
+    world.registry._versions.close()
+    put(base, 2)
+    registry = await world.restart()
+    await become(registry, {1: AVAILABLE, 2: AVAILABLE})
+    report = await registry.versions(CONTRACT)
+    assert (report.watch.policy, report.watch.poll_seconds) == (AllVersions(), 0.02)
+
+
+async def test_a_watch_ends_and_its_releases_stay(world, base):
+    put(base, 1)
+    await world.registry.watch_versions(watching(base, AllVersions()))
+    await world.registry.unwatch_versions(CONTRACT)
+    with pytest.raises(NotWatched):
+        await world.registry.versions(CONTRACT)
+    assert serving(world.registry) == ["1"]
+    await until(lambda: not world.registry._versions._watching)
+    put(base, 2)
+    await world.registry.watch_versions(replace(watching(base, AllVersions()), contract_settings=None))
+    assert await states(world.registry) == {1: AVAILABLE, 2: AVAILABLE}, "1 is one of its versions again"
+
+
+async def test_a_contract_takes_its_watch_along(world, base):
+    put(base, 1)
+    await world.registry.watch_versions(watching(base))
+    await world.registry.delete(Fqrv(CONTRACT, "1"))
+    with pytest.raises(UnknownContract):
+        await world.registry.versions(CONTRACT)
+    assert not world.registry._versions._watching
+
+
+async def test_releases_from_elsewhere_are_left_alone(world, base):
+    await world.registry.deploy(request("1", contract_settings=KEEP_ALL))
+    put(base, 1)
+    with pytest.raises(ContractValidationError, match="already exists"):
+        await world.registry.watch_versions(watching(base))
+    report = await world.registry.watch_versions(replace(watching(base), contract_settings=None))
+    assert [(v.state, v.message) for v in report.versions] == [
+        (RETIRED, "a release 1 that came from elsewhere is there already")
+    ]
+
+
+async def test_looking_once(world, base, monkeypatch):
+    monkeypatch.setattr(versions, "SETTLE_SECONDS", 0.02)
+    put(base, 1)
+    await world.registry.watch_versions(watching(base, AllVersions(), poll_seconds=0.0))
+    assert await states(world.registry) == {1: AVAILABLE}
+    put(base, 2)
+    await world.registry.update_versions(CONTRACT, AllVersions(), None)  # the same: nothing to look for
+    assert await states(world.registry) == {1: AVAILABLE}
+    await world.registry.update_versions(CONTRACT, LatestVersions(2), None)
+    await become(world.registry, {1: AVAILABLE, 2: AVAILABLE})
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [("/nowhere", "cannot be read"), ("s3://bucket/models", "directories of the server alone"), ("models", "alone")],
+)
+async def test_a_base_directory_that_is_none_is_refused(world, base, path, reason):
+    with pytest.raises(ArtifactRejected, match=reason):
+        await world.registry.watch_versions(watching(base, path=path))
+    assert await world.registry.queries.contracts() == []
+
+
+def test_fingerprints_change_with_the_content(base):
+    look = LocalDirectories()
+    put(base, 1)
+    one = base / "1"
+    before = look.fingerprint(one.as_uri())
+    assert before == look.fingerprint(str(one)) != None  # noqa: E711 - three values compared
+    status = (one / "model.zip").stat()
+    content = (one / "model.zip").read_bytes()
+    (one / "model.zip").write_bytes(content[::-1])
+    os.utime(one / "model.zip", ns=(status.st_atime_ns, status.st_mtime_ns))  # as who copies times along
+    after = look.fingerprint(str(one))
+    assert after != before
+    (one / "more").mkdir()
+    (one / "more" / "labels.txt").touch()
+    assert look.fingerprint(str(one)) not in (None, before, after)
+    (base / "2").mkdir()
+    assert look.fingerprint(str(base / "2")) is None
+    assert look.fingerprint(str(base / "3")) is None
+
+
+def test_links_are_no_versions(base, tmp_path):
+    put(base, 1)
+    (base / "2").symlink_to(base / "1")
+    (base / "3").write_text("a file")
+    assert list(LocalDirectories().versions(str(base))) == [1]
