@@ -9,11 +9,11 @@ from forestflow.api.models import Models
 from forestflow.codecs.tfserving_documents import Spec
 from forestflow.codecs.tfserving_rest import PREDICT
 from forestflow.domain.errors import (
-    Code,
     ForestFlowError,
     InvalidInput,
     NoActiveServables,
     UnknownContract,
+    UnknownModel,
     UnknownServable,
 )
 from forestflow.domain.ids import Contract, Fqrv
@@ -23,12 +23,6 @@ from forestflow.domain.reports import ServableStatus
 from forestflow.domain.tensors import ModelMetadata
 
 _KINDS = {"classify": "classification", "regress": "regression"}
-
-
-class ModelNotFound(ForestFlowError):
-    """In TensorFlow Serving's words: ``ModelNotFound(message)``."""
-
-    code = Code.NOT_FOUND
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +41,7 @@ class TfServing:
         self._models = models
 
     def target(self, spec: Spec) -> Target:
-        """Raises ModelNotFound; InvalidInput for a label that there is not."""
+        """Raises UnknownModel; InvalidInput for a label that there is not."""
         contract = self._models.find(spec.model)
         if contract is None:
             raise _not_found(spec)
@@ -88,10 +82,10 @@ class TfServing:
         return await self._models.model(target.contract, target.only)
 
     async def status(self, spec: Spec) -> list[ServableStatus]:
-        """Of all versions, those that are loading or failed among them, or of the one named. Raises ModelNotFound."""
+        """Of all versions, those that are loading or failed among them, or of the one named. Raises UnknownModel."""
         contract = self._models.find(spec.model)
         if contract is None:
-            raise ModelNotFound(f"Could not find any versions of model {spec.model}")
+            raise UnknownModel(f"Could not find any versions of model {spec.model}")
         told = await self._models.control.status(contract)
         if spec.label:
             only = self.target(spec).only
@@ -99,7 +93,7 @@ class TfServing:
         if spec.version:
             found = find_version(spec.version, [ReleasePlan(status.fqrv, 0) for status in told])
             if found is None:
-                raise ModelNotFound(f"Could not find version {spec.version} of model {spec.model}")
+                raise UnknownModel(f"Could not find version {spec.version} of model {spec.model}")
             return [status for status in told if status.fqrv == found.fqrv]
         return told
 
@@ -108,7 +102,7 @@ Score = Callable[[Contract, int, bytes, Fqrv | None], Awaitable[bytes]]
 
 
 async def scored(score: Score, target: Target, codec: int, payload: bytes) -> bytes:
-    """What ``score`` answers; raises ModelNotFound where nobody may answer."""
+    """What ``score`` answers; raises UnknownModel where nobody may answer."""
     try:
         return await score(target.contract, codec, payload, target.only)
     except ForestFlowError as error:
@@ -116,11 +110,11 @@ async def scored(score: Score, target: Target, codec: int, payload: bytes) -> by
 
 
 def in_its_words(error: ForestFlowError, target: Target) -> ForestFlowError:
-    """The error, or ModelNotFound where nobody may answer."""
+    """The error, or UnknownModel where nobody may answer."""
     nobody = (NoActiveServables, UnknownContract, UnknownServable)
     return _not_found(target.spec) if isinstance(error, nobody) else error
 
 
-def _not_found(spec: Spec) -> ModelNotFound:
+def _not_found(spec: Spec) -> UnknownModel:
     asked = f"Specific({spec.model}, {spec.version})" if spec.version else f"Latest({spec.model})"
-    return ModelNotFound(f"Servable not found for request: {asked}")
+    return UnknownModel(f"Servable not found for request: {asked}")

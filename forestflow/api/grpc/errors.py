@@ -1,15 +1,12 @@
-"""The one table from the domain's neutral error codes to gRPC's, and what an answer says in its metadata."""
+"""The one table from the domain's neutral error codes to gRPC's."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
-from urllib.parse import quote
 
 import grpc
 
 from forestflow.domain.errors import Code
-from forestflow.domain.ids import Fqrv
 
 STATUS: Mapping[Code, grpc.StatusCode] = {
     Code.OK: grpc.StatusCode.OK,
@@ -29,12 +26,10 @@ STATUS: Mapping[Code, grpc.StatusCode] = {
 }
 
 REQUEST_ID = "x-request-id"
-FQRV = "x-forestflow-fqrv"
 RETRY_AFTER_MS = "grpc-retry-pushback-ms"  # gRPC's own name: clients with a retry policy obey it
 
-# Clients take 8 KiB of metadata and drop the answer that has more. Percent-encoded, a byte may take three.
+# Clients take 8 KiB of metadata and drop the answer that has more.
 MAX_DETAILS_BYTES = 1024
-MAX_FQRV_LENGTH = 4096
 
 
 def details_of(message: str) -> str:
@@ -43,12 +38,3 @@ def details_of(message: str) -> str:
     if len(encoded) <= MAX_DETAILS_BYTES:
         return encoded.decode()
     return encoded[:MAX_DETAILS_BYTES].decode(errors="ignore") + "…"
-
-
-@lru_cache(maxsize=4096)
-def fqrv_metadata(fqrv: Fqrv) -> tuple[tuple[str, str], ...]:
-    """Who answered, each part percent-encoded; nothing where that is too long, as the prediction says it too."""
-    contract = fqrv.contract
-    parts = (contract.organization, contract.project, str(contract.contract_number), fqrv.release_version)
-    value = "/".join(quote(part, safe="") for part in parts)
-    return ((FQRV, value),) if len(value) <= MAX_FQRV_LENGTH else ()

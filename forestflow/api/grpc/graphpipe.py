@@ -10,15 +10,16 @@ from __future__ import annotations
 
 from urllib.parse import unquote
 
+from forestflow.api.answers import HTTP_STATUS
 from forestflow.api.grpc.methods import Call
-from forestflow.api.http.errors import STATUS
 from forestflow.api.models import Models
+from forestflow.api.requests import contract_number_of
 from forestflow.codecs.graphpipe import configs_of, metadata_of, payload_of
 from forestflow.codecs.graphpipe_reader import METADATA, read_config, read_kind
 from forestflow.codecs.graphpipe_writer import error_response
 from forestflow.codecs.table import GRAPHPIPE
 from forestflow.domain.errors import Code, ForestFlowError, Malformed
-from forestflow.domain.ids import MAX_CONTRACT_NUMBER, Contract
+from forestflow.domain.ids import Contract
 
 SERVICE = "graphpipe.GraphPipe"
 CONTRACT = "x-forestflow-contract"
@@ -43,7 +44,7 @@ class GraphPipeMethods:
         except ForestFlowError as error:
             if call.reply is None or error.code not in _OF_THE_MODEL:
                 raise
-            return error_response(STATUS[error.code], error.message)
+            return error_response(HTTP_STATUS[error.code], error.message)
 
     async def metadata(self, message: bytes, call: Call) -> bytes:
         """A MetadataResponse for a Request of a MetadataRequest, or for an empty message."""
@@ -61,6 +62,4 @@ def contract_of(address: str | None) -> Contract:
             "or contract:organization/project/contract_number in the config string"
         )
     organization, project, number = parts
-    if not (number.isascii() and number.isdigit() and len(number) <= 10 and int(number) <= MAX_CONTRACT_NUMBER):
-        raise Malformed(f"a contract number is an integer in 0..{MAX_CONTRACT_NUMBER}, got {number[:20]!r}")
-    return Contract(organization, project, int(number))
+    return Contract(organization, project, contract_number_of(number))

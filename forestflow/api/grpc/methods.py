@@ -13,10 +13,9 @@ from typing import NoReturn
 
 import grpc.aio
 
-from forestflow.api.grpc.errors import REQUEST_ID, RETRY_AFTER_MS, STATUS, details_of, fqrv_metadata
-from forestflow.api.http.errors import InternalError, retry_after
-from forestflow.api.http.exchange import payload_of
-from forestflow.api.http.gate import MAX_TIMEOUT_SECONDS, request_id_of
+from forestflow.api.answers import InternalError, fqrv_metadata, payload_of, retry_after
+from forestflow.api.grpc.errors import REQUEST_ID, RETRY_AFTER_MS, STATUS, details_of
+from forestflow.api.requests import MAX_TIMEOUT_SECONDS, request_id_of
 from forestflow.domain.errors import Code, DeadlineExceeded, ForestFlowError, QueueFull
 from forestflow.domain.ids import Contract, Fqrv
 from forestflow.runtime.dispatch import Dispatcher

@@ -10,38 +10,23 @@ import asyncio
 import logging
 import time
 from collections.abc import Iterable
-from random import getrandbits
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from forestflow.api.http.errors import HttpRefusal, InternalError, error_answer, wants_text
+from forestflow.api.answers import InternalError
+from forestflow.api.http.errors import HttpRefusal, error_answer, wants_text
 from forestflow.api.http.hosts import HostGuard
+from forestflow.api.requests import clean_request_id, contract_number_of
 from forestflow.domain.errors import Code, ForestFlowError, Malformed, TooLarge
-from forestflow.domain.ids import MAX_CONTRACT_NUMBER, Contract
+from forestflow.domain.ids import Contract
 
-MAX_REQUEST_ID_LENGTH = 128
 BODY_SECONDS = 30.0
 # Load balancers ask these with the address of a pod as Host; they tell nothing and change nothing.
 PROBES = frozenset({"/alive", "/ready"})
 
-_VISIBLE = frozenset(range(0x21, 0x7F))
-
 _log = logging.getLogger("forestflow.http")
-
-
-def new_request_id() -> str:
-    """32 hexadecimal digits, random."""
-    return f"{getrandbits(128):032x}"
-
-
-def clean_request_id(header: bytes | None) -> str:
-    """A client's request id with nothing in it but visible ASCII, 128 of them at most; a new one if nothing is left."""
-    if header is None:
-        return new_request_id()
-    kept = bytes(c for c in header[: 4 * MAX_REQUEST_ID_LENGTH] if c in _VISIBLE)[:MAX_REQUEST_ID_LENGTH]
-    return kept.decode("ascii") if kept else new_request_id()
 
 
 def header_of(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> bytes | None:
@@ -69,11 +54,10 @@ def check_content_type(content_type: bytes | None) -> None:
 
 def contract_of(organization: str, project: str, number: str) -> Contract:
     """The contract that a path names. Raises HttpRefusal (404) for a number that is none, InvalidIdentifier."""
-    if not (number.isascii() and number.isdigit() and len(number) <= 10 and int(number) <= MAX_CONTRACT_NUMBER):
-        raise HttpRefusal(
-            404, Code.NOT_FOUND, (), f"no such path: a contract number is an integer in 0..{MAX_CONTRACT_NUMBER}"
-        )
-    return Contract(organization, project, int(number))
+    try:
+        return Contract(organization, project, contract_number_of(number))
+    except Malformed as error:
+        raise HttpRefusal(404, Code.NOT_FOUND, (), f"no such path: {error.message}") from None
 
 
 async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:

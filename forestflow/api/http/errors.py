@@ -1,35 +1,16 @@
-"""The one table from the domain's neutral error codes to HTTP statuses, and the answers made from it.
+"""What HTTP answers where something was refused.
 
 The control API and the hot score route both answer from here, so that one error has one status everywhere.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 
+from forestflow.api.answers import HTTP_STATUS, retry_after
 from forestflow.codecs import control as codec
-from forestflow.domain.errors import Code, ForestFlowError, QueueFull
+from forestflow.domain.errors import Code, ForestFlowError
 from forestflow.domain.ids import Fqrv
-
-STATUS: Mapping[Code, int] = {
-    Code.OK: 200,
-    Code.MALFORMED: 400,
-    Code.INVALID: 422,
-    Code.NOT_FOUND: 404,
-    Code.ALREADY_EXISTS: 409,
-    Code.NO_ACTIVE_SERVABLE: 422,
-    Code.TOO_LARGE: 413,
-    Code.EXHAUSTED: 429,
-    Code.DEADLINE: 504,
-    Code.UNAVAILABLE: 503,
-    Code.UNIMPLEMENTED: 501,
-    Code.INTERNAL: 500,
-    Code.STORAGE: 507,
-}
-
-RETRY_AFTER_SECONDS = 1.0
 
 Header = tuple[bytes, bytes]
 
@@ -47,13 +28,6 @@ class HttpRefusal(ForestFlowError):
         self.headers = headers
 
 
-class InternalError(ForestFlowError):
-    """What a client is told of a fault of ours: nothing but the request id, under which the log has the rest."""
-
-    def __init__(self) -> None:
-        super().__init__("the server failed on this request; its log has the reason under the request id")
-
-
 @dataclass(frozen=True, slots=True)
 class ErrorAnswer:
     """Status, headers (content type and length among them, request id not) and body of an error."""
@@ -63,18 +37,9 @@ class ErrorAnswer:
     body: bytes
 
 
-def retry_after(error: ForestFlowError) -> int | None:
-    """Whole seconds for the ``Retry-After`` header, at least 1; ``None`` where trying again would not help."""
-    if isinstance(error, QueueFull):
-        return max(1, math.ceil(error.retry_after_seconds))
-    if error.code in (Code.EXHAUSTED, Code.UNAVAILABLE):
-        return math.ceil(RETRY_AFTER_SECONDS)
-    return None
-
-
 def status_of(error: ForestFlowError) -> int:
     """The HTTP status of an error."""
-    return error.status if isinstance(error, HttpRefusal) else STATUS[error.code]
+    return error.status if isinstance(error, HttpRefusal) else HTTP_STATUS[error.code]
 
 
 def error_headers(error: ForestFlowError) -> list[Header]:

@@ -13,12 +13,12 @@ from urllib.parse import unquote
 
 from starlette.types import Receive, Scope, Send
 
-from forestflow.api.grpc.errors import fqrv_metadata
+from forestflow.api.answers import InternalError, fqrv_metadata, payload_of
 from forestflow.api.http.edge import check_path, collect_body, header_of
-from forestflow.api.http.errors import Header, HttpRefusal, InternalError, error_headers
-from forestflow.api.http.gate import KEY_HEADER, request_id_of, seconds_of
+from forestflow.api.http.errors import Header, HttpRefusal, error_headers
+from forestflow.api.http.gate import KEY_HEADER, seconds_of
 from forestflow.api.http.hosts import HostGuard
-from forestflow.codecs.columnar import error_of
+from forestflow.api.requests import request_id_of
 from forestflow.domain.errors import Code, ForestFlowError, TooLarge
 from forestflow.domain.ids import Contract, Fqrv
 from forestflow.runtime.dispatch import Dispatcher
@@ -102,13 +102,6 @@ class Exchange:
         )
         self.reply = reply
         return payload_of(reply)
-
-
-def payload_of(reply: Reply) -> bytes:
-    """A replica's answer; raises what it refused. Its codec writes the error's message, the transport its form."""
-    if reply.code != Code.OK:
-        raise error_of(Code(reply.code), reply.payload.decode(errors="replace"), reply.retry_after_seconds)
-    return reply.payload
 
 
 def told(

@@ -5,25 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from itertools import count
-from secrets import token_hex
 from urllib.parse import unquote
 
-from forestflow.api.http.edge import check_content_type, check_path, clean_request_id, contract_of
+from forestflow.api.http.edge import check_content_type, check_path, contract_of
 from forestflow.api.http.errors import Header, HttpRefusal
 from forestflow.api.http.hosts import HostGuard
+from forestflow.api.requests import MAX_TIMEOUT_SECONDS
 from forestflow.domain.errors import Code, Malformed, TooLarge
 from forestflow.domain.ids import Contract
 from forestflow.runtime.dispatch import ContractRoute, Dispatcher
 from forestflow.runtime.link import Outcome
 
-MAX_TIMEOUT_SECONDS = 86_400.0
 CACHED_PATHS = 65_536
 KEY_HEADER = b"x-forestflow-key"
-
-# Request ids of our own: random per process, then counted, so that making one costs next to nothing.
-_PREFIX = token_hex(8).encode()
-_numbers = count(1)
 
 
 @dataclass(slots=True)
@@ -58,13 +52,6 @@ class Direct:
 
 
 FindDirect = Callable[[bytes], Direct | None]  # by raw path
-
-
-def request_id_of(header: bytes | None) -> bytes:
-    """A client's own request id, cleaned, or a new one."""
-    if header is None:
-        return b"%b%016x" % (_PREFIX, next(_numbers))
-    return clean_request_id(header).encode()
 
 
 class Gate:

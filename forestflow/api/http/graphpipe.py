@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from urllib.parse import parse_qs, unquote
 
+from forestflow.api.answers import payload_of as replied
 from forestflow.api.http.edge import contract_of
 from forestflow.api.http.errors import Header, HttpRefusal, error_answer, status_of
 from forestflow.api.http.exchange import Answer, Exchange, told
-from forestflow.api.http.exchange import payload_of as replied
 from forestflow.api.http.gate import Direct
 from forestflow.api.models import Models
 from forestflow.codecs.graphpipe import metadata_of, payload_of

@@ -13,9 +13,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from forestflow.api.answers import HTTP_STATUS, InternalError
 from forestflow.api.http.edge import collect_body, header_of
-from forestflow.api.http.errors import STATUS, Header, InternalError, error_answer, wants_text
-from forestflow.api.http.gate import Gate, request_id_of
+from forestflow.api.http.errors import Header, error_answer, wants_text
+from forestflow.api.http.gate import Gate
+from forestflow.api.requests import request_id_of
 from forestflow.codecs.table import BASIC
 from forestflow.domain.errors import Code, ForestFlowError
 from forestflow.runtime.dispatch import Dispatcher
@@ -75,4 +77,4 @@ def answer_of(outcome: Outcome, request_id: bytes, *, as_text: bool = False) -> 
     headers = [_JSON, (b"content-length", b"%d" % len(payload)), (b"x-request-id", request_id)]
     if outcome.retry_after_seconds:
         headers.append((b"retry-after", b"%d" % max(1, math.ceil(outcome.retry_after_seconds))))
-    return STATUS[Code(outcome.code)], headers, payload
+    return HTTP_STATUS[Code(outcome.code)], headers, payload

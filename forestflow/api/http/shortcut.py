@@ -20,8 +20,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from forestflow.api.http.edge import header_of
 from forestflow.api.http.errors import Header, HttpRefusal, wants_text
-from forestflow.api.http.gate import KEY_HEADER, Admitted, Direct, FindDirect, Gate, is_score_path, request_id_of
+from forestflow.api.http.gate import KEY_HEADER, Admitted, Direct, FindDirect, Gate, is_score_path
 from forestflow.api.http.score import answer_of
+from forestflow.api.requests import request_id_of
 from forestflow.codecs.table import BASIC
 from forestflow.domain.errors import Code, ForestFlowError
 from forestflow.runtime.dispatch import Dispatcher

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from functools import partial
 from urllib.parse import unquote
 
-from forestflow.api.http.errors import STATUS, Header, HttpRefusal
-from forestflow.api.http.exchange import Answer, Exchange, payload_of, told
+from forestflow.api.answers import HTTP_STATUS, payload_of
+from forestflow.api.http.errors import Header, HttpRefusal
+from forestflow.api.http.exchange import Answer, Exchange, told
 from forestflow.api.http.gate import Direct
 from forestflow.api.tfserving import Target, TfServing, in_its_words, scored
 from forestflow.codecs import nested
@@ -21,7 +22,7 @@ from forestflow.domain.errors import Code, ForestFlowError, InvalidInput
 from forestflow.runtime.link import Outcome
 
 # As TensorFlow Serving maps its codes; a release version of any name may stand for a version.
-STATUSES: Mapping[Code, int] = {**STATUS, Code.INVALID: 400, Code.NO_ACTIVE_SERVABLE: 404}
+STATUSES: Mapping[Code, int] = {**HTTP_STATUS, Code.INVALID: 400, Code.NO_ACTIVE_SERVABLE: 404}
 
 _MODEL = rb"/v1/models/([^/:]+)(?:/versions/([^/:]+)|/labels/([^/:]+))?"
 _SCORED = re.compile(_MODEL + rb"(?::|%3a)(predict|classify|regress)", re.IGNORECASE)
@@ -53,7 +54,7 @@ class TfServingHttp:
         raise InvalidInput(f"Malformed request: {exchange.method} {exchange.raw_path.decode('ascii', 'replace')}")
 
     def direct(self, raw_path: bytes) -> Direct | None:
-        """For the shortcut: predictions by whichever release. Raises ModelNotFound."""
+        """For the shortcut: predictions by whichever release. Raises UnknownModel."""
         asked = _SCORED.fullmatch(raw_path) if raw_path.startswith(b"/v1/") else None
         if asked is None or asked[2] or asked[3] or asked[4] != b"predict":
             return None

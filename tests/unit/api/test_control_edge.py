@@ -10,9 +10,10 @@ import httpx
 import pytest
 from starlette.responses import Response
 
+from forestflow.api.answers import HTTP_STATUS, retry_after
 from forestflow.api.http import edge
 from forestflow.api.http.control import create_control_app
-from forestflow.api.http.errors import STATUS, HttpRefusal, error_answer, retry_after, wants_text
+from forestflow.api.http.errors import HttpRefusal, error_answer, wants_text
 from forestflow.api.http.hosts import HostGuard
 from forestflow.domain.errors import (
     Code,
@@ -246,7 +247,7 @@ async def test_foreign_pages_reach_nothing(http: httpx.AsyncClient, registry: Me
 
 
 def test_every_code_has_a_status() -> None:
-    assert set(STATUS) == set(Code)
+    assert set(HTTP_STATUS) == set(Code)
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,11 @@ from grpc import StatusCode
 from hypothesis import given
 from hypothesis import strategies as st
 
+from forestflow.api.answers import MAX_FQRV_LENGTH, fqrv_metadata
 from forestflow.api.grpc.errors import (
     MAX_DETAILS_BYTES,
-    MAX_FQRV_LENGTH,
     STATUS,
     details_of,
-    fqrv_metadata,
 )
 from forestflow.domain.errors import Code
 from forestflow.domain.ids import Contract, Fqrv
