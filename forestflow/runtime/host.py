@@ -22,7 +22,8 @@ from forestflow.domain.reports import ReplicaLoad
 from forestflow.runtime import wire
 from forestflow.runtime.artifacts import private_directory
 from forestflow.runtime.assignment import Assignment, Loaded
-from forestflow.runtime.replica import Job, Replica
+from forestflow.runtime.replica import Replica
+from forestflow.runtime.replies import Job
 from forestflow.servables import loading
 from forestflow.servables.base import Servable
 
@@ -132,7 +133,9 @@ class Host:
         for server in self._servers:
             server.close()
         self._servers.clear()
-        self._replica = None
+        if self._replica is not None:
+            self._replica.close()
+            self._replica = None
         if self._servable is not None:
             self._servable.close()
             self._servable = None

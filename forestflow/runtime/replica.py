@@ -4,8 +4,9 @@ Theory of operation. Frames are queued by priority as they arrive. One pump runs
 takes a few milliseconds at most and then lets the loop read sockets again:
 
 1. waiting user requests are decoded, those that may run together become one batch, and are answered;
-2. one slice of a long user batch runs, or one request that must run alone and whole (they take turns with each other
-   and with short requests, so nobody starves, and each answer leaves as soon as it is there);
+2. one slice of a long user batch runs, or one request that must run alone and whole, or one whose body is a long text,
+   while the next such body is decoded (they take turns with each other and with short requests, so nobody starves, and
+   each answer leaves as soon as it is there);
 3. only when no user waits, one slice of shadow work runs: a piece of its decoding, or some of its rows. As long as
    users come and go, shadows rest as long as they worked, so that who answers users finds a free core.
 
@@ -23,11 +24,9 @@ from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 
 from forestflow.codecs.request import ScoreRequest
-from forestflow.codecs.table import Codec, Pieces, codec_for, pieces_decoder
+from forestflow.codecs.table import Codec, Pieces, pieces_decoder
 from forestflow.domain.errors import (
-    Code,
     DeadlineExceeded,
-    ForestFlowError,
     Malformed,
     ModelFailed,
     QueueFull,
@@ -36,7 +35,9 @@ from forestflow.domain.ids import Fqrv
 from forestflow.domain.settings import Merging
 from forestflow.domain.tensors import Batch, Layout, concat
 from forestflow.runtime import wire
+from forestflow.runtime.ahead import DecodeAhead, slow_to_decode
 from forestflow.runtime.queue import TwoLevelQueue
+from forestflow.runtime.replies import Codecs, Job, Replies
 from forestflow.servables.base import Servable
 
 MERGE_REQUESTS = 64  # at most so many requests are decoded in one turn
@@ -48,20 +49,6 @@ SHADOW_SECONDS = 0.001  # of work, after which shadows rest as long,
 USERS_GONE_SECONDS = 0.1  # unless no user came for this long
 
 _log = logging.getLogger("forestflow.replica")
-
-Reply = Callable[[bytes], None]
-
-
-@dataclass(slots=True, eq=False)
-class Job:
-    """One request as it came off the wire. ``deadline`` is on the replica's own monotonic clock."""
-
-    send: Reply
-    number: int
-    codec: int
-    request_id: bytes
-    payload: bytes
-    deadline: float
 
 
 @dataclass(slots=True, eq=False)
@@ -103,8 +90,10 @@ class Replica:
         self._long_high: deque[LongRun] = deque()
         self._long_low: LongRun | None = None
         self._decoding: tuple[Job, Codec, Pieces] | None = None  # the shadow that becomes the next long run
-        self._codecs: dict[int, Codec] = {}
-        self._outbox: dict[Reply, list[bytes]] = {}  # what a turn answers, by connection
+        self._codecs = Codecs(fqrv)
+        self._replies = Replies(fqrv, self._codecs)
+        self._ahead: DecodeAhead[Job] = DecodeAhead(self._decode_ahead)
+        self._ahead_codecs = Codecs(fqrv)  # not shared with the loop's thread
         self._call_soon = call_soon or asyncio.get_running_loop().call_soon
         self._call_later = call_later or asyncio.get_running_loop().call_later
         self._clock = clock
@@ -116,20 +105,20 @@ class Replica:
 
     @property
     def idle(self) -> bool:
-        return not (len(self._queue) or self._long_high or self._long_low or self._decoding)
+        return not (len(self._queue) or self._ahead or self._long_high or self._long_low or self._decoding)
 
     @property
     def waiting(self) -> tuple[int, int]:
         """Requests of users and shadows that are not answered yet."""
         shadows = len(self._queue.low) + (self._long_low is not None) + (self._decoding is not None)
-        return len(self._queue.high) + len(self._long_high), shadows
+        return len(self._queue.high) + len(self._ahead) + len(self._long_high), shadows
 
     def submit(self, job: Job, priority: int) -> None:
         """Queue a request, or answer at once that the queue is full."""
         if priority == wire.HIGH:
             if not self._queue.offer_high(job):
-                self._answer_error(job, QueueFull(1.0, f"the queue of {self.fqrv} is full"))
-                self._flush()
+                self._replies.error(job, QueueFull(1.0, f"the queue of {self.fqrv} is full"))
+                self._replies.flush()
                 return
         else:
             dropped = self._queue.offer_low(job)
@@ -146,14 +135,18 @@ class Replica:
         else:
             self._call_soon(self._pump)
 
+    def close(self) -> None:
+        """End the thread that decodes ahead."""
+        self._ahead.close()
+
     def limit_backlog(self, shadows: int) -> None:
         """Let so many shadows wait from now on; the oldest over it are dropped."""
         self._drop_shadows(self._queue.limit_low(shadows))
 
     def _drop_shadows(self, jobs: list[Job]) -> None:
         for job in jobs:
-            self._answer_error(job, QueueFull(1.0, "dropped from the shadow backlog"))
-        self._flush()
+            self._replies.error(job, QueueFull(1.0, "dropped from the shadow backlog"))
+        self._replies.flush()
 
     def _waited(self) -> None:
         """Requests waited long enough for others, or are enough."""
@@ -166,7 +159,7 @@ class Replica:
             self._turn()
         except Exception:  # of ours: whoever waits for the answer runs into its deadline, the next request does not
             _log.exception("a turn of the replica failed", extra={"release": str(self.fqrv)})
-            self._flush()
+            self._replies.flush()
         if self.idle or (self._resting and not self._users_wait):
             self._scheduled = False
         else:
@@ -174,18 +167,15 @@ class Replica:
 
     @property
     def _users_wait(self) -> bool:
-        return bool(self._queue.high or self._long_high)
+        return bool(self._queue.high or self._ahead or self._long_high)
 
     def _turn(self) -> None:
-        if self._queue.high:
+        if self._users_wait:
             self._run_waiting()
-            if self._long_high:
-                self._step_high()
-        elif self._long_high:
             self._step_high()
         elif not self._resting:
             self._shadow_turn()
-        self._flush()
+        self._replies.flush()
 
     def _shadow_turn(self) -> None:
         began = self._clock()
@@ -212,20 +202,18 @@ class Replica:
             self._scheduled = True
             self._call_soon(self._pump)
 
-    def _flush(self) -> None:
-        """Write the answers of a turn, once per connection."""
-        for send, frames in self._outbox.items():
-            send(frames[0] if len(frames) == 1 else b"".join(frames))
-        self._outbox.clear()
-
     # --- user requests ---------------------------------------------------------------------------------------------
 
     def _run_waiting(self) -> None:
         high = self._queue.high
         self._user_came = now = self._clock()
         groups: dict[Hashable, list[LongRun]] = {}
-        for _ in range(min(len(high), MERGE_REQUESTS - len(self._long_high))):
-            run = self._decode(high.popleft(), now)
+        for _ in range(min(len(high), MERGE_REQUESTS - len(self._long_high) - len(self._ahead))):
+            job = high.popleft()
+            if slow_to_decode(job.codec, job.payload):
+                self._ahead.append(job)
+                continue
+            run = self._decode(job, now)
             if run is None:
                 continue
             batch = run.request.batch
@@ -263,16 +251,16 @@ class Replica:
         offset = 0
         for run in runs:
             rows = run.request.batch.rows
-            self._answer(run, answer.slice(offset, offset + rows))
+            self._replies.prediction(run.job, run.codec, answer.slice(offset, offset + rows), run.request.context)
             offset += rows
 
     def _run_alone(self, run: LongRun) -> None:
         try:
             answer = self._predict(run.request.batch, run.request.configs)
         except Exception as error:
-            self._answer_error(run.job, self._as_error(error, run.job))
+            self._replies.failure(run.job, error)
             return
-        self._answer(run, answer)
+        self._replies.prediction(run.job, run.codec, answer, run.request.context)
 
     def _predict(self, batch: Batch, configs: Mapping[str, str]) -> Batch:
         self.batches[batch.rows.bit_length()] += 1
@@ -281,15 +269,31 @@ class Replica:
     # --- slices ----------------------------------------------------------------------------------------------------
 
     def _step_high(self) -> None:
+        if self._ahead and (self._ahead.ready or not self._long_high):
+            self._take_decoded()
+        if not self._long_high:
+            return
+        self._ahead.start()
         if self._step(self._long_high[0]):
             self._long_high.popleft()
         elif len(self._long_high) > 1:
             self._long_high.rotate(-1)
 
+    def _take_decoded(self) -> None:
+        job, decoded = self._ahead.take()
+        if not self._late(job, self._clock()):
+            try:
+                self._long_high.append(self._run_of(job, self._codecs[job.codec], decoded.result()))
+            except Exception as error:
+                self._replies.failure(job, error)
+
+    def _decode_ahead(self, job: Job) -> ScoreRequest:
+        return self._ahead_codecs[job.codec].decode(job.payload)
+
     def _start_shadow(self, job: Job) -> None:
         pieces = pieces_decoder(job.codec) if len(job.payload) > LONG_BODY else None
         if pieces is not None:
-            self._decoding = (job, self._codec(job.codec), pieces(job.payload))
+            self._decoding = (job, self._codecs[job.codec], pieces(job.payload))
             return
         run = self._decode(job, self._clock())
         if run is not None:
@@ -307,12 +311,12 @@ class Replica:
             self._long_low.shadow = True
         except Exception as error:
             self._decoding = None
-            self._answer_error(job, self._as_error(error, job))
+            self._replies.failure(job, error)
 
     def _step(self, run: LongRun) -> bool:
         """Score one slice; True when the run is over."""
         if self._clock() > run.job.deadline:
-            self._answer_error(run.job, DeadlineExceeded("the deadline passed while the batch was scored"))
+            self._replies.error(run.job, DeadlineExceeded("the deadline passed while the batch was scored"))
             return True
         batch = run.request.batch
         rows = self._slice_rows if not run.shadow else max(1, self._slice_rows // SHADOW_SLICES)
@@ -322,7 +326,7 @@ class Replica:
         try:
             answer = predict(batch.slice(run.offset, run.offset + rows), run.request.configs)
         except Exception as error:
-            self._answer_error(run.job, self._as_error(error, run.job))
+            self._replies.failure(run.job, error)
             return True
         run.offset += rows
         if not run.shadow:
@@ -330,67 +334,31 @@ class Replica:
         if run.offset < batch.rows:
             return False
         if run.shadow:
-            self._send(run.job, wire.reply(Code.OK, run.job.number, b"", batch.rows))
+            self._replies.scored(run.job, batch.rows)
         else:
-            self._answer(run, concat(run.parts))
+            self._replies.prediction(run.job, run.codec, concat(run.parts), run.request.context)
         return True
 
     # --- in and out ------------------------------------------------------------------------------------------------
 
-    def _codec(self, number: int) -> Codec:
-        codec = self._codecs.get(number)
-        if codec is None:
-            codec = self._codecs[number] = codec_for(number, self.fqrv)
-        return codec
+    def _late(self, job: Job, now: float) -> bool:
+        if now > job.deadline:
+            self._replies.error(job, DeadlineExceeded("the deadline passed while the request waited"))
+            return True
+        return False
 
     def _decode(self, job: Job, now: float) -> LongRun | None:
-        if now > job.deadline:
-            self._answer_error(job, DeadlineExceeded("the deadline passed while the request waited"))
+        if self._late(job, now):
             return None
         try:
-            codec = self._codec(job.codec)
+            codec = self._codecs[job.codec]
             return self._run_of(job, codec, codec.decode(job.payload))
         except KeyError:
-            self._answer_error(job, Malformed(f"unknown codec {job.codec}"))
+            self._replies.error(job, Malformed(f"unknown codec {job.codec}"))
         except Exception as error:
-            self._answer_error(job, self._as_error(error, job))
+            self._replies.failure(job, error)
         return None
 
     def _run_of(self, job: Job, codec: Codec, request: ScoreRequest) -> LongRun:
         whole = request.batch.layout is Layout.WHOLE
         return LongRun(job, codec, request, None if whole else self._servable.merge_key(request.configs))
-
-    def _answer(self, run: LongRun, answer: Batch) -> None:
-        try:
-            payload = run.codec.encode(answer, run.request.context)
-        except Exception as error:
-            self._answer_error(run.job, self._as_error(error, run.job))
-            return
-        self._send(run.job, wire.reply(Code.OK, run.job.number, payload, answer.rows))
-
-    def _send(self, job: Job, frame: bytes) -> None:
-        frames = self._outbox.get(job.send)
-        if frames is None:
-            self._outbox[job.send] = [frame]
-        else:
-            frames.append(frame)
-
-    def _answer_error(self, job: Job, error: ForestFlowError) -> None:
-        try:
-            payload = self._codec(job.codec).encode_error(error, job.request_id.decode("latin-1"))
-        except KeyError:
-            payload = error.message.encode()
-        retry_ms = min(65_535, int(error.retry_after_seconds * 1000)) if isinstance(error, QueueFull) else 0
-        self._send(job, wire.reply(error.code, job.number, payload, 0, retry_ms))
-
-    def _as_error(self, error: Exception, job: Job) -> ForestFlowError:
-        if isinstance(error, ForestFlowError) and not (isinstance(error, ModelFailed) and error.__cause__):
-            return error
-        _log.error(
-            "scoring failed",
-            exc_info=error.__cause__ or error,
-            extra={"request_id": job.request_id.decode("latin-1"), "release": str(self.fqrv)},
-        )
-        if isinstance(error, ForestFlowError):
-            return error
-        return ModelFailed(f"the model failed: {type(error).__name__}: {error}")

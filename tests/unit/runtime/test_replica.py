@@ -13,7 +13,8 @@ from forestflow.domain.errors import Code, ModelFailed
 from forestflow.domain.ids import Contract, Fqrv
 from forestflow.domain.settings import Merging
 from forestflow.runtime import replica, wire
-from forestflow.runtime.replica import MERGE_REQUESTS, Job, Replica
+from forestflow.runtime.replica import MERGE_REQUESTS, Replica
+from forestflow.runtime.replies import Job
 from tests.unit.runtime.models import SumModel
 
 FQRV = Fqrv(Contract("o", "p", 0), "r")
