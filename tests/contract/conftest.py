@@ -17,6 +17,7 @@ from tests.contract.protocol import Address, Target, Wire
 from tests.contract.servables import RELEASE, SERVABLES, Deployed, Servable
 from tests.contract.tfinfer_http import TfInferHttp
 from tests.contract.tfserving_wires import TfServingGrpc, TfServingRest
+from tests.contract.triton_wires import TritonGrpc, TritonHttp, TritonJson
 from tests.serving import MODELS
 
 PROTOCOLS: dict[str, Callable[[Target], Wire]] = {
@@ -27,8 +28,11 @@ PROTOCOLS: dict[str, Callable[[Target], Wire]] = {
     "tf-infer": TfInferHttp,
     "tf-serving": TfServingRest,
     "tf-serving-grpc": TfServingGrpc,
+    "open-inference": TritonHttp,
+    "open-inference-json": TritonJson,
+    "open-inference-grpc": TritonGrpc,
 }
-OVER_GRPC = {"grpc", "graphpipe-grpc", "tf-serving-grpc"}
+OVER_GRPC = {"grpc", "graphpipe-grpc", "tf-serving-grpc", "open-inference-grpc"}
 
 
 @pytest.fixture(scope="session")
