@@ -83,7 +83,7 @@ def column(kind: TensorType, fields: tuple[str, ...], rows: Sequence[Sequence[An
     if set(map(len, rows)) != {width}:
         raise _wrong_width(kind, fields, width, rows)
     if width >= _PACKED_WIDTH and kind in _PACKED:
-        pack = _packer(_PACKED[kind], width)
+        pack = packer(_PACKED[kind], width)
         try:
             packed = bytearray().join([pack(*row) for row in rows])
         except OverflowError:
@@ -95,8 +95,8 @@ def column(kind: TensorType, fields: tuple[str, ...], rows: Sequence[Sequence[An
 
 
 @lru_cache(maxsize=256)
-def _packer(code: str, width: int) -> Callable[..., bytes]:
-    """Packs a row; "=" checks the range of floats."""
+def packer(code: str, width: int) -> Callable[..., bytes]:
+    """Packs ``width`` numbers by struct's ``code``; "=" checks the range of floats."""
     return struct.Struct(f"={width}{code}").pack
 
 

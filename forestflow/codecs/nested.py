@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
+from forestflow.codecs.columns import packer
 from forestflow.domain.errors import InvalidInput, Malformed, ModelFailed
 from forestflow.domain.tensors import DTYPES, Batch, Column, Layout, TensorType
 
@@ -90,14 +91,29 @@ def _flatten(name: str, value: Any) -> tuple[tuple[int, ...], list[Any]]:
     return tuple(shape), level
 
 
+def fractions(name: str, value: list[Any]) -> Column | None:
+    """``tensor`` of lists that hold numbers which a typed parser made floats of, without a look at each of them.
+
+    ``None`` where none has a fraction: they may have come as integers. Raises InvalidInput as ``tensor`` does.
+    """
+    shape, flat = _flatten(name, value)
+    if all(map(float.is_integer, flat)):
+        return None
+    return Column(TensorType.Float64, (name,), _packed(flat).reshape(shape))
+
+
+def _packed(flat: list[Any]) -> Array:
+    """Float64, writable. NumPy takes three times as long."""
+    return np.frombuffer(bytearray(packer("d", len(flat))(*flat)), np.float64)
+
+
 def _typed(name: str, flat: list[Any]) -> tuple[TensorType, Array]:
     kinds = set(map(type, flat))
     if not kinds or kinds <= {int, float}:
         if kinds == {int}:
             return _integers(name, flat)
         try:
-            packed = bytearray(struct.pack(f"={len(flat)}d", *flat))  # NumPy takes three times as long
-            return TensorType.Float64, np.frombuffer(packed, np.float64)
+            return TensorType.Float64, _packed(flat)
         except (OverflowError, struct.error):
             raise InvalidInput(f"{_of(name)} holds an integer that no 64-bit float comes near") from None
     if kinds == {bool}:
@@ -106,7 +122,7 @@ def _typed(name: str, flat: list[Any]) -> tuple[TensorType, Array]:
         return TensorType.String, _objects(flat)
     if kinds <= {str, dict} and all(type(value) is str or is_b64(value) for value in flat):
         return TensorType.Bytes, _objects([v.encode() if type(v) is str else from_b64(v) for v in flat])
-    found = ", ".join(sorted(_NAMES.get(kind, "a number") for kind in kinds))
+    found = ", ".join(sorted({_NAMES.get(kind, "a number") for kind in kinds}))
     raise InvalidInput(f"{_of(name)} holds {found}; expected numbers, booleans or strings, of one type")
 
 
@@ -160,7 +176,7 @@ def tensors(batch: Batch) -> list[tuple[str, Column]]:
 def dumps(document: Any) -> bytes:
     """A document whose values are from ``printable`` or plain JSON. Raises ModelFailed for text that is not Unicode."""
     try:
-        return orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
+        return orjson.dumps(document)
     except orjson.JSONEncodeError as error:
         raise ModelFailed(f"the model's output cannot be written as JSON: {error}") from None
 
@@ -173,10 +189,19 @@ def printable(column: Column) -> Any:
         return _objects(flat).reshape(data.shape).tolist()
     if column.type is TensorType.String:
         return data.tolist()
-    data = np.ascontiguousarray(data, DTYPES[column.type]).reshape(data.shape)
-    if data.dtype.kind == "f" and not np.isfinite(data).all():
-        return orjson.Fragment(_bare(data))
-    return data if data.ndim else data[()]
+    return orjson.Fragment(numbers(column.type, data))
+
+
+def numbers(kind: TensorType, data: Array) -> bytes:
+    """JSON of numbers or booleans, in the dtype of ``kind``: NaN, Infinity and -Infinity where orjson prints null."""
+    data = np.ascontiguousarray(data, DTYPES[kind]).reshape(data.shape)
+    text = orjson.dumps(data if data.ndim else data[()], option=orjson.OPT_SERIALIZE_NUMPY)
+    if b"null" not in text:
+        return text
+    named = [
+        b"NaN" if np.isnan(value) else b"Infinity" if value > 0 else b"-Infinity" for value in data[~np.isfinite(data)]
+    ]
+    return b"".join([part for pair in zip(text.split(b"null"), [*named, b""], strict=True) for part in pair])
 
 
 def printable_rows(column: Column) -> list[Any]:
@@ -188,12 +213,3 @@ def printable_rows(column: Column) -> list[Any]:
 
 def _as_bytes(value: Any) -> bytes:
     return value.encode() if isinstance(value, str) else bytes(value)
-
-
-def _bare(data: Array) -> bytes:
-    """JSON of floats, with NaN, Infinity and -Infinity where orjson prints null."""
-    finite = orjson.dumps(data if data.ndim else data[()], option=orjson.OPT_SERIALIZE_NUMPY).split(b"null")
-    named = [
-        b"NaN" if np.isnan(value) else b"Infinity" if value > 0 else b"-Infinity" for value in data[~np.isfinite(data)]
-    ]
-    return b"".join(part for pair in zip(finite, [*named, b""], strict=True) for part in pair)

@@ -7,9 +7,11 @@ head: ``verb``; ``signature``, which is called where the body names none; and, f
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from forestflow.codecs import nested
 from forestflow.codecs.envelope import unpack
@@ -33,27 +35,77 @@ class Form:
     by_row: bool
 
 
+_BY_ROW = Form(PREDICT, PREDICTIONS, by_row=True)
+_PEEK = 4096  # bytes in which a fraction must begin for rows to be tried as such
+
+
 def decode_request(payload: bytes | memoryview) -> ScoreRequest:
     """An enveloped body as named tensors. Raises Malformed, InvalidInput, both in TensorFlow Serving's words."""
     head, body = unpack(payload)
+    request = _rows_of_fractions(head, body)
+    if request is not None:
+        return request
     document = nested.loads(body)
     if type(document) is not dict:
         raise Malformed("JSON Value: Is not object")
     signature = document.get("signature_name", head.get("signature", ""))
     if type(signature) is not str:
         raise InvalidInput("not formatted correctly. 'signature_name' key must be a string value.")
-    configs = {SIGNATURE_KEY: signature} if signature else {}
     verb = head["verb"]
     if verb != PREDICT and not document.keys() & {"instances", "inputs"}:
-        return ScoreRequest(_examples(document, verb), configs, Form(verb, RESULTS, by_row=True))
+        return ScoreRequest(_examples(document, verb), _configs(signature), Form(verb, RESULTS, by_row=True))
     if "instances" in document:
         if "inputs" in document:
             raise InvalidInput("Not formatted correctly expecting only one of 'inputs' or 'instances' keys to exist")
-        return ScoreRequest(_instances(document["instances"]), configs, Form(PREDICT, PREDICTIONS, by_row=True))
+        return ScoreRequest(_instances(document["instances"]), _configs(signature), _BY_ROW)
     if "inputs" not in document:
         raise InvalidInput("Missing 'inputs' or 'instances' key")
+    return ScoreRequest(_inputs(document["inputs"]), _configs(signature), _form_of_inputs(head))
+
+
+def _configs(signature: str) -> dict[str, str]:
+    return {SIGNATURE_KEY: signature} if signature else {}
+
+
+def _form_of_inputs(head: Mapping[str, Any]) -> Form:
     key = head.get("inputs_key", OUTPUTS)
-    return ScoreRequest(_inputs(document["inputs"]), configs, Form(PREDICT, key, by_row=key == PREDICTIONS))
+    return Form(PREDICT, key, by_row=key == PREDICTIONS)
+
+
+class _Rows(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """The usual document: rows of numbers for the only input."""
+
+    instances: list[list[float]] | msgspec.UnsetType = msgspec.UNSET
+    inputs: list[list[float]] | msgspec.UnsetType = msgspec.UNSET
+    signature_name: str | msgspec.UnsetType = msgspec.UNSET
+
+
+_decode_rows = msgspec.json.Decoder(_Rows).decode
+
+
+def _rows_of_fractions(head: Mapping[str, Any], body: memoryview) -> ScoreRequest | None:
+    """Rows to predict from, some number of which has a fraction, read by their type; ``None`` for any other request.
+
+    Raises InvalidInput for rows of different lengths.
+    """
+    if head["verb"] != PREDICT or b"." not in bytes(body[:_PEEK]):
+        return None
+    try:
+        document = _decode_rows(body)
+    except (ValueError, RecursionError):  # msgspec's errors are ValueErrors, as is invalid UTF-8
+        return None
+    by_row = document.inputs is msgspec.UNSET
+    rows = document.instances if by_row else document.inputs
+    if not rows or (not by_row and document.instances is not msgspec.UNSET):
+        return None
+    column = nested.fractions("", rows)
+    if column is None:
+        return None
+    signature = document.signature_name
+    if signature is msgspec.UNSET:
+        signature = head.get("signature", "")
+    batch = nested.batch_of([column])
+    return ScoreRequest(batch, _configs(signature), _BY_ROW if by_row else _form_of_inputs(head))
 
 
 def _instances(instances: Any) -> Batch:

@@ -211,7 +211,7 @@ def _cast(io: IOMetadata, kind: TensorType, data: Array) -> Array:
     if io.type in _FLOATS and data.dtype.kind in "iuf":
         with np.errstate(over="ignore"):
             cast = data.astype(wanted)
-        if data.dtype.kind == "f" and wanted.itemsize < data.dtype.itemsize:
+        if data.dtype.kind == "f" and wanted.itemsize < data.dtype.itemsize and not np.isfinite(cast).all():
             _refuse(io, data, np.isinf(cast) & np.isfinite(data), float(np.finfo(wanted).max))
         return cast
     if wanted.kind in "iu" and data.dtype.kind in "iu":

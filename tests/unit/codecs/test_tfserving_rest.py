@@ -73,6 +73,61 @@ def test_one_input_by_row(instances, kind, shape):
         assert only.data.tolist() == [b"image bytes", b"awesome image bytes"]
 
 
+NUMBERS = (
+    st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**63), 2**63 - 1) | st.integers(2**64, 2**70)
+)
+
+
+@given(
+    rows=st.integers(1, 4).flatmap(
+        lambda width: st.lists(st.lists(NUMBERS, min_size=width, max_size=width), min_size=1)
+    ),
+    key=st.sampled_from(["instances", "inputs"]),
+    signature=st.sampled_from([{}, {"signature_name": ""}, {"signature_name": "s.1"}]),
+)
+def test_rows_are_the_numbers_that_were_written(rows, key, signature):
+    request = read({key: rows, **signature}, signature="default")
+    (only,) = request.batch.columns
+    if all(type(number) is int and number < 2**63 for row in rows for number in row):
+        assert only.type is TensorType.Int64
+        assert only.data.tolist() == rows
+    else:
+        assert only.type is TensorType.Float64
+        assert only.data.tolist() == [[float(number) for number in row] for row in rows]
+    assert request.configs.get(SIGNATURE_KEY) == (signature.get("signature_name", "default") or None)
+    assert request.context.key == {"instances": "predictions", "inputs": "outputs"}[key]
+
+
+@pytest.mark.parametrize("fraction", [1, 1.0, 1.5], ids=["integer", "whole", "fraction"])
+@pytest.mark.parametrize(
+    ("document", "said"),
+    [
+        ('{"instances":[[%s,1]],"inputs":[[%s,1]]}', "only one of"),
+        ('{"instances":[],"inputs":[[%s,%s]]}', "only one of"),
+        ('{"instances":[[%s,2],[%s]]}', "lists of 1 and of 2 entries"),
+        ('{"inputs":[[%s,"a"],[%s,2]]}', "holds a number, a string; "),
+        ('{"instances":[[%s,null],[%s,2]]}', "holds a number, null; "),
+        ('{"instances":[[%s,2],%s]}', "lists and single values"),
+        ('{"instances":[[%s,2],[%s,2]],"signature_name":5}', "must be a string value"),
+    ],
+)
+def test_rows_that_contradict_themselves(document, said, fraction):
+    with pytest.raises(InvalidInput, match=said):
+        read((document % (fraction, fraction)).encode())
+
+
+@pytest.mark.parametrize("row", [b"[0.5,1", b"[0.5,01]", b"[0.5,.5]", b"[0.5,1]]"])
+def test_rows_that_are_no_json(row):
+    with pytest.raises(Malformed):
+        read(b'{"instances":[' + row + b"]}")
+
+
+def test_text_that_is_no_unicode_beside_rows():
+    for text in (b'"\\ud800"', b'"\xff"'):
+        with pytest.raises(Malformed):
+            read(b'{"instances":[[0.5]],"signature_name":' + text + b"}")
+
+
 def test_the_page_of_captions():
     request = read(
         {
