@@ -61,7 +61,12 @@ def test_one_pass_gives_what_two_give_or_leaves_it_to_them(message, indent, data
         assert once.configs == dict(message.configs)
     start = data.draw(st.integers(0, len(text)))
     mutant = text[:start] + data.draw(st.binary(max_size=3)) + text[start + data.draw(st.integers(0, 3)) :]
-    once = basic._decode_at_once(mutant)
+    try:
+        once = basic._decode_at_once(mutant)
+    except InvalidInput:  # a field of the schema lost its name, say
+        with pytest.raises(InvalidInput):
+            decode_request(mutant)
+        return
     if once is not None:
         assert_same(once.batch, decode_request(mutant).batch)
 
