@@ -1,4 +1,4 @@
-"""What the path of a deploy request says by itself: the release that its git tag names, and that it holds no secret."""
+"""What the path of a deploy request says by itself: what lies below it, which release its git tag names, no secret."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ _SECRET_KEY = re.compile(
     r"|awsaccesskeyid|x-(amz|goog)-(signature|credential|security-token))=",
     re.I,
 )
+# The words after the URL of an S3 path
+_S3_WORDS = re.compile(r"(?:\s+(?:bucket|region)=[a-z0-9.-]+)*\s*$")
 # There a name before the @ is part of the address. For the others it could be a token.
 _NAMED_USERS = frozenset({"ssh", "git+ssh", "sftp", "abfs", "abfss", "hdfs", "webhdfs"})
 
@@ -33,6 +35,13 @@ def fqrv_of(path: str) -> Fqrv | None:
     if match is None:
         return None
     return Fqrv(Contract(match["organization"], match["project"], int(match["number"])), match["release"])
+
+
+def below(path: str, name: str) -> str:
+    """The path of what lies by that name in the folder ``path``: an S3 path keeps the words after its URL."""
+    words = _S3_WORDS.search(path) if path.startswith("s3:") else None
+    at = words.start() if words is not None else len(path)
+    return f"{path[:at].rstrip('/')}/{name}{path[at:]}"
 
 
 def refuse_secrets(path: str) -> None:

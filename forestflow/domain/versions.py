@@ -18,6 +18,7 @@ from forestflow.domain.ids import Contract, Fqrv
 from forestflow.domain.lifecycle import ServableState
 from forestflow.domain.requests import Flavor, ServeRequest
 from forestflow.domain.settings import ContractSettings, ServableSettings
+from forestflow.domain.sources import below
 
 MAX_VERSION = 2**63 - 1
 MAX_POLL_SECONDS = 86_400.0
@@ -84,7 +85,7 @@ class Watch:
 
     def directory(self, version: int) -> str:
         """Where that version lies."""
-        return f"{self.path.rstrip('/')}/{version}"
+        return below(self.path, str(version))
 
     def fqrv(self, version: int) -> Fqrv:
         return Fqrv(self.contract, str(version))
@@ -129,6 +130,11 @@ def wanted_versions(policy: VersionPolicy, found: Iterable[int]) -> frozenset[in
 # --- what is known, and what follows --------------------------------------------------------------------------------
 
 
+def retry_pause_ms(count: int) -> int:
+    """How long to leave alone what has failed that many times in a row: 5, 10, 20, … 300 s."""
+    return min(RETRY_MAX_MS, RETRY_FIRST_MS << min(count - 1, 10))
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """Deploys of a version that failed ``count`` times in a row; ``fingerprint`` is of the content that was tried."""
@@ -140,8 +146,8 @@ class Failure:
 
     @property
     def retry_at_ms(self) -> int:
-        """When to try the same content again: after 5, 10, 20, … 300 s."""
-        return self.at_ms + min(RETRY_MAX_MS, RETRY_FIRST_MS << min(self.count - 1, 10))
+        """When to try the same content again."""
+        return self.at_ms + retry_pause_ms(self.count)
 
 
 @dataclass(frozen=True, slots=True)

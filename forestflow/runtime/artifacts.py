@@ -39,7 +39,7 @@ class ArtifactStore:
     def __init__(self, root: Path, max_bytes: int, rules: SourceRules | None = None) -> None:
         self._root = root
         self._max_bytes = max_bytes
-        self._rules = rules or SourceRules(("file",), (), LOCAL_FETCH_SECONDS, max_bytes)
+        self.rules = rules or SourceRules(("file",), (), LOCAL_FETCH_SECONDS, max_bytes)
         self.threads = ThreadPoolExecutor(FETCHES_AT_ONCE, "fetch")
         root.mkdir(parents=True, exist_ok=True)
 
@@ -64,13 +64,13 @@ class ArtifactStore:
         relative = loading.artifact_path(flavor)
         incoming = Path(tempfile.mkdtemp(prefix="incoming-", dir=self._root))
         try:
-            fetched = fetch(source, relative, incoming / "fetched", self._rules, tag=tag, report=report)
+            fetched = fetch(source, relative, incoming / "fetched", self.rules, tag=tag, report=report)
             path = _inside(fetched.folder, relative)
             if not path.exists():
                 raise ArtifactRejected(f"{relative!r} does not exist under the given path")
             rest = loading.elsewhere(path, flavor)
             if rest is not None:
-                more = fetch(rest, ".", incoming / "rest", self._rules, report=report)
+                more = fetch(rest, ".", incoming / "rest", self.rules, report=report)
                 path = self._together(path, more.folder, incoming / "together" / path.name)
             loading.check(path, flavor)
             report("copying the artifact")

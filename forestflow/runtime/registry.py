@@ -54,6 +54,7 @@ from forestflow.runtime.evaluate import contract_plan, due_events, snapshot
 from forestflow.runtime.planbook import PlanBook
 from forestflow.runtime.queries import Knowledge, Queries
 from forestflow.runtime.replicas import Hosts, ReplicaSet, Wanted
+from forestflow.runtime.sources.directories import SourceDirectories
 from forestflow.runtime.store import Journal, Record
 from forestflow.runtime.versions import Directories, Versions
 
@@ -115,7 +116,8 @@ class Registry:
         pending = self._deploys.pending
         known = Knowledge(self._state, pending, self._counters, self._models, self._replicas, journal, self._now_ms)
         self.queries = Queries(known)
-        self._versions = Versions(known, self.queries, directories, self.deploy, self._deploys.cancel, self._commit)
+        places = directories or SourceDirectories(artifacts.rules)
+        self._versions = Versions(known, self.queries, places, self.deploy, self._deploys.cancel, self._commit)
 
     def handler(self, name: str) -> Callable[..., Awaitable[Any]]:
         """The coroutine function of a command or query of the control plane. Raises Invalid for any other name."""

@@ -1,23 +1,21 @@
 """Watches the base directories of contracts and deploys and retires their versions, as ``domain.versions`` decides.
 
 A look is: list the directory (in a thread of its own, for it may hang), plan, act. Looks of one contract follow each
-other; a directory that is slow or cannot be read changes nothing and holds nobody else up. Only the watch itself and
-what was deployed are journalled: fingerprints and failures are found out again after a restart.
+other; a directory that is slow or cannot be read changes nothing and holds nobody else up; a remote one that cannot be
+read is left alone for longer each time. Only the watch itself and what was deployed are journalled: fingerprints and
+failures are found out again after a restart.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import logging
-import os
 import threading
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Protocol, TypeVar
-from urllib.parse import unquote, urlsplit
 
 from forestflow.domain.errors import ArtifactRejected, ForestFlowError, NotWatched, StorageFailed, UnknownServable
 from forestflow.domain.events import Event, ServablesDeleted, VersionsForgotten
@@ -34,13 +32,17 @@ from forestflow.domain.versions import (
     VersionStatus,
     Watch,
     plan_versions,
+    retry_pause_ms,
     version_number,
     wanted_versions,
 )
 from forestflow.runtime.queries import Knowledge, Queries
+from forestflow.runtime.sources.directories import Unread, is_local
 
 SETTLE_SECONDS = 2.0  # between two looks while something is being written, unless the watch polls faster
 SLOW_SECONDS = 10.0  # over which a look that has not ended is reported
+LIST_SECONDS = 30.0  # over which nobody waits for it any more
+MAX_HANGING = 4  # looks that nobody waits for; with so many there is no other
 
 _log = logging.getLogger("forestflow.versions")
 
@@ -48,46 +50,11 @@ T = TypeVar("T")
 
 
 class Directories(Protocol):
-    """Where versions are looked for. Both calls may take long; both are made in a thread of their own."""
+    """Where versions are looked for. A look may take long, and is made in a thread of its own."""
 
-    def versions(self, base: str) -> Collection[int]:
-        """The numbers of the directories below ``base``. Raises ArtifactRejected or OSError when it cannot tell."""
+    def look(self, watch: Watch, unread: Unread) -> dict[int, str | None]:
+        """See :meth:`forestflow.runtime.sources.directories.SourceDirectories.look`."""
         ...
-
-    def fingerprint(self, directory: str) -> str | None:
-        """Something that changes whenever the content does; ``None`` for a directory that is empty or not there."""
-        ...
-
-
-class LocalDirectories:
-    """Directories of this machine: ``file://`` URLs and absolute paths. Links are not followed."""
-
-    def versions(self, base: str) -> Collection[int]:
-        with os.scandir(_local_path(base)) as entries:
-            numbers = [version_number(entry.name) for entry in entries if entry.is_dir(follow_symlinks=False)]
-        return [number for number in numbers if number is not None]
-
-    def fingerprint(self, directory: str) -> str | None:
-        digest, root = hashlib.sha256(), _local_path(directory)
-        files = sorted(Path(folder) / name for folder, _, names in os.walk(root) for name in names)
-        try:
-            for file in files:
-                status = file.lstat()
-                # the time of the last change cannot be set by who copies, unlike that of the last modification
-                digest.update(f"{file.relative_to(root)}\0{status.st_size}\0{status.st_ctime_ns}\n".encode())
-        except FileNotFoundError:
-            return None
-        return digest.hexdigest() if files else None
-
-
-def _local_path(url: str) -> Path:
-    parts = urlsplit(url)
-    path = unquote(parts.path) if parts.scheme == "file" and parts.netloc in ("", "localhost") else url
-    if not path.startswith("/") or "\0" in path:
-        raise ArtifactRejected(
-            f"versions are looked for in directories of the server alone, as file:///directory; got {url[:80]!r}"
-        )
-    return Path(path)
 
 
 @dataclass(slots=True, eq=False)
@@ -101,6 +68,8 @@ class _Watching:
     loading: int | None = None
     looked_at_ms: int | None = None
     message: str | None = None
+    errors: int = 0  # of looks, in a row
+    looks: set[asyncio.Future[dict[int, str | None]]] = field(default_factory=set)  # one, and those that hang
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     tried: asyncio.Event = field(default_factory=asyncio.Event)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
@@ -113,14 +82,14 @@ class Versions:
         self,
         known: Knowledge,
         queries: Queries,
-        directories: Directories | None,
+        directories: Directories,
         deploy: Callable[[ServeRequest], Awaitable[Fqrv]],
         cancel: Callable[[Fqrv], bool],
         commit: Callable[[Contract, Sequence[Event]], None],
     ) -> None:
         self._known = known
         self._queries = queries
-        self._directories = directories or LocalDirectories()
+        self._directories = directories
         self._deploy = deploy
         self._cancel = cancel
         self._commit = commit
@@ -153,17 +122,17 @@ class Versions:
     def close(self) -> None:
         """Look no more."""
         for watching in self._watching.values():
-            for task in watching.tasks:
+            for task in watching.tasks | watching.looks:
                 task.cancel()
         self._watching.clear()
 
     async def check(self, watch: Watch) -> None:
-        """Raises ArtifactRejected for a base directory that cannot be listed."""
+        """Raises ArtifactRejected for a base directory that cannot be listed, Malformed for one that holds a secret."""
         try:
-            async with asyncio.timeout(SLOW_SECONDS):
-                await _in_thread(self._directories.versions, watch.path)
+            async with asyncio.timeout(LIST_SECONDS):
+                await _in_thread(self._directories.look, watch, _none)
         except TimeoutError:
-            raise ArtifactRejected(f"the base directory was not listed within {SLOW_SECONDS:g} s") from None
+            raise ArtifactRejected(f"the base directory was not listed within {LIST_SECONDS:g} s") from None
         except OSError as error:
             raise ArtifactRejected(_unreadable(error)) from error
 
@@ -212,11 +181,12 @@ class Versions:
                 _log.warning("versions: %s", reason, extra={"release": str(contract)})
             watching.message = reason
             watching.tried.set()
-            return pause
+            watching.errors += 1
+            return pause if is_local(watch.path) else max(pause, retry_pause_ms(watching.errors) / 1000)
         if self._watching.get(contract) is not watching or self.watch_of(contract) != watch:
             return 0.0  # another watch by now
         watching.before, watching.found = watching.found, found
-        watching.looked_at_ms, watching.message = self._known.now_ms(), None
+        watching.looked_at_ms, watching.message, watching.errors = self._known.now_ms(), None, 0
         verdicts = self._plan(contract, watch, watching)
         self._act(contract, watch, watching, verdicts)
         steps = {verdict.step for verdict in verdicts}
@@ -224,26 +194,29 @@ class Versions:
             watching.tried.set()
             if not watch.poll_seconds and Step.KEEP not in steps:
                 return None
-        return min(pause, SETTLE_SECONDS) if Step.WAIT in steps else pause
+        # What is uploaded file by file rests longer in between than what is written to a disk
+        return min(pause, SETTLE_SECONDS) if Step.WAIT in steps and is_local(watch.path) else pause
 
     async def _list(self, contract: Contract, watch: Watch, watching: _Watching) -> dict[int, str | None]:
         deployed = self._known.state.contracts[contract].versions().keys()
-        directories = self._directories
+        if len(watching.looks) >= MAX_HANGING:
+            raise ArtifactRejected(f"{MAX_HANGING} looks at the base directory hang; waiting for one of them")
 
-        def listing() -> dict[int, str | None]:
-            numbers = directories.versions(watch.path)
-            new = wanted_versions(watch.policy, numbers) - deployed
-            return {n: directories.fingerprint(watch.directory(n)) if n in new else None for n in numbers}
+        def unread(numbers: Collection[int]) -> AbstractSet[int]:
+            return wanted_versions(watch.policy, numbers) - deployed
 
-        look = asyncio.ensure_future(_in_thread(listing))
-        try:
-            done, _ = await asyncio.wait({look}, timeout=SLOW_SECONDS)
-            if not done:
-                watching.message = f"the directory has not been listed within {SLOW_SECONDS:g} s; waiting for it"
-                watching.tried.set()
-            return await look
-        finally:
-            look.cancel()
+        look = asyncio.ensure_future(_in_thread(self._directories.look, watch, unread))
+        watching.looks.add(look)
+        look.add_done_callback(watching.looks.discard)
+        look.add_done_callback(_disregard)
+        done, _ = await asyncio.wait({look}, timeout=SLOW_SECONDS)
+        if not done:
+            watching.message = f"the directory has not been listed within {SLOW_SECONDS:g} s; waiting for it"
+            watching.tried.set()
+            done, _ = await asyncio.wait({look}, timeout=LIST_SECONDS - SLOW_SECONDS)
+        if not done:
+            raise ArtifactRejected(f"the base directory was not listed within {LIST_SECONDS:g} s")
+        return look.result()
 
     # --- planning and acting -----------------------------------------------------------------------------------------
 
@@ -303,6 +276,8 @@ class Versions:
 
     def _end(self, contract: Contract, watching: _Watching) -> None:
         del self._watching[contract]
+        for look in watching.looks:
+            look.cancel()
         if watching.loading is not None:
             self._cancel(Fqrv(contract, str(watching.loading)))
         watching.tried.set()
@@ -330,6 +305,16 @@ class Versions:
                 except UnknownServable:  # its load begins or ends just now
                     return VersionStatus(version, VersionState.LOADING, reason)
                 return VersionStatus(version, VersionState[status.state.value], reason or status.message)
+
+
+def _none(numbers: Collection[int]) -> AbstractSet[int]:
+    return frozenset()
+
+
+def _disregard(late: asyncio.Future[dict[int, str | None]]) -> None:
+    """What a look that nobody waits for any more finds out: asked for, lest it be reported as forgotten."""
+    if not late.cancelled():
+        late.exception()
 
 
 def _under(watch: Watch, other: Watch) -> Watch:

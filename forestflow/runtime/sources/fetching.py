@@ -13,7 +13,7 @@ from forestflow.domain.sources import refuse_secrets
 from forestflow.runtime.sources import archive, git, lfs, local, s3
 from forestflow.runtime.sources.fs import FsspecStore
 from forestflow.runtime.sources.rules import SourceRules
-from forestflow.runtime.sources.store import Store
+from forestflow.runtime.sources.store import FolderStore, Store
 from forestflow.runtime.sources.transfer import Interrupted, Meter, again_or_raise, download, safe_name
 from forestflow.runtime.sources.web import WebStore
 
@@ -74,18 +74,22 @@ def fetch(
         if target.is_relative_to(files.resolve()) and target.exists():
             lfs.fill(target, repository, meter)
         return Fetched(files)
-    store, start = _store(path, scheme, artifact, meter)
+    store, start = store_of(path, scheme, artifact, meter)
     return _from_store(store, start, artifact, into, meter)
 
 
-def _store(path: str, scheme: str, artifact: str, meter: Meter) -> tuple[Store, str]:
+def store_of(path: str, scheme: str, artifact: str, meter: Meter) -> tuple[WebStore | FolderStore, str]:
+    """The store that a path of that scheme, not git's, leads into, and where in it.
+
+    ``artifact`` is what is meant below it: S3 credentials may be named after that. Raises ArtifactRejected.
+    """
     if scheme == "s3":
         location = s3.parse(path)
         return s3.S3Store(location, artifact, meter), location.key
     if scheme in ("http", "https"):
         return WebStore(meter), path.partition("#")[0]
-    store = FsspecStore(path, meter)
-    return store, store.path
+    driver = FsspecStore(path, meter)
+    return driver, driver.path
 
 
 def _from_store(store: Store, start: str, artifact: str, into: Path, meter: Meter) -> Fetched:

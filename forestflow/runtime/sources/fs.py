@@ -21,6 +21,11 @@ _REFUSED = frozenset(
 )  # fmt: skip
 # In these the part after :// is a bucket or container of a service that the driver's own settings name.
 _BUCKETS = frozenset({"gs", "gcs", "az", "oss", "oci", "tos", "hf", "wandb"})
+# Under these keys drivers tell what changes with a file's content
+_STAMPS = (
+    "etag", "ETag", "md5Hash", "generation", "mtime", "modify", "updated", "last_modified", "LastModified",
+    "modificationTime",
+)  # fmt: skip
 _PORTS = {"ftp": 21, "sftp": 22, "hdfs": 8020, "webhdfs": 9870, "smb": 445}
 
 
@@ -37,13 +42,46 @@ class FsspecStore:
                 return {"": self._fs.size(path)}
             if not self._fs.isdir(path):
                 return {}
-            prefix = f"{path.rstrip('/')}/".lstrip("/")
-            found: dict[str, int | None] = {}
-            for name, entry in self._fs.find(path, detail=True).items():
-                found[name.lstrip("/").removeprefix(prefix)] = entry.get("size")
-                if len(found) > MAX_FILES:
+            return {name: entry.get("size") for name, entry in self._files(path)}
+
+    def folders(self, path: str) -> list[str]:
+        with self._translated(path):
+            self._fs.invalidate_cache()
+            entries = list(self._entries(path))
+        if not entries:
+            raise ArtifactRejected(f"{self._scheme}: nothing lies in {path}")
+        return [name for name, entry in entries if entry["type"] == "directory"]
+
+    def stamps(self, path: str) -> dict[str, str]:
+        with self._translated(path):
+            return {
+                name: " ".join(str(entry[key]) for key in ("size", *_STAMPS) if key in entry)
+                for name, entry in self._files(path)
+            }
+
+    def _files(self, path: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        """The files below a folder by their names there. fsspec's own walk passes over folders that cannot be read."""
+        folders, count = [""], 0
+        while folders:
+            folder = folders.pop()
+            for name, entry in self._entries(f"{path.rstrip('/')}/{folder}" if folder else path):
+                count += 1
+                if count > MAX_FILES:
                     raise ArtifactRejected(f"more than {MAX_FILES} files lie under {path}")
-            return found
+                relative = f"{folder}/{name}" if folder else name
+                if entry["type"] == "directory":
+                    folders.append(relative)
+                else:
+                    yield relative, entry
+
+    def _entries(self, folder: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        """What lies in a folder by its name; some drivers list the folder itself, too."""
+        prefix = f"{folder.strip('/')}/".lstrip("/")
+        for entry in self._fs.ls(folder, detail=True):
+            full = entry["name"].strip("/")
+            name = full.removeprefix(prefix)
+            if full.startswith(prefix) and name and "/" not in name:
+                yield name, entry
 
     def opener(self, path: str) -> Opener:
         @contextmanager

@@ -119,19 +119,38 @@ class S3Store:
                 return {"": self._call("head_object", Key=path)["ContentLength"]}
             except ArtifactRejected as error:  # no such object, or no right to know: perhaps it is a folder
                 refused = error
-        prefix = f"{path}/" if path else ""
-        found: dict[str, int | None] = {}
-        more: dict[str, Any] = {}
-        while True:
-            page = self._call("list_objects_v2", Prefix=prefix, **more)
+        found: dict[str, int | None] = {name: entry["Size"] for name, entry in self._objects(path)}
+        if not found and refused is not None:
+            raise refused
+        return found
+
+    def folders(self, path: str) -> list[str]:
+        prefix = _folder(path)
+        pages = list(self._pages(prefix, Delimiter="/"))
+        if not any(page.get("CommonPrefixes") or page.get("Contents") for page in pages):
+            raise ArtifactRejected(f"nothing lies under s3://{self._bucket}/{prefix}")
+        return [e["Prefix"][len(prefix) :].rstrip("/") for page in pages for e in page.get("CommonPrefixes", ())]
+
+    def stamps(self, path: str) -> dict[str, str]:
+        return {name: f"{entry['Size']} {entry['ETag']}" for name, entry in self._objects(path)}
+
+    def _objects(self, path: str) -> Iterator[tuple[str, Any]]:
+        """The entries of all objects below a folder by their names there."""
+        prefix = _folder(path)
+        for page in self._pages(prefix):
             for entry in page.get("Contents", ()):
                 if not entry["Key"].endswith("/"):  # an empty object that stands for a folder
-                    found[entry["Key"][len(prefix) :]] = entry["Size"]
+                    yield entry["Key"][len(prefix) :], entry
+
+    def _pages(self, prefix: str, **arguments: str) -> Iterator[Any]:
+        count, more = 0, dict[str, Any]()
+        while True:
+            page = self._call("list_objects_v2", Prefix=prefix, **arguments, **more)
+            yield page
             if not page.get("IsTruncated"):
-                if not found and refused is not None:
-                    raise refused
-                return found
-            if len(found) > MAX_FILES:
+                return
+            count += page["KeyCount"]
+            if count > MAX_FILES:
                 raise ArtifactRejected(f"more than {MAX_FILES} objects lie under s3://{self._bucket}/{prefix}")
             more = {"ContinuationToken": page["NextContinuationToken"]}
 
@@ -179,6 +198,11 @@ class S3Store:
             raise ArtifactRejected(said + (self._hint if status in (400, 401, 403) else "")) from error
         except exceptions.BotoCoreError as error:
             raise ArtifactRejected(f"S3: {error}") from error
+
+
+def _folder(path: str) -> str:
+    """What the keys below a folder begin with."""
+    return f"{path}/" if path else ""
 
 
 def _client(location: S3Location, artifact: str, rules: SourceRules) -> Any:

@@ -1,8 +1,8 @@
-"""What a place that holds files by name offers: a listing, and each file from an offset on."""
+"""What a place that holds files by name offers: each file from an offset on, and perhaps its folders."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Protocol
 
 from forestflow.runtime.sources.transfer import Opener
@@ -22,3 +22,17 @@ class Store(Protocol):
 
     def opener(self, path: str) -> Opener:
         """One file, for :func:`~forestflow.runtime.sources.transfer.download`."""
+
+
+class FolderStore(Store, Protocol):
+    """A store that tells what lies in a folder. Both calls raise ArtifactRejected and Interrupted.
+
+    Where nothing lies, a folder cannot be told from one that is not there: neither call tells an error by an empty
+    answer.
+    """
+
+    def folders(self, path: str) -> Collection[str]:
+        """The names of the folders in a folder that holds anything; raises ArtifactRejected for any other."""
+
+    def stamps(self, path: str) -> Mapping[str, str]:
+        """For each file below a folder, relative to it, what changes with its content: size, entity tag, times."""

@@ -41,7 +41,7 @@ def put(base, version, *, broken=False):
 def watch(server, contract, base, policy):
     organization, project, number = contract.split("/")
     payload = {
-        "path": base.as_uri(),
+        "path": base if isinstance(base, str) else base.as_uri(),
         "fqrv": {"contract": {"organization": organization, "project": project, "contractNumber": int(number)}},
         "flavor": {"H2OMojo": {"mojoPath": "model.zip"}},
         "servableSettings": {

@@ -1,4 +1,4 @@
-"""Small servers on loopback: files with ranges and faults, git over HTTP, Git LFS."""
+"""Small servers on loopback: files with ranges and faults, git over HTTP, Git LFS, FTP."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ import json
 import os
 import subprocess
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 
@@ -150,6 +152,42 @@ def serving(folder: Path, handler: type = Files) -> Iterator[FileServer]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+@contextmanager
+def ftp_serving(folder: Path) -> Iterator[Any]:
+    """pyftpdlib's server of a folder for anonymous and me:s3cret; ``handler.logins`` are who came, ``url`` is where."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pyftpdlib imports what Python has deprecated
+        from pyftpdlib.authorizers import DummyAuthorizer
+        from pyftpdlib.handlers import FTPHandler
+        from pyftpdlib.servers import FTPServer
+    authorizer = DummyAuthorizer()
+    authorizer.add_anonymous(str(folder))
+    authorizer.add_user("me", "s3cret", str(folder))
+
+    class Handler(FTPHandler):
+        pass
+
+    Handler.authorizer = authorizer
+    Handler.logins = []
+    Handler.on_login = lambda self, user: self.logins.append(user)
+    server = FTPServer(("127.0.0.1", 0), Handler)
+    server.url = f"ftp://127.0.0.1:{server.address[1]}"
+    ended = threading.Event()
+
+    def serve():
+        while not ended.is_set():
+            server.serve_forever(timeout=0.05, blocking=False)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        yield server
+    finally:
+        ended.set()
+        thread.join()
+        server.close_all()
 
 
 def git(folder: Path, *arguments: str) -> str:

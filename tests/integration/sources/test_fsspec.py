@@ -3,53 +3,24 @@
 from __future__ import annotations
 
 import os
-import threading
 
 import pytest
 
 from forestflow.domain.errors import ArtifactRejected
+from tests.integration.sources.servers import ftp_serving
 
 CONTENT = os.urandom(1_500_000)
 
 
 @pytest.fixture
 def ftp(tmp_path):
-    import warnings
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # pyftpdlib imports what Python has deprecated
-        from pyftpdlib.authorizers import DummyAuthorizer
-        from pyftpdlib.handlers import FTPHandler
-        from pyftpdlib.servers import FTPServer
     folder = tmp_path / "ftp"
     (folder / "models" / "mnist" / "variables").mkdir(parents=True)
     (folder / "models" / "model.zip").write_bytes(CONTENT)
     (folder / "models" / "mnist" / "saved_model.pb").write_bytes(b"graph")
     (folder / "models" / "mnist" / "variables" / "data").write_bytes(b"data")
-    authorizer = DummyAuthorizer()
-    authorizer.add_anonymous(str(folder))
-    authorizer.add_user("me", "s3cret", str(folder))
-
-    class Handler(FTPHandler):
-        pass
-
-    Handler.authorizer = authorizer
-    Handler.logins = []
-    Handler.on_login = lambda self, user: self.logins.append(user)
-    server = FTPServer(("127.0.0.1", 0), Handler)
-    server.url = f"ftp://127.0.0.1:{server.address[1]}"
-    ended = threading.Event()
-
-    def serve():
-        while not ended.is_set():
-            server.serve_forever(timeout=0.05, blocking=False)
-
-    thread = threading.Thread(target=serve)
-    thread.start()
-    yield server
-    ended.set()
-    thread.join()
-    server.close_all()
+    with ftp_serving(folder) as server:
+        yield server
 
 
 def test_files_and_folders_over_ftp(ftp, get):

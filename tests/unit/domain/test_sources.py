@@ -6,7 +6,7 @@ import pytest
 
 from forestflow.domain.errors import InvalidIdentifier, Malformed
 from forestflow.domain.ids import Contract, Fqrv
-from forestflow.domain.sources import fqrv_of, refuse_secrets
+from forestflow.domain.sources import below, fqrv_of, refuse_secrets
 
 
 @pytest.mark.parametrize(
@@ -67,3 +67,21 @@ def test_secrets_are_refused_and_not_repeated(path):
 )  # fmt: skip
 def test_what_is_no_secret(path):
     refuse_secrets(path)
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("file:///Models/mnist", "file:///Models/mnist/7"),
+        ("/Models/two words/", "/Models/two words/7"),
+        ("s3://models/mnist/", "s3://models/mnist/7"),
+        ("s3://models/mnist region=us-west-1", "s3://models/mnist/7 region=us-west-1"),
+        (
+            "s3::https://host:9000/models/mnist bucket=models region=us-west-1 ",
+            "s3::https://host:9000/models/mnist/7 bucket=models region=us-west-1 ",
+        ),
+        ("gs://models/bucket=models", "gs://models/bucket=models/7"),
+    ],
+)
+def test_what_lies_below_a_path(path, expected):
+    assert below(path, "7") == expected

@@ -36,14 +36,12 @@ class Disk:
     def __init__(self):
         self.bases = {f"file:///{number}": {} for number in range(len(CONTRACTS))}
 
-    def versions(self, base):
-        if self.bases[base] is None:
+    def look(self, watch, unread):
+        base = self.bases[watch.path]
+        if base is None:
             raise ArtifactRejected("gone")
-        return list(self.bases[base])
-
-    def fingerprint(self, directory):
-        base, _, version = directory.rpartition("/")
-        return self.bases[base][int(version)] or None
+        new = unread(list(base))
+        return {version: (content or None) if version in new else None for version, content in base.items()}
 
 
 class Artifacts:

@@ -113,12 +113,15 @@ class World:
         self.hosts = FakeHosts()
         self.now_ms = 1_000_000
         self.settings = RegistrySettings(load_timeout_seconds=5)
+        self.directories = None  # of this machine
         self.registry = None
 
     async def start(self):
         self.journal = Journal.in_directory(self.directory)
         self.artifacts = ArtifactStore(self.directory / "artifacts", 1 << 30)
-        self.registry = Registry(self.journal, self.artifacts, self.hosts, self.settings, lambda: self.now_ms)
+        self.registry = Registry(
+            self.journal, self.artifacts, self.hosts, self.settings, lambda: self.now_ms, self.directories
+        )
         await self.registry.start()
         return self.registry
 

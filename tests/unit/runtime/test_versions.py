@@ -7,16 +7,33 @@ import os
 import shutil
 import threading
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from forestflow.domain import settings as s
-from forestflow.domain.errors import ArtifactRejected, ContractValidationError, LoadFailed, NotWatched, UnknownContract
+from forestflow.domain.errors import (
+    ArtifactRejected,
+    ContractValidationError,
+    LoadFailed,
+    Malformed,
+    NotWatched,
+    UnknownContract,
+)
 from forestflow.domain.ids import Fqrv
 from forestflow.domain.requests import H2OMojo
-from forestflow.domain.versions import AllVersions, LatestVersions, VersionState, Watch, WatchRequest
+from forestflow.domain.versions import (
+    AllVersions,
+    LatestVersions,
+    VersionState,
+    VersionStatus,
+    Watch,
+    WatchRequest,
+    retry_pause_ms,
+)
 from forestflow.runtime import versions
-from forestflow.runtime.versions import LocalDirectories
+from forestflow.runtime.sources.directories import SourceDirectories
+from forestflow.runtime.sources.rules import SourceRules
 from tests.unit.runtime.test_registry import CONTRACT, MODELS, World, plan_of, request, until
 
 KEEP_ALL = s.ContractSettings(s.KeepAll())
@@ -125,12 +142,13 @@ async def test_a_directory_that_hangs_holds_nobody_up(world, base, monkeypatch):
     put(base, 1)
     await world.registry.watch_versions(watching(base, AllVersions()))
     goes_on = threading.Event()
-    real = LocalDirectories.versions
-    monkeypatch.setattr(LocalDirectories, "versions", lambda self, path: goes_on.wait(10) and real(self, path))
+    look = SourceDirectories.look
+    monkeypatch.setattr(SourceDirectories, "look", lambda *arguments: goes_on.wait(10) and look(*arguments))
     watch = world.registry._versions._watching[CONTRACT]
     await until(lambda: watch.message)
     assert "has not been listed within" in (await world.registry.versions(CONTRACT)).message
     await world.registry.deploy(request("by-hand"))
+    monkeypatch.setattr(versions, "LIST_SECONDS", 0.05)
     with pytest.raises(ArtifactRejected, match="was not listed within"):
         await world.registry.watch_versions(replace(watching(base), contract_settings=None))
     goes_on.set()
@@ -138,22 +156,87 @@ async def test_a_directory_that_hangs_holds_nobody_up(world, base, monkeypatch):
     assert serving(world.registry) == ["1", "by-hand"]
 
 
+async def test_looks_that_hang_are_given_up_and_do_not_pile_up(world, base, monkeypatch):
+    monkeypatch.setattr(versions, "SLOW_SECONDS", 0.01)
+    monkeypatch.setattr(versions, "LIST_SECONDS", 0.02)
+    put(base, 1)
+    await world.registry.watch_versions(watching(base, AllVersions()))
+    goes_on = threading.Event()
+    look, began = SourceDirectories.look, []
+
+    def hangs(*arguments):
+        began.append(threading.current_thread())
+        return goes_on.wait(10) and look(*arguments)
+
+    monkeypatch.setattr(SourceDirectories, "look", hangs)
+    watch = world.registry._versions._watching[CONTRACT]
+    await until(lambda: "looks at the base directory hang" in (watch.message or ""))
+    assert len(began) == versions.MAX_HANGING
+    assert [v.state for v in (await world.registry.versions(CONTRACT)).versions] == [AVAILABLE]
+    goes_on.set()
+    await until(lambda: watch.message is None)
+    assert serving(world.registry) == ["1"]
+
+
+class Remote:
+    """A storage elsewhere: its ``content`` by version, or the error that a look ends with."""
+
+    def __init__(self):
+        self.content = {}
+        self.looks = 0
+
+    def look(self, watch, unread):
+        self.looks += 1
+        if isinstance(self.content, Exception):
+            raise self.content
+        new = unread(list(self.content))
+        return {version: content if version in new else None for version, content in self.content.items()}
+
+
+@pytest.fixture
+async def far(tmp_path):
+    """A world whose base directories are remote."""
+    world = World(tmp_path / "data")
+    world.directories = Remote()
+    await world.start()
+    yield world
+    await world.registry.stop()
+
+
+async def test_a_remote_directory_that_cannot_be_listed_is_left_alone_for_longer_each_time(far):
+    request = watching(MODELS, AllVersions(), path="s3://bucket/models", poll_seconds=2.0)
+    far.directories.content = {1: None}
+    await far.registry.create_contract(CONTRACT, KEEP_ALL)
+    await far.registry.watch_versions(replace(request, contract_settings=None))
+    far.directories.content = ArtifactRejected("S3 answered 403")
+    pauses = [await far.registry._versions.look(CONTRACT) for _ in range(8)]
+    assert pauses == [5, 10, 20, 40, 80, 160, 300, 300]
+    report = await far.registry.versions(CONTRACT)
+    assert report.message == "S3 answered 403"
+    assert report.versions == (VersionStatus(1, WAITING, "its directory must be the same in two looks in succession"),)
+    far.directories.content = {1: None}
+    assert await far.registry._versions.look(CONTRACT) == 2
+    assert (await far.registry.versions(CONTRACT)).message is None
+    far.directories.content = ArtifactRejected("S3 answered 503")
+    assert await far.registry._versions.look(CONTRACT) == retry_pause_ms(1) / 1000
+
+
 async def test_a_directory_that_is_being_written_waits(world, base, monkeypatch):
     sizes = iter(range(1, 10**6))
     (base / "1").mkdir()
-    real = LocalDirectories.fingerprint
+    look = SourceDirectories.look
 
-    def written_meanwhile(self, path):
+    def written_meanwhile(*arguments):
         (base / "1" / "model.zip").write_bytes(b"x" * next(sizes))
-        return real(self, path)
+        return look(*arguments)
 
-    monkeypatch.setattr(LocalDirectories, "fingerprint", written_meanwhile)
+    monkeypatch.setattr(SourceDirectories, "look", written_meanwhile)
     await world.registry.create_contract(CONTRACT, KEEP_ALL)
     asking = asyncio.ensure_future(world.registry.watch_versions(replace(watching(base), contract_settings=None)))
     await until(lambda: next(sizes) > 20)
     assert await states(world.registry) == {1: WAITING}
     assert not asking.done()
-    monkeypatch.setattr(LocalDirectories, "fingerprint", real)
+    monkeypatch.setattr(SourceDirectories, "look", look)
     shutil.copy(MODELS / "energy_gbm_v1.zip", base / "1" / "model.zip")
     assert [v.state for v in (await asking).versions] == [AVAILABLE]
 
@@ -259,7 +342,7 @@ async def test_looking_once(world, base, monkeypatch):
 
 @pytest.mark.parametrize(
     ("path", "reason"),
-    [("/nowhere", "cannot be read"), ("s3://bucket/models", "directories of the server alone"), ("models", "alone")],
+    [("/nowhere", "cannot be read"), ("s3://bucket/models", "'s3' are not allowed here"), ("models", "protocol")],
 )
 async def test_a_base_directory_that_is_none_is_refused(world, base, path, reason):
     with pytest.raises(ArtifactRejected, match=reason):
@@ -267,28 +350,55 @@ async def test_a_base_directory_that_is_none_is_refused(world, base, path, reaso
     assert await world.registry.queries.contracts() == []
 
 
+def look_at(base, *versions, hosts=(), schemes=("file",)):
+    """What a look finds below ``base``, with the fingerprints of these versions."""
+    watch = watching(base).watch if isinstance(base, Path) else replace(watching(MODELS).watch, path=base)
+    return SourceDirectories(SourceRules(schemes, hosts, 10, 1 << 20)).look(watch, lambda numbers: frozenset(versions))
+
+
 def test_fingerprints_change_with_the_content(base):
-    look = LocalDirectories()
     put(base, 1)
     one = base / "1"
-    before = look.fingerprint(one.as_uri())
-    assert before == look.fingerprint(str(one)) != None  # noqa: E711 - three values compared
+    before = look_at(base, 1)[1]
+    assert before == look_at(str(base), 1)[1] != None  # noqa: E711 - three values compared
+    assert look_at(base) == {1: None}
     status = (one / "model.zip").stat()
     content = (one / "model.zip").read_bytes()
     (one / "model.zip").write_bytes(content[::-1])
     os.utime(one / "model.zip", ns=(status.st_atime_ns, status.st_mtime_ns))  # as who copies times along
-    after = look.fingerprint(str(one))
+    after = look_at(base, 1)[1]
     assert after != before
     (one / "more").mkdir()
     (one / "more" / "labels.txt").touch()
-    assert look.fingerprint(str(one)) not in (None, before, after)
+    assert look_at(base, 1)[1] not in (None, before, after)
     (base / "2").mkdir()
-    assert look.fingerprint(str(base / "2")) is None
-    assert look.fingerprint(str(base / "3")) is None
+    assert look_at(base, 2) == {1: None, 2: None}
 
 
-def test_links_are_no_versions(base, tmp_path):
+def test_links_are_no_versions(base):
     put(base, 1)
     (base / "2").symlink_to(base / "1")
     (base / "3").write_text("a file")
-    assert list(LocalDirectories().versions(str(base))) == [1]
+    assert look_at(base) == {1: None}
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("https://example.com/models", "over https a directory cannot be listed"),
+        ("git@example.com:org/models.git", "a git repository has no version directories"),
+        ("https://example.com/org/models.git#v0.1", "a git repository has no version directories"),
+        ("ftp://example.com/models#1", "no fragment"),
+        ("memory://models", "supported protocol"),
+    ],
+)
+def test_what_cannot_be_listed_is_refused_with_what_to_do(path, reason, monkeypatch):
+    monkeypatch.setattr("fsspec.url_to_fs", lambda *_, **__: (None, ""))  # no connection
+    monkeypatch.setattr(SourceRules, "address", lambda self, host, port: "192.0.2.1")
+    with pytest.raises(ArtifactRejected, match=reason):
+        look_at(path, schemes=("https", "ssh", "ftp", "memory"), hosts=("example.com",))
+
+
+def test_secrets_in_a_base_directory_are_refused():
+    with pytest.raises(Malformed):
+        look_at("ftp://me:s3cret@example.com/models", schemes=("ftp",), hosts=("example.com",))
