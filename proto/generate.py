@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 
 import grpc_tools
+from google.rpc import status_pb2
 from grpc_tools import protoc
 
 PROTO = Path(__file__).resolve().parent
@@ -19,6 +20,7 @@ ROOT = PROTO.parent
 GENERATED = Path("forestflow/_gen")
 SUFFIXES = ("_pb2.py", "_pb2.pyi", "_pb2_grpc.py")
 WELL_KNOWN = Path(grpc_tools.__file__).parent / "_proto"
+GOOGLE_APIS = Path(status_pb2.__file__).parents[2]  # of googleapis-common-protos
 
 
 def generate(out: Path) -> None:
@@ -28,7 +30,7 @@ def generate(out: Path) -> None:
         outputs = [f"--python_out={out}", f"--pyi_out={out}"]
         if any(line.startswith("service ") for line in source.read_text().splitlines()):
             outputs.append(f"--grpc_python_out={out}")
-        mapping = [f"-I{GENERATED}={PROTO}", f"-I{WELL_KNOWN}"]
+        mapping = [f"-I{GENERATED}={PROTO}", f"-I{WELL_KNOWN}", f"-I{GOOGLE_APIS}"]
         code = protoc.main(["protoc", *mapping, *outputs, f"{GENERATED}/{source.name}"])
         if code:
             sys.exit(code)

@@ -1,4 +1,5 @@
 from forestflow._gen import contract_pb2 as _contract_pb2
+from google.rpc import status_pb2 as _status_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -14,3 +15,25 @@ class ScoreEnvelope(_message.Message):
     contract: _contract_pb2.Contract
     request: _containers.RepeatedScalarFieldContainer[bytes]
     def __init__(self, contract: _Optional[_Union[_contract_pb2.Contract, _Mapping]] = ..., request: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class ScoreStreamEnvelope(_message.Message):
+    __slots__ = ("id", "score", "key", "timeout_seconds")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    SCORE_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    score: _containers.RepeatedScalarFieldContainer[bytes]
+    key: str
+    timeout_seconds: float
+    def __init__(self, id: _Optional[str] = ..., score: _Optional[_Iterable[bytes]] = ..., key: _Optional[str] = ..., timeout_seconds: _Optional[float] = ...) -> None: ...
+
+class ScoreStreamAnswer(_message.Message):
+    __slots__ = ("id", "prediction", "error")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    PREDICTION_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    prediction: bytes
+    error: _status_pb2.Status
+    def __init__(self, id: _Optional[str] = ..., prediction: _Optional[bytes] = ..., error: _Optional[_Union[_status_pb2.Status, _Mapping]] = ...) -> None: ...

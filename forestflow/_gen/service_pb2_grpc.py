@@ -27,9 +27,7 @@ if _version_not_supported:
 
 
 class ForestFlowStub:
-    """Request metadata: x-request-id. Trailing metadata of every answer: x-request-id, and x-forestflow-fqrv where a
-    release answered (organization/project/contract_number/release_version, each part percent-encoded).
-    """
+    """Missing associated documentation comment in .proto file."""
 
     def __init__(self, channel):
         """Constructor.
@@ -42,15 +40,52 @@ class ForestFlowStub:
                 request_serializer=forestflow_dot___gen_dot_service__pb2.ScoreRequest.SerializeToString,
                 response_deserializer=forestflow_dot___gen_dot_inference__pb2.Prediction.FromString,
                 _registered_method=True)
+        self.ScoreStream = channel.stream_stream(
+                '/forestflow.v1.ForestFlow/ScoreStream',
+                request_serializer=forestflow_dot___gen_dot_service__pb2.ScoreStreamRequest.SerializeToString,
+                response_deserializer=forestflow_dot___gen_dot_service__pb2.ScoreStreamResponse.FromString,
+                _registered_method=True)
+        self.Metadata = channel.unary_unary(
+                '/forestflow.v1.ForestFlow/Metadata',
+                request_serializer=forestflow_dot___gen_dot_service__pb2.MetadataRequest.SerializeToString,
+                response_deserializer=forestflow_dot___gen_dot_service__pb2.MetadataResponse.FromString,
+                _registered_method=True)
+        self.Stats = channel.unary_unary(
+                '/forestflow.v1.ForestFlow/Stats',
+                request_serializer=forestflow_dot___gen_dot_service__pb2.StatsRequest.SerializeToString,
+                response_deserializer=forestflow_dot___gen_dot_service__pb2.StatsResponse.FromString,
+                _registered_method=True)
 
 
 class ForestFlowServicer:
-    """Request metadata: x-request-id. Trailing metadata of every answer: x-request-id, and x-forestflow-fqrv where a
-    release answered (organization/project/contract_number/release_version, each part percent-encoded).
-    """
+    """Missing associated documentation comment in .proto file."""
 
     def Score(self, request, context):
-        """The prediction of the release that the contract's policies pick. The deadline is the call's, or else the release's.
+        """The prediction of the release that the contract's policies pick. Without a deadline the release's setting holds.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ScoreStream(self, request_iterator, context):
+        """Many scores over one call, of any contracts. Answers come as they are ready, in any order, one for each item; an
+        item that fails ends nothing but itself. At most 128 items, or as many bytes as one message may have, are under way;
+        meanwhile no more are read. Cancelling the call drops what was not answered. A server that stops answers
+        what it has read, then ends the stream with UNAVAILABLE; items without an answer were not looked at.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Metadata(self, request, context):
+        """What the releases of a contract take and give.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Stats(self, request, context):
+        """Counts and clocks of each release. FAILED_PRECONDITION where the contract has none.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -64,6 +99,21 @@ def add_ForestFlowServicer_to_server(servicer, server):
                     request_deserializer=forestflow_dot___gen_dot_service__pb2.ScoreRequest.FromString,
                     response_serializer=forestflow_dot___gen_dot_inference__pb2.Prediction.SerializeToString,
             ),
+            'ScoreStream': grpc.stream_stream_rpc_method_handler(
+                    servicer.ScoreStream,
+                    request_deserializer=forestflow_dot___gen_dot_service__pb2.ScoreStreamRequest.FromString,
+                    response_serializer=forestflow_dot___gen_dot_service__pb2.ScoreStreamResponse.SerializeToString,
+            ),
+            'Metadata': grpc.unary_unary_rpc_method_handler(
+                    servicer.Metadata,
+                    request_deserializer=forestflow_dot___gen_dot_service__pb2.MetadataRequest.FromString,
+                    response_serializer=forestflow_dot___gen_dot_service__pb2.MetadataResponse.SerializeToString,
+            ),
+            'Stats': grpc.unary_unary_rpc_method_handler(
+                    servicer.Stats,
+                    request_deserializer=forestflow_dot___gen_dot_service__pb2.StatsRequest.FromString,
+                    response_serializer=forestflow_dot___gen_dot_service__pb2.StatsResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'forestflow.v1.ForestFlow', rpc_method_handlers)
@@ -73,9 +123,7 @@ def add_ForestFlowServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ForestFlow:
-    """Request metadata: x-request-id. Trailing metadata of every answer: x-request-id, and x-forestflow-fqrv where a
-    release answered (organization/project/contract_number/release_version, each part percent-encoded).
-    """
+    """Missing associated documentation comment in .proto file."""
 
     @staticmethod
     def Score(request,
@@ -94,6 +142,87 @@ class ForestFlow:
             '/forestflow.v1.ForestFlow/Score',
             forestflow_dot___gen_dot_service__pb2.ScoreRequest.SerializeToString,
             forestflow_dot___gen_dot_inference__pb2.Prediction.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ScoreStream(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/forestflow.v1.ForestFlow/ScoreStream',
+            forestflow_dot___gen_dot_service__pb2.ScoreStreamRequest.SerializeToString,
+            forestflow_dot___gen_dot_service__pb2.ScoreStreamResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Metadata(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/forestflow.v1.ForestFlow/Metadata',
+            forestflow_dot___gen_dot_service__pb2.MetadataRequest.SerializeToString,
+            forestflow_dot___gen_dot_service__pb2.MetadataResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Stats(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/forestflow.v1.ForestFlow/Stats',
+            forestflow_dot___gen_dot_service__pb2.StatsRequest.SerializeToString,
+            forestflow_dot___gen_dot_service__pb2.StatsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -1,10 +1,14 @@
-"""A ScoreRequest taken apart: its contract is read, the InferenceRequest inside goes on to the replica as it came."""
+"""Scores taken apart: their addresses are read, the InferenceRequest inside goes on to the replica as it came."""
 
 from __future__ import annotations
 
-from google.protobuf.message import DecodeError
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from forestflow._gen.envelope_pb2 import ScoreEnvelope
+from google.protobuf.message import DecodeError
+from google.rpc.status_pb2 import Status
+
+from forestflow._gen.envelope_pb2 import ScoreEnvelope, ScoreStreamAnswer, ScoreStreamEnvelope
 from forestflow.codecs.messages import contract_from
 from forestflow.domain.errors import Malformed
 from forestflow.domain.ids import Contract
@@ -22,5 +26,43 @@ def open_envelope(message: bytes) -> tuple[Contract, bytes]:
         raise Malformed("not a ScoreRequest: it holds no request")
     if isinstance(envelope.contract.organization, bytes) or isinstance(envelope.contract.project, bytes):
         raise Malformed("not a ScoreRequest: a name is not UTF-8")  # protobuf hands out such a string as bytes
-    pieces = envelope.request
-    return contract_from(envelope.contract), pieces[0] if len(pieces) == 1 else b"".join(pieces)
+    return contract_from(envelope.contract), _joined(envelope.request)
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A ScoreStreamRequest; ``score`` holds the bytes of its ScoreRequest."""
+
+    id: str
+    score: bytes
+    key: str | None
+    seconds: float | None
+
+
+def open_item(message: bytes) -> Item:
+    """Raises Malformed where it cannot be told under which id to answer."""
+    try:
+        envelope = ScoreStreamEnvelope.FromString(message)
+    except DecodeError as error:
+        raise Malformed(f"not a ScoreStreamRequest: {error}") from None
+    if not envelope.IsInitialized():
+        raise Malformed("not a ScoreStreamRequest: it has no id")
+    if isinstance(envelope.id, bytes) or isinstance(envelope.key, bytes):
+        raise Malformed("not a ScoreStreamRequest: its id or its key is not UTF-8")
+    return Item(
+        envelope.id,
+        _joined(envelope.score),
+        envelope.key if envelope.HasField("key") else None,
+        envelope.timeout_seconds if envelope.HasField("timeout_seconds") else None,
+    )
+
+
+def close_item(item_id: str, result: bytes | Status) -> bytes:
+    """A ScoreStreamResponse of a prediction as its replica wrote it, or of an error."""
+    if isinstance(result, bytes):
+        return ScoreStreamAnswer(id=item_id, prediction=result).SerializeToString()
+    return ScoreStreamAnswer(id=item_id, error=result).SerializeToString()
+
+
+def _joined(pieces: Sequence[bytes]) -> bytes:
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)

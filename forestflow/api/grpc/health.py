@@ -19,12 +19,15 @@ _Status = HealthCheckResponse.ServingStatus
 
 
 class Health:
-    """``services`` are those whose health it tells, beside that of the server as a whole (the empty name)."""
+    """``services`` are those whose health it tells, beside that of the server as a whole (the empty name).
 
-    def __init__(self, control: ControlPlane, services: tuple[str, ...]) -> None:
+    Once ``stopping``, nothing serves; watchers are told, and their calls end.
+    """
+
+    def __init__(self, control: ControlPlane, services: tuple[str, ...], stopping: asyncio.Event) -> None:
         self._control = control
         self._known = frozenset({"", *services})
-        self._stopping = asyncio.Event()
+        self._stopping = stopping
 
     def handler(self) -> grpc.GenericRpcHandler:
         read, write = HealthCheckRequest.FromString, HealthCheckResponse.SerializeToString
@@ -33,10 +36,6 @@ class Health:
             "Watch": grpc.unary_stream_rpc_method_handler(self._watch, read, write),
         }
         return grpc.method_handlers_generic_handler(SERVICE, methods)
-
-    def stop(self) -> None:
-        """From now on nothing serves; watchers are told, and their calls end."""
-        self._stopping.set()
 
     async def _check(self, request: HealthCheckRequest, context: grpc.aio.ServicerContext) -> HealthCheckResponse:
         if request.service not in self._known:

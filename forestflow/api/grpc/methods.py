@@ -1,22 +1,21 @@
-"""Unary methods on bytes: what all of them share, whichever service they belong to.
+"""Methods on bytes: what all of them share, whichever service they belong to.
 
-A method's handler takes a message and its call, scores, and returns the answer's bytes or raises a ForestFlowError,
-which becomes a status. The answer's metadata say the request's id and who answered.
+A handler takes a message and its call, scores or asks, and gives the answer's bytes, one or many, or raises a
+ForestFlowError, which becomes a status. The answer's metadata say the request's id and who answered.
 """
 
 from __future__ import annotations
 
 import logging
-import math
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import NoReturn
 
 import grpc.aio
 
-from forestflow.api.answers import InternalError, fqrv_metadata, payload_of, retry_after
-from forestflow.api.grpc.errors import REQUEST_ID, RETRY_AFTER_MS, STATUS, details_of
+from forestflow.api.answers import InternalError, fqrv_metadata, payload_of
+from forestflow.api.grpc.errors import REQUEST_ID, STATUS, status_of, trailers_of
 from forestflow.api.requests import MAX_TIMEOUT_SECONDS, request_id_of
-from forestflow.domain.errors import Code, DeadlineExceeded, ForestFlowError, QueueFull
+from forestflow.domain.errors import Code, DeadlineExceeded, ForestFlowError
 from forestflow.domain.ids import Contract, Fqrv
 from forestflow.runtime.dispatch import Dispatcher
 from forestflow.runtime.link import Reply
@@ -33,66 +32,111 @@ class Call:
         own_id = _metadata(context, REQUEST_ID)
         self.request_id = request_id_of(None if own_id is None else own_id.encode(errors="replace"))
         self.reply: Reply | None = None  # of the replica that answered
-        self._dispatcher = dispatcher
+        self.dispatcher = dispatcher
         self._context = context
 
     def metadata(self, name: str) -> str | None:
         """The first value that the call's metadata has under that name."""
         return _metadata(self._context, name)
 
+    def seconds(self) -> float | None:
+        """What is left of the call's deadline, if it has one. Raises DeadlineExceeded."""
+        seconds: float | None = self._context.time_remaining()
+        if seconds is None:
+            return None
+        if seconds <= 0:
+            raise DeadlineExceeded("the deadline passed before the request was read")
+        return min(seconds, MAX_TIMEOUT_SECONDS)
+
     async def score(self, contract: Contract, codec: int, payload: bytes, only: Fqrv | None = None) -> bytes:
         """The payload that a replica answers, of ``only`` that release if given. Raises whatever it is refused for."""
-        seconds = self._context.time_remaining()
-        if seconds is not None:
-            if seconds <= 0:
-                raise DeadlineExceeded("the deadline passed before the request was read")
-            seconds = min(seconds, MAX_TIMEOUT_SECONDS)
-        route = self._dispatcher.route(contract)
+        seconds = self.seconds()
+        route = self.dispatcher.route(contract)
         key = self.metadata(KEY)
-        self.reply = await self._dispatcher.score(route, codec, payload, self.request_id, seconds, key, only)
+        self.reply = await self.dispatcher.score(route, codec, payload, self.request_id, seconds, key, only)
         return payload_of(self.reply)
 
 
 Handler = Callable[[bytes, Call], Awaitable[bytes]]
+ManyHandler = Callable[[bytes, Call], AsyncIterator[bytes]]
+StreamHandler = Callable[[grpc.aio.ServicerContext, Call], Awaitable[None]]
+Statuses = Mapping[Code, grpc.StatusCode]  # a service's table from the domain's codes to gRPC's
 
 
-def unary(
-    handler: Handler, dispatcher: Dispatcher, statuses: Mapping[Code, grpc.StatusCode] = STATUS
-) -> grpc.RpcMethodHandler:
-    """A method of a generic handler; ``statuses`` is the service's table from the domain's codes to gRPC's."""
+def unary(handler: Handler, dispatcher: Dispatcher, statuses: Statuses = STATUS) -> grpc.RpcMethodHandler:
+    """A method of a generic handler: one message, one answer."""
 
     async def answer(message: bytes, context: grpc.aio.ServicerContext) -> bytes:
         call = Call(dispatcher, context)
-        error: ForestFlowError | None = None
-        payload = b""
         try:
             payload = await handler(message, call)
-        except ForestFlowError as refused:
-            error = refused
         except Exception as failed:
-            _log.error("request failed", exc_info=failed, extra={"request_id": call.request_id.decode()})
-            error = InternalError()
-        metadata: list[tuple[str, str]] = [(REQUEST_ID, call.request_id.decode())]
-        if call.reply is not None:
-            metadata += fqrv_metadata(call.reply.fqrv)
-        if error is not None:
-            return await _refuse(context, statuses[error.code], error, metadata)
-        context.set_trailing_metadata(tuple(metadata))
-        return payload
+            error = told_of(failed, call.request_id)
+        else:
+            _finish(call, context)
+            return payload
+        return await _refuse(call, context, error, statuses)
 
     return grpc.unary_unary_rpc_method_handler(answer)
 
 
+def many(handler: ManyHandler, dispatcher: Dispatcher) -> grpc.RpcMethodHandler:
+    """One message, a stream of answers."""
+
+    async def answer(message: bytes, context: grpc.aio.ServicerContext) -> AsyncIterator[bytes]:
+        call = Call(dispatcher, context)
+        try:
+            async for payload in handler(message, call):
+                yield payload
+        except Exception as failed:
+            error = told_of(failed, call.request_id)
+        else:
+            _finish(call, context)
+            return
+        await _refuse(call, context, error, STATUS)
+
+    return grpc.unary_stream_rpc_method_handler(answer)
+
+
+def stream(handler: StreamHandler, dispatcher: Dispatcher) -> grpc.RpcMethodHandler:
+    """Streams both ways, which the handler reads and writes itself."""
+
+    async def answer(_messages: object, context: grpc.aio.ServicerContext) -> None:
+        call = Call(dispatcher, context)
+        try:
+            await handler(context, call)
+        except Exception as failed:
+            error = told_of(failed, call.request_id)
+        else:
+            _finish(call, context)
+            return
+        await _refuse(call, context, error, STATUS)
+
+    return grpc.stream_stream_rpc_method_handler(answer)
+
+
+def told_of(failed: Exception, request_id: bytes) -> ForestFlowError:
+    """What a client is told of it: a fault of ours is for the log alone."""
+    if isinstance(failed, ForestFlowError):
+        return failed
+    _log.error("request failed", exc_info=failed, extra={"request_id": request_id.decode()})
+    return InternalError()
+
+
+def _finish(call: Call, context: grpc.aio.ServicerContext) -> None:
+    metadata: list[tuple[str, str]] = [(REQUEST_ID, call.request_id.decode())]
+    if call.reply is not None:
+        metadata += fqrv_metadata(call.reply.fqrv)
+    context.set_trailing_metadata(tuple(metadata))
+
+
 async def _refuse(
-    context: grpc.aio.ServicerContext,
-    status: grpc.StatusCode,
-    error: ForestFlowError,
-    metadata: list[tuple[str, str]],
+    call: Call, context: grpc.aio.ServicerContext, error: ForestFlowError, statuses: Statuses
 ) -> NoReturn:
-    seconds = error.retry_after_seconds if isinstance(error, QueueFull) else retry_after(error)
-    if seconds:
-        metadata.append((RETRY_AFTER_MS, str(math.ceil(seconds * 1000))))
-    await context.abort(status, details_of(error.message), tuple(metadata))
+    fqrv = call.reply.fqrv if call.reply is not None else None
+    status = status_of(error, call.request_id, fqrv, statuses)
+    trailers = trailers_of(error, status, call.request_id, fqrv)
+    await context.abort(statuses[error.code], status.message, trailers)
     raise AssertionError("abort raises")
 
 

@@ -1,18 +1,22 @@
-"""The gRPC server of a router: ForestFlow's own service, health and reflection, on the router's event loop.
+"""The gRPC server of a router: ForestFlow's own services, health and reflection, on the router's event loop.
 
 Methods take and give bytes, by generic handlers: what a score carries is for the replica to read. Reflection
-describes the service from the generated descriptors all the same.
+describes ForestFlow's services from the generated descriptors all the same.
 """
 
 from __future__ import annotations
 
+import asyncio
+
 import grpc.aio
 from grpc_reflection.v1alpha import reflection  # type: ignore[import-untyped, unused-ignore]
 
-from forestflow._gen import service_pb2
+from forestflow._gen import control_pb2, service_pb2
+from forestflow.api.grpc import control as control_methods
 from forestflow.api.grpc import graphpipe, health, openinference, tfserving
-from forestflow.api.grpc.methods import unary
-from forestflow.api.grpc.score import score
+from forestflow.api.grpc.methods import stream, unary
+from forestflow.api.grpc.score import queries, score
+from forestflow.api.grpc.stream import score_stream
 from forestflow.api.models import Models
 from forestflow.api.openinference import OpenInference
 from forestflow.api.tfserving import TfServing
@@ -22,19 +26,20 @@ from forestflow.runtime.dispatch import Dispatcher
 from forestflow.runtime.router import RouterSettings
 
 SERVICE: str = service_pb2.DESCRIPTOR.services_by_name["ForestFlow"].full_name
+CONTROL: str = control_pb2.DESCRIPTOR.services_by_name["Control"].full_name
 MAX_MESSAGE_BYTES = 2**31 - 1  # an int of gRPC's
 
 
 class GrpcServer:
     """A server that answers (:class:`forestflow.runtime.router.GrpcServer`)."""
 
-    def __init__(self, server: grpc.aio.Server, health: health.Health) -> None:
+    def __init__(self, server: grpc.aio.Server, stopping: asyncio.Event) -> None:
         self._server = server
-        self._health = health
+        self._stopping = stopping
 
     async def stop(self, drain_seconds: float) -> None:
         """Take no new calls, and end when those under way have, or after ``drain_seconds``."""
-        self._health.stop()
+        self._stopping.set()  # calls without an end of their own come to it
         await self._server.stop(drain_seconds)
 
 
@@ -42,26 +47,33 @@ async def serve_grpc(
     control: ControlPlane, dispatcher: Dispatcher, settings: RouterSettings, endpoint: tuple[str, int]
 ) -> GrpcServer:
     """Bind and serve. Raises OSError when the port is taken."""
+    stopping = asyncio.Event()
+    max_bytes = settings.max_body_bytes
     server = grpc.aio.server(
         maximum_concurrent_rpcs=settings.max_connections,
         options=[
             ("grpc.so_reuseport", 1),  # more routers of this node share the port
-            ("grpc.max_receive_message_length", min(settings.max_body_bytes, MAX_MESSAGE_BYTES)),
+            ("grpc.max_receive_message_length", min(max_bytes, MAX_MESSAGE_BYTES)),
             ("grpc.max_send_message_length", -1),
         ],
     )
     models = Models(control, dispatcher, settings.model_aliases)
     gp = graphpipe.GraphPipeMethods(models)
     services = {
-        SERVICE: {"Score": unary(score, dispatcher)},
+        SERVICE: {
+            "Score": unary(score, dispatcher),
+            "ScoreStream": stream(score_stream(stopping, max_bytes), dispatcher),
+            **{name: unary(handler, dispatcher) for name, handler in queries(control).items()},
+        },
+        CONTROL: control_methods.methods(control, dispatcher, stopping, settings.control_max_body_bytes),
         graphpipe.SERVICE: {"Infer": unary(gp.infer, dispatcher), "Metadata": unary(gp.metadata, dispatcher)},
         openinference.SERVICE: openinference.methods(OpenInference(models), dispatcher),
         **tfserving.services(TfServing(models), dispatcher),
     }
-    watched = health.Health(control, tuple(services))
+    watched = health.Health(control, tuple(services), stopping)
     handlers = [grpc.method_handlers_generic_handler(name, methods) for name, methods in services.items()]
     server.add_generic_rpc_handlers((*handlers, watched.handler()))
-    reflection.enable_server_reflection((SERVICE, health.SERVICE, reflection.SERVICE_NAME), server)
+    reflection.enable_server_reflection((SERVICE, CONTROL, health.SERVICE, reflection.SERVICE_NAME), server)
     address = str(Endpoint(*endpoint))
     try:
         bound = server.add_insecure_port(address)
@@ -70,4 +82,4 @@ async def serve_grpc(
     if not bound:
         raise OSError(f"cannot listen on {address}")
     await server.start()
-    return GrpcServer(server, watched)
+    return GrpcServer(server, stopping)

@@ -7,13 +7,16 @@ from typing import Any
 
 import grpc.aio
 import pytest
+from google.protobuf.message import Message
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from grpc import StatusCode
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest, ServerReflectionResponse
+from grpc_status import rpc_status
 
 from forestflow._gen.inference_pb2 import InferenceRequest
 from forestflow._gen.service_pb2 import ScoreRequest
-from forestflow.api.grpc.server import SERVICE, serve_grpc
+from forestflow.api.grpc.server import CONTROL, SERVICE, serve_grpc
 from forestflow.codecs.messages import contract_to
 from forestflow.codecs.table import PROTOBUF
 from forestflow.domain.errors import Code, QueueFull, Unavailable, UnknownContract
@@ -135,10 +138,43 @@ async def test_errors_have_a_code_a_message_and_the_request_id(world):
     stranger = ScoreRequest(contract=contract_to(Contract("no", "such", 1)), request=REQUEST).SerializeToString()
     unknown = await world.refused(stranger, metadata=[("x-request-id", "mine")])
     assert (unknown.code(), unknown.details()) == (StatusCode.NOT_FOUND, "unknown contract no.such.1")
-    assert dict(unknown.trailing_metadata()) == {"x-request-id": "mine"}
+    trailers = dict(unknown.trailing_metadata())
+    assert trailers.pop("x-request-id") == "mine"
+    assert trailers.keys() == {"grpc-status-details-bin"}
     garbage = await world.refused(b"\xff")
     assert garbage.code() is StatusCode.INVALID_ARGUMENT
     assert garbage.details().startswith("not a ScoreRequest")
+
+
+async def test_errors_have_details_that_grpcs_own_reader_takes(world):
+    """``from_call`` refuses details whose code or message is not that of the call."""
+
+    async def told(message: bytes = MESSAGE) -> list[Message]:
+        call = world.call(message, metadata=[("x-request-id", "mine")])
+        assert await call.code() is not StatusCode.OK
+        status = await rpc_status.aio.from_call(call)
+        return [unpacked(detail) for detail in status.details]
+
+    (info,) = await told(
+        ScoreRequest(contract=contract_to(Contract("no", "such", 1)), request=REQUEST).SerializeToString()
+    )
+    assert (info.reason, info.domain, dict(info.metadata)) == ("NOT_FOUND", "forestflow", {"requestId": "mine"})
+    world.dispatcher.outcome = Reply(Code.INVALID, "größer als 9".encode(), RELEASE)
+    (info,) = await told()
+    assert (info.reason, dict(info.metadata)) == ("INVALID", {"requestId": "mine", "release": "o.p.0.v 1"})
+    world.dispatcher.outcome = Reply(Code.EXHAUSTED, b"full", RELEASE, retry_after_seconds=0.25)
+    info, retry = await told()
+    assert (info.reason, retry.retry_delay.ToMilliseconds()) == ("EXHAUSTED", 250)
+    world.dispatcher.outcome = Unavailable("lost")
+    info, retry = await told()
+    assert (info.reason, retry.retry_delay.ToMilliseconds()) == ("UNAVAILABLE", 1000)
+
+
+def unpacked(detail: Any) -> Message:
+    kinds = [kind for kind in (ErrorInfo, BadRequest, RetryInfo) if detail.Is(kind.DESCRIPTOR)]
+    message = kinds[0]()
+    assert detail.Unpack(message)
+    return message
 
 
 async def test_errors_of_a_replica(world):
@@ -185,7 +221,7 @@ async def test_messages_over_the_limit(world, compression):
 
 async def test_health_is_readiness(world):
     check = world.health("Check")
-    for service in ("", SERVICE):
+    for service in ("", SERVICE, CONTROL):
         assert (await check(HealthCheckRequest(service=service))).status == HealthCheckResponse.SERVING
     world.ready = False
     assert (await check(HealthCheckRequest())).status == HealthCheckResponse.NOT_SERVING
@@ -249,7 +285,7 @@ async def test_reflection_names_and_describes_the_service(world):
         ServerReflectionRequest(list_services=""), ServerReflectionRequest(file_containing_symbol=SERVICE)
     )
     names = {service.name for service in listed.list_services_response.service}
-    assert {SERVICE, "grpc.health.v1.Health"} <= names
+    assert {SERVICE, CONTROL, "grpc.health.v1.Health"} <= names
     assert any(b"ScoreRequest" in file for file in described.file_descriptor_response.file_descriptor_proto)
 
 
