@@ -72,7 +72,7 @@ def fetch(
         files = git.fetch(repository, tag, into / "git", meter)
         target = (files / artifact).resolve()
         if target.is_relative_to(files.resolve()) and target.exists():
-            lfs.fill(target, repository, meter)
+            lfs.fill(target, files, repository, meter)
         return Fetched(files)
     store, start = store_of(path, scheme, artifact, meter)
     return _from_store(store, start, artifact, into, meter)

@@ -1,6 +1,7 @@
 """Git LFS: the files that a repository holds as pointers, by the batch API, without the git-lfs command.
 
-Formats: github.com/git-lfs/git-lfs, docs/spec.md (pointers), docs/api/batch.md and docs/api/server-discovery.md.
+Formats: github.com/git-lfs/git-lfs, docs/spec.md (pointers), docs/api/batch.md and docs/api/server-discovery.md. A
+repository may name another LFS server in its ``.lfsconfig``; that has to be on a host that models may come from, too.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from urllib.parse import urlsplit
 import orjson
 
 from forestflow.domain.errors import ArtifactRejected
+from forestflow.domain.sources import refuse_secrets
 from forestflow.runtime.sources import git, web
 from forestflow.runtime.sources.git import GitSource
 from forestflow.runtime.sources.transfer import Interrupted, Meter, again_or_raise, download
@@ -28,10 +30,12 @@ MAX_POINTER_BYTES = 1024
 MAX_ANSWER_BYTES = 16 << 20
 OBJECTS_AT_ONCE = 100
 
+# As git-lfs reads them: under its former names, too, and with any white space around.
 _POINTER = re.compile(
-    rb"version https://git-lfs\.github\.com/spec/v1\n(?:ext-.*\n)*"
-    rb"oid sha256:(?P<oid>[0-9a-f]{64})\nsize (?P<size>\d{1,18})\n"
+    rb"\s*version (?:https://(?:git-lfs|hawser)\.github\.com/spec/v1|http://git-media\.io/v/2)\r?\n(?P<extensions>(?:ext-.*\n)*)"
+    rb"oid sha256:(?P<oid>[0-9a-f]{64})\r?\nsize (?P<size>\d{1,18})\s*"
 )
+MAX_CONFIG_BYTES = 1 << 16
 _TYPE = "application/vnd.git-lfs+json"
 
 
@@ -44,14 +48,17 @@ class Pointer:
     size: int
 
 
-def fill(folder: Path, source: GitSource, meter: Meter) -> None:
-    """Put the content in place of each pointer at or below ``folder``. Raises ArtifactRejected, DeadlineExceeded."""
+def fill(folder: Path, root: Path, source: GitSource, meter: Meter) -> None:
+    """Put the content in place of each pointer at or below ``folder``; ``root`` has all files of the commit.
+
+    Raises ArtifactRejected, DeadlineExceeded.
+    """
     pointers = list(_pointers(folder))
     if not pointers:
         return
     for pointer in pointers:
         meter.expect(pointer.size)
-    endpoint, headers = _endpoint(source, meter)
+    endpoint, headers = _endpoint(source, _configured(root), meter)
     for first in range(0, len(pointers), OBJECTS_AT_ONCE):
         batch = pointers[first : first + OBJECTS_AT_ONCE]
         actions = _batch(endpoint, headers, batch, meter)
@@ -65,11 +72,36 @@ def _pointers(folder: Path) -> Iterator[Pointer]:
             continue
         match = _POINTER.fullmatch(path.read_bytes())
         if match is not None:
+            if match["extensions"]:
+                raise ArtifactRejected(
+                    f"{path.name} is stored with a Git LFS extension, whose program the server does not run: store the "
+                    "model without it"
+                )
             yield Pointer(path, match["oid"].decode(), int(match["size"]))
 
 
-def _endpoint(source: GitSource, meter: Meter) -> tuple[str, dict[str, str]]:
+def _configured(root: Path) -> str | None:
+    """The LFS server that the repository names itself."""
+    file = root / ".lfsconfig"
+    if file.is_symlink() or not file.is_file() or file.stat().st_size > MAX_CONFIG_BYTES:
+        return None
+    answer = subprocess.run(
+        ["git", "config", "--no-includes", "--file", str(file), "--get", "lfs.url"],
+        env=git.environment("https"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return answer.stdout.strip().rstrip("/") or None
+
+
+def _endpoint(source: GitSource, configured: str | None, meter: Meter) -> tuple[str, dict[str, str]]:
     """Where the LFS server is, and what it must be told to let us in."""
+    if configured is not None:
+        if not configured.startswith(("https://", "http://")):
+            raise ArtifactRejected(f"the repository's .lfsconfig names no http(s) server: {configured[:200]!r}")
+        refuse_secrets(configured)
+        return configured, _login(configured, meter)
     if source.scheme == "ssh":
         return _over_ssh(source, meter)
     if not source.over_http:
@@ -77,19 +109,22 @@ def _endpoint(source: GitSource, meter: Meter) -> tuple[str, dict[str, str]]:
             f"the model is stored with Git LFS, which {source.scheme}:// cannot fetch: use https or ssh"
         )
     base = source.url.rstrip("/")
-    return f"{base if base.endswith('.git') else base + '.git'}/info/lfs", _login(source, meter)
+    return f"{base if base.endswith('.git') else base + '.git'}/info/lfs", _login(source.url, meter)
 
 
-def _login(source: GitSource, meter: Meter) -> dict[str, str]:
-    """From git's credential helpers; what ``~/.netrc`` has is added with each request."""
-    if web.netrc_login(source.host):
+def _login(url: str, meter: Meter) -> dict[str, str]:
+    """From git's credential helpers, if models may come from there; ``~/.netrc`` is looked at with each request."""
+    parts = urlsplit(url)
+    meter.rules.check_scheme(parts.scheme)
+    meter.rules.check_host(parts.hostname or "")
+    if web.netrc_login(parts.hostname or ""):
         return {}
-    asked = f"protocol={source.scheme}\nhost={urlsplit(source.url).netloc}\n\n"
+    asked = f"protocol={parts.scheme}\nhost={parts.netloc}\n\n"
     try:
         answer = subprocess.run(
             ["git", "credential", "fill"],
             input=asked.encode(),
-            env={**git.environment(source.scheme), "GIT_ASKPASS": "/bin/false"},
+            env={**git.environment(parts.scheme), "GIT_ASKPASS": "/bin/false"},
             capture_output=True,
             timeout=min(10, meter.remaining),
             check=False,

@@ -94,23 +94,34 @@ class Git(Files):
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        if not self.path.endswith("/info/lfs/objects/batch"):
+        if "/info/lfs/locks" in self.path:
+            return self._answer(404, b"no locks")
+        if not self.path.endswith("/objects/batch"):
             return self._backend(body)
         self.server.seen.append((self.path, dict(self.headers)))
         if self.server.login and self.headers.get("Authorization") != self.server.login:
             return self._answer(401, b"who?")
         asked = json.loads(body)
-        assert asked["operation"] == "download"
-        assert self.headers["Accept"] == "application/vnd.git-lfs+json"
+        assert self.headers["Accept"].startswith("application/vnd.git-lfs+json")
         objects = []
         for entry in asked["objects"]:
-            if (self.server.folder / "lfs" / entry["oid"]).exists():
+            if asked["operation"] == "upload":
+                action = {"actions": {"upload": {"href": f"{self.server.url}/lfs/{entry['oid']}"}}}
+            elif (self.server.folder / "lfs" / entry["oid"]).exists():
                 href = f"{self.server.url}/lfs/{entry['oid']}"
                 action = {"actions": {"download": {"href": href, "header": {"X-Ticket": "for-you"}}}}
             else:
                 action = {"error": {"code": 404, "message": "Object does not exist"}}
             objects.append({**entry, **action})
-        return self._answer(200, json.dumps({"transfer": "basic", "objects": objects}).encode())
+        answer = json.dumps({"transfer": "basic", "objects": objects}).encode()
+        return self._answer(200, answer, Content_Type="application/vnd.git-lfs+json")
+
+    def do_PUT(self):
+        """An object from git-lfs."""
+        store = self.server.folder / "lfs"
+        store.mkdir(exist_ok=True)
+        (store / self.path.removeprefix("/lfs/")).write_bytes(self.rfile.read(int(self.headers["Content-Length"])))
+        self._answer(200, b"")
 
     def _backend(self, body):
         parts = urlsplit(self.path)
