@@ -30,10 +30,11 @@ serve: setup  ## Serve on 127.0.0.1:8090 until Ctrl-C.
 	@$(BIN)/forestflow serve
 
 test: setup  ## Run all tests.
-	$(BIN)/python -m pytest --cov=forestflow.domain --cov=forestflow.codecs --cov=forestflow.runtime --cov-report=term
+	$(BIN)/python -m pytest --hypothesis-profile=repeatable \
+	  --cov=forestflow.domain --cov=forestflow.codecs --cov=forestflow.runtime --cov-report=term
 
 test-fast: setup  ## Run the tests that take seconds.
-	$(BIN)/python -m pytest -q -m "not slow" tests/unit
+	$(BIN)/python -m pytest -q --hypothesis-profile=fast -m "not slow" tests/unit
 
 check: setup  ## Lint, types, layers, generated code.
 	$(BIN)/ruff check .

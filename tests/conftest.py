@@ -7,8 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests import profiles
+
 if TYPE_CHECKING:
     from tests.serving import RunningServer
+
+profiles.register()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -13,6 +13,7 @@ from forestflow.api.grpc.envelope import open_envelope
 from forestflow.codecs.messages import contract_to
 from forestflow.domain.errors import ForestFlowError, InvalidIdentifier, Malformed
 from forestflow.domain.ids import Contract
+from tests.profiles import up_to
 from tests.unit.codecs.strategies import contracts, inference_requests
 
 CONTRACT = Contract("samples", "energy", 7)
@@ -78,7 +79,7 @@ def test_pieces_in_any_order(contract, request, order, unknown):
     assert opened(message) == expected
 
 
-@settings(max_examples=500)
+@settings(max_examples=up_to(500))
 @given(inference_requests(), st.data())
 def test_damaged_messages(request, data):
     message = bytearray(ScoreRequest(contract=contract_to(CONTRACT), request=request).SerializeToString())

@@ -14,6 +14,7 @@ from forestflow.codecs import basic, protobuf
 from forestflow.codecs.basic import decode_request
 from forestflow.domain.errors import InvalidInput, Malformed
 from forestflow.domain.tensors import DTYPES, TensorType
+from tests.profiles import up_to
 from tests.unit.codecs.strategies import assert_same, inference_requests
 
 
@@ -39,7 +40,7 @@ def test_configs_of_what_is_no_request_are_refused():
             basic.decode_configs(wrong)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=up_to(300))
 @given(inference_requests(), st.booleans(), st.booleans(), st.sampled_from([None, 1]))
 def test_what_protobuf_prints_is_read_exactly(message, snake_case, enum_numbers, indent):
     document = MessageToDict(message, preserving_proto_field_name=snake_case, use_integers_for_enums=enum_numbers)
@@ -51,7 +52,7 @@ def test_what_protobuf_prints_is_read_exactly(message, snake_case, enum_numbers,
     assert_same(decode_request(memoryview(text)).batch, theirs.batch)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=up_to(300))
 @given(inference_requests(), st.sampled_from([None, 1]), st.data())
 def test_one_pass_gives_what_two_give_or_leaves_it_to_them(message, indent, data):
     text = json.dumps(MessageToDict(message), indent=indent).encode()
@@ -85,7 +86,7 @@ def test_long_bodies_take_one_pass():
     assert decode_request(called_datum).batch.columns[1].data.reshape(-1).tolist() == list(range(3000))
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=up_to(200))
 @given(inference_requests())
 def test_columns_hold_the_values_of_the_message(message):
     batch = protobuf.from_message(message).batch

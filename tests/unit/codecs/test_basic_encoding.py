@@ -14,12 +14,13 @@ from forestflow.codecs.basic import PredictionEncoder, encode_prediction
 from forestflow.domain.errors import ModelFailed
 from forestflow.domain.ids import Contract, Fqrv
 from forestflow.domain.tensors import Batch, Column, TensorType
+from tests.profiles import up_to
 from tests.unit.codecs.strategies import batches, fqrvs
 
 FQRV = Fqrv(Contract("o", "p", 1), "r")
 
 
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=up_to(400))
 @given(fqrvs, batches())
 def test_the_json_is_protobufs(fqrv, batch):
     text = encode_prediction(fqrv, batch)
@@ -34,7 +35,7 @@ def test_the_json_is_protobufs(fqrv, batch):
         assert text == json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=up_to(100))
 @given(st.lists(batches(), min_size=2, max_size=5))
 def test_one_encoder_serves_every_schema(several):
     encoder = PredictionEncoder(FQRV)

@@ -4,11 +4,12 @@ import json
 
 import pytest
 from google.protobuf.json_format import MessageToDict
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forestflow.codecs import basic, control, examples, journal, protobuf
 from forestflow.domain.errors import ForestFlowError
+from tests.profiles import up_to
 from tests.unit.codecs.strategies import inference_requests, serve_requests
 
 DECODERS = [
@@ -36,7 +37,7 @@ def survives(body: bytes) -> None:
             control.error(error, None, "id")
 
 
-@settings(deadline=None, max_examples=1500, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=up_to(1500))
 @given(st.data())
 def test_mutated_bodies(data):
     if data.draw(st.booleans()):
@@ -71,13 +72,13 @@ json_values = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=1500)
+@settings(deadline=None, max_examples=up_to(1500))
 @given(json_values)
 def test_arbitrary_documents(value):
     survives(json.dumps(value).encode())
 
 
-@settings(deadline=None, max_examples=1000)
+@settings(deadline=None, max_examples=up_to(1000))
 @given(st.data())
 def test_well_formed_documents_with_one_value_replaced(data):
     document = MessageToDict(data.draw(inference_requests()))
@@ -97,13 +98,13 @@ def test_well_formed_documents_with_one_value_replaced(data):
     assert repr(outcomes[0]) == repr(outcomes[1])
 
 
-@settings(deadline=None, max_examples=1000)
+@settings(deadline=None, max_examples=up_to(1000))
 @given(st.binary(max_size=200))
 def test_arbitrary_bytes(body):
     survives(body)
 
 
-@settings(deadline=None, max_examples=1000)
+@settings(deadline=None, max_examples=up_to(1000))
 @given(inference_requests(), st.data())
 def test_mutated_messages(message, data):
     body = bytearray(message.SerializeToString())
@@ -113,7 +114,7 @@ def test_mutated_messages(message, data):
     survives(bytes(body))
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=up_to(300))
 @given(serve_requests, st.data())
 def test_mutated_journal_documents(request, data):
     text = json.dumps(journal.encode_serve_request(request))

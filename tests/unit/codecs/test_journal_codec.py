@@ -20,6 +20,7 @@ from forestflow.domain.events import (
 )
 from forestflow.domain.requests import H2OMojo
 from forestflow.domain.versions import MAX_VERSION, AllVersions, LatestVersions, SpecificVersions, Watch
+from tests.profiles import up_to
 from tests.unit.codecs.strategies import (
     contract_settings,
     contracts,
@@ -56,7 +57,7 @@ events = st.one_of(
 )
 
 
-@settings(deadline=None, max_examples=500)
+@settings(deadline=None, max_examples=up_to(500))
 @given(events)
 def test_events(event):
     kind, document = journal.encode_event(event)

@@ -11,6 +11,7 @@ from forestflow.codecs import control, examples, json_schema, messages, plans, v
 from forestflow.codecs.basic import decode_request, encode_prediction
 from forestflow.domain.errors import Malformed
 from forestflow.domain.ids import Contract, Fqrv
+from tests.profiles import up_to
 from tests.unit.codecs.strategies import batches, contract_settings, serve_requests
 
 FQRV = Fqrv(Contract("o", "p", 1), "r")
@@ -39,19 +40,19 @@ def test_examples_are_valid_and_are_read(name):
     READERS[name](json.dumps(examples.EXAMPLES[name]).encode())
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=up_to(50))
 @given(serve_requests)
 def test_requests(request):
     check(MessageToDict(messages.serve_request_to(request)), json_schema.json_schema("BasicServeRequest"))
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=up_to(50))
 @given(batches())
 def test_predictions(batch):
     check(json.loads(encode_prediction(FQRV, batch)), json_schema.reply_schema("Prediction"))
 
 
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=up_to(20))
 @given(contract_settings)
 def test_settings(value):
     check(json.loads(control.contract_settings(value)), json_schema.reply_schema("ContractSettings"))

@@ -22,17 +22,18 @@ from forestflow.domain.settings import (
     Ordering,
     PerformanceBasedValidity,
 )
+from tests.profiles import up_to
 from tests.unit.codecs.strategies import inference_requests, int32s, serve_requests, texts
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=up_to(200))
 @given(serve_requests.map(messages.serve_request_to), st.booleans(), st.booleans())
 def test_what_protobuf_prints_is_read_exactly(message, snake_case, enum_numbers):
     text = MessageToJson(message, preserving_proto_field_name=snake_case, use_integers_for_enums=enum_numbers)
     assert message_json.parse(text.encode(), BasicServeRequest()) == message
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=up_to(100))
 @given(inference_requests())
 def test_a_message_of_every_scalar_type(message):
     document = MessageToDict(message)
@@ -84,7 +85,7 @@ def documents_of(descriptor, depth=0):
     return names.flatmap(lambda chosen: st.fixed_dictionaries({name: members[name] for name in chosen}))
 
 
-@settings(deadline=None, max_examples=1500)
+@settings(deadline=None, max_examples=up_to(1500))
 @given(st.sampled_from(_MESSAGES).flatmap(lambda m: st.tuples(st.just(m), documents_of(m.DESCRIPTOR))))
 def test_what_we_read_protobuf_reads_the_same(pair):
     message, document = pair

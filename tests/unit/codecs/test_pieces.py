@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from forestflow.codecs import pieces
 from forestflow.codecs.basic import decode_request
 from forestflow.domain.errors import ForestFlowError
+from tests.profiles import up_to
 from tests.unit.codecs.strategies import assert_same, inference_requests
 from tests.unit.codecs.test_basic_decoding import body
 
@@ -51,7 +52,7 @@ def whole(text: bytes):
         return error
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=up_to(300))
 @given(inference_requests(), st.sampled_from([None, 1]), st.data())
 def test_pieces_give_what_the_whole_gives(message, indent, data):
     text = json.dumps(MessageToDict(message), indent=indent).encode()

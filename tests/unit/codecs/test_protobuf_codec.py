@@ -10,6 +10,7 @@ from forestflow.codecs.protobuf import ProtobufCodec, decode_request
 from forestflow.codecs.table import BASIC, CODECS, PROTOBUF, codec_for
 from forestflow.domain.errors import InvalidInput, Malformed
 from forestflow.domain.ids import Contract, Fqrv
+from tests.profiles import up_to
 from tests.unit.codecs.strategies import assert_same, batches, inference_requests
 
 FQRV = Fqrv(Contract("o", "p", 1), "r")
@@ -32,7 +33,7 @@ def test_serialized_requests(message):
     assert_same(decode_request(message.SerializeToString()).batch, protobuf.from_message(message).batch)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=up_to(100))
 @given(batches(min_rows=1))
 def test_a_prediction_read_back_as_a_request_gives_the_same_columns(batch):
     if not batch.columns:

@@ -8,13 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forestflow.domain.routing import NOTICE, StickyChooser, WeightedChooser
+from tests.profiles import up_to
 
 
 def tijdeman(n):
     return 1 - Fraction(1, 2 * n - 2) if n > 1 else Fraction(0)
 
 
-@settings(max_examples=200)
+@settings(max_examples=up_to(200))
 @given(st.lists(st.integers(1, 100), min_size=1, max_size=8))
 def test_every_count_stays_within_the_bound_of_its_share(weights):
     chooser = WeightedChooser(dict(enumerate(weights)))
@@ -34,7 +35,7 @@ def histories(draw):
     return n, draw(st.lists(steps, min_size=1, max_size=12))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=up_to(300), deadline=None)
 @given(histories())
 def test_the_bound_holds_while_weights_move(history):
     n, steps = history

@@ -24,6 +24,7 @@ from forestflow.domain.versions import (
     version_number,
     wanted_versions,
 )
+from tests.profiles import up_to
 
 CONTRACT = Contract("o", "p", 0)
 WATCH = Watch(CONTRACT, "file:///Models/mnist/", TensorFlow("."))
@@ -180,7 +181,7 @@ def observations(draw):
     )
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=up_to(1000), deadline=None)
 @given(POLICIES, observations())
 def test_never_too_much(policy, seen):
     verdicts = {verdict.version: verdict.step for verdict in plan_versions(policy, seen, NOW)}
@@ -200,7 +201,7 @@ def test_never_too_much(policy, seen):
         assert version not in seen.taken or any(step is Step.KEEP for step in verdicts.values())
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=up_to(300), deadline=None)
 @given(POLICIES, st.sets(NUMBERS), st.dictionaries(NUMBERS, st.booleans(), max_size=4))
 def test_a_directory_at_rest_ends_with_what_is_wanted(policy, there, deployed):
     """Every load works and makes its release answer at once; nothing expires."""

@@ -13,6 +13,7 @@ from forestflow.domain.ids import Contract, Fqrv
 from forestflow.domain.lifecycle import ReplicaState as S
 from forestflow.domain.lifecycle import advance_replica
 from forestflow.runtime.reconcile import Await, Drain, Load, Observed, Start, Stop, reconcile
+from tests.profiles import up_to
 
 RELEASES = [Fqrv(Contract("o", "p", 0), name) for name in "abc"]
 NOW = 1000.0
@@ -69,7 +70,7 @@ def test_a_ready_replica_goes_only_when_as_many_as_wanted_stay_ready(wanted, obs
             assert len(ready - leaving) == count
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=up_to(60), deadline=None)
 @given(desired, worlds, st.integers(0, 2**32))
 def test_whatever_fails_for_a_while_it_converges(wanted, observed, seed):
     dice = random.Random(seed)
