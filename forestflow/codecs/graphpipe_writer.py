@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from struct import Struct, pack
 from typing import Any
 
@@ -84,7 +85,7 @@ def _tensor(writer: _Writer, slot: _Slot, column: Column) -> None:
     writer.vector(data, array.size, array.data)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class _Slot:
     """The four bytes at ``place``, part number ``part``, that will refer to something behind them."""
 
@@ -106,13 +107,7 @@ class _Writer:
 
     def table(self, slot: _Slot, fields: Sequence[bytes | None]) -> list[_Slot]:
         """A table for ``slot``. Its fields are scalars, or None: slots for references, which are returned."""
-        offsets, end = [0] * len(fields), 4
-        for width in (8, 4, 1):  # at 4 of a table that begins 4 before a multiple of 8 all are aligned
-            for number, field in enumerate(fields):
-                if width == (4 if field is None else len(field)):
-                    offsets[number] = end
-                    end += width
-        vtable = pack(f"<HH{len(fields)}H", 4 + 2 * len(fields), end, *offsets)
+        vtable, order = _layout(tuple([4 if field is None else len(field) for field in fields]))
         if vtable not in self._vtables:
             self._align(2)
             self._vtables[vtable] = self._size
@@ -122,7 +117,8 @@ class _Writer:
         self._fill(slot)
         self._put(pack("<i", start - self._vtables[vtable]))
         slots = []
-        for _, field in sorted(zip(offsets, fields, strict=True), key=lambda pair: pair[0]):
+        for number in order:
+            field = fields[number]
             if field is None:
                 slots += self._slots(1)
             else:
@@ -180,11 +176,23 @@ class _Writer:
 
     def _align(self, to: int, ahead: int = 0) -> None:
         """So that what follows the next ``ahead`` bytes begins at a multiple of ``to``."""
-        self._put(bytes(-(self._size + ahead) % to))
+        if padding := -(self._size + ahead) % to:
+            self._put(bytes(padding))
 
     def _put(self, data: bytes | memoryview) -> None:
         self._parts.append(data)
         self._size += len(data)
+
+
+@lru_cache(maxsize=64)
+def _layout(widths: tuple[int, ...]) -> tuple[bytes, tuple[int, ...]]:
+    """The vtable of a table whose fields have these widths, and the order in which they lie in it."""
+    order = [number for width in (8, 4, 1) for number, its in enumerate(widths) if its == width]
+    offsets, end = [0] * len(widths), 4  # at 4 of a table that begins 4 before a multiple of 8 all are aligned
+    for number in order:
+        offsets[number] = end
+        end += widths[number]
+    return pack(f"<HH{len(widths)}H", 4 + 2 * len(widths), end, *offsets), tuple(order)
 
 
 def _string(text: bytes) -> bytes:

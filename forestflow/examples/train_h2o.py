@@ -14,6 +14,8 @@ import shutil
 import socket
 import sys
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -61,12 +63,11 @@ def ensure_java() -> None:
         os.environ["JAVA_HOME"] = str(JAVA_HOME)
 
 
-def main(folder: Path = MODELS) -> None:
-    """Train everything and write the archives and their golden files."""
+@contextmanager
+def cluster() -> Iterator[None]:
+    """A cluster of this process alone, shut down at the end."""
     import h2o
-    from h2o.estimators import H2OGradientBoostingEstimator
 
-    folder.mkdir(parents=True, exist_ok=True)
     ensure_java()
     h2o.init(
         ip="127.0.0.1", port=_free_port(), name=f"forestflow-{uuid.uuid4().hex[:8]}", bind_to_localhost=True,
@@ -74,6 +75,18 @@ def main(folder: Path = MODELS) -> None:
     )  # fmt: skip
     try:
         h2o.no_progress()
+        yield
+    finally:
+        h2o.cluster().shutdown()
+
+
+def main(folder: Path = MODELS) -> None:
+    """Train everything and write the archives and their golden files."""
+    import h2o
+    from h2o.estimators import H2OGradientBoostingEstimator
+
+    folder.mkdir(parents=True, exist_ok=True)
+    with cluster():
         for release, depth, seed in (("energy_gbm_v1", 4, 11), ("energy_gbm_v2", 5, 22)):
             frame = h2o.H2OFrame(energy_data(6000, seed))
             model = H2OGradientBoostingEstimator(ntrees=50, max_depth=depth, seed=seed, model_id=release)
@@ -92,8 +105,6 @@ def main(folder: Path = MODELS) -> None:
         visit_rows: list[list[Any]] = [list(row) for row in zip(*(visits[name] for name in fields), strict=True)]
         visit_rows += [["radio", "sat", 5.0, 20.0], [None, None, None, None]]
         _write(folder, model, fields, visit_rows, ["enum", "enum", "numeric", "numeric"])
-    finally:
-        h2o.cluster().shutdown()
 
 
 def _write(folder: Path, model: Any, fields: list[str], rows: list[list[Any]], types: list[str]) -> None:
