@@ -30,6 +30,7 @@ from forestflow.servables.base import Servable
 T = TypeVar("T")
 
 SERVABLE_NUMBER = 1  # of the one servable a host has today
+_READ_VIEWS = frozenset({table.GRAPHPIPE, table.OIP_REST})  # codecs of raw tensors, which need not be copied first
 
 
 class Host:
@@ -141,14 +142,14 @@ class Host:
             self._servable = None
 
 
-class ReplicaProtocol(asyncio.Protocol):
+class ReplicaProtocol(asyncio.BufferedProtocol):
     """One router's connection: handshake, then requests."""
 
     def __init__(self, replica: Replica, secret: bytes, max_frame: int) -> None:
         self._replica = replica
         self._secret = secret
         self._max_frame = max_frame
-        self._reader = wire.FrameReader(wire.HANDSHAKE_MAX)
+        self._reader = wire.InPlaceReader(wire.HANDSHAKE_MAX)
         self._nonce = secrets.token_bytes(wire.NONCE_BYTES)
         self._trusted = False
         self._reply = self._send  # one bound method, so that the replica sees one connection
@@ -158,13 +159,16 @@ class ReplicaProtocol(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         self._transport.write(wire.hello(self._nonce))
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._reader.buffer()
+
+    def buffer_updated(self, nbytes: int) -> None:
         try:
-            for frame in self._reader.feed(data):
+            for frame in self._reader.received(nbytes):
                 if self._trusted:
                     self._request(frame)
                 else:
-                    self._proof(frame)
+                    self._proof(bytes(frame))
         except (wire.FrameError, IndexError, ValueError, struct.error):
             self._transport.abort()
 
@@ -175,16 +179,17 @@ class ReplicaProtocol(asyncio.Protocol):
         numbers = json.dumps({"servables": {str(self._replica.fqrv): SERVABLE_NUMBER}}).encode()
         self._transport.write(wire.welcome(self._secret, frame[1 + wire.MAC_BYTES :], numbers))
         self._trusted = True
-        self._reader = wire.FrameReader(self._max_frame)
+        self._reader = wire.InPlaceReader(self._max_frame)
 
-    def _request(self, frame: bytes) -> None:
+    def _request(self, frame: wire.Frame) -> None:
         if frame[0] == wire.REQUEST:
             priority, codec, servable, number, timeout_ms, request_id, payload = wire.parse_request(frame)
             _check_number(servable)
+            whole = cast(bytes, payload) if codec in _READ_VIEWS else bytes(payload)
             deadline = time.monotonic() + timeout_ms / 1000
-            self._replica.submit(Job(self._reply, number, codec, request_id, payload, deadline), priority)
+            self._replica.submit(Job(self._reply, number, codec, request_id, whole, deadline), priority)
         elif frame[0] == wire.BACKLOG:
-            servable, shadows = wire.parse_backlog(frame)
+            servable, shadows = wire.parse_backlog(bytes(frame))
             _check_number(servable)
             self._replica.limit_backlog(shadows)
         else:

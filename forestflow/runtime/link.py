@@ -115,11 +115,15 @@ class Link(asyncio.Protocol):
         self._numbers = number = self._numbers + 1
         self.outstanding[number] = pending
         timeout_ms = max(1, int((pending.deadline - now) * 1000))
-        self._write(
-            wire.request(
-                priority, pending.codec, self._servable, number, timeout_ms, pending.request_id, pending.payload
-            )
+        payload = pending.payload
+        head = wire.request_head(
+            priority, pending.codec, self._servable, number, timeout_ms, pending.request_id, len(payload)
         )
+        if len(payload) < wire.LONG_FRAME:
+            self._write(head + payload)
+        else:  # as it is: putting the two together would copy it
+            self._write(head)
+            self._write(payload)
 
     def limit_backlog(self, shadows: int) -> None:
         """Let so many shadows wait in the replica, now and on every connection to come."""

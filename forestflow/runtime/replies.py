@@ -20,7 +20,10 @@ _log = logging.getLogger("forestflow.replica")
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """One request as it came off the wire. ``deadline`` is on the replica's own monotonic clock."""
+    """One request as it came off the wire. ``deadline`` is on the replica's own monotonic clock.
+
+    A long ``payload`` is a view of the memory that it was received into, for codecs that read such.
+    """
 
     send: Reply
     number: int

@@ -19,6 +19,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 import struct
+from typing import cast
+
+import numpy as np
 
 HELLO, PROOF, WELCOME, REQUEST, REPLY, BACKLOG = range(1, 7)
 HIGH, LOW = 0, 1
@@ -37,6 +40,9 @@ REPLY_HEADER = _REPLY.size - LENGTH.size
 _REQUEST_BODY = struct.Struct("<BBBBIQI")
 _REPLY_BODY = struct.Struct("<BBHIQ")
 _BACKLOG_BODY = struct.Struct("<BII")
+
+
+Frame = bytes | memoryview
 
 
 class FrameError(Exception):
@@ -81,14 +87,51 @@ class FrameReader:
             stop = offset + 4 + length
             if stop > end:
                 if length >= LONG_FRAME:
-                    self._pieces.append(data[offset + 4 :])
-                    self._missing = stop - end
+                    self._begin_long(length, data[offset + 4 :])
                     return frames
                 break
             frames.append(data[offset + 4 : stop])
             offset = stop
         self._buffer = data[offset:]
         return frames
+
+    def _begin_long(self, length: int, piece: bytes) -> None:
+        self._pieces.append(piece)
+        self._missing = length - len(piece)
+
+
+class InPlaceReader(FrameReader):
+    """The same for a protocol that gives its transport the memory to receive into: a long frame is received in place.
+
+    Such a frame is a view; nothing else refers to its memory.
+    """
+
+    __slots__ = ("_filled", "_long", "_scratch")
+
+    def __init__(self, max_frame: int) -> None:
+        super().__init__(max_frame)
+        self._scratch = memoryview(bytearray(LONG_FRAME))
+        self._long: memoryview | None = None
+        self._filled = 0
+
+    def buffer(self) -> memoryview:
+        """Where the next bytes go; never empty."""
+        return self._scratch if self._long is None else self._long[self._filled :]
+
+    def received(self, size: int) -> list[Frame]:
+        """The frames that ``size`` bytes more in :meth:`buffer` complete."""
+        if self._long is None:
+            return cast(list[Frame], self.feed(bytes(self._scratch[:size])))
+        self._filled += size
+        if self._filled < len(self._long):
+            return []
+        frame, self._long = self._long, None
+        return [frame]
+
+    def _begin_long(self, length: int, piece: bytes) -> None:
+        self._long = np.empty(length, np.uint8).data  # not cleared first, as a bytearray is
+        self._long[: len(piece)] = piece
+        self._filled = len(piece)
 
 
 def hello(nonce: bytes) -> bytes:
@@ -118,16 +161,24 @@ def check_mac(secret: bytes, role: bytes, nonce: bytes, answer: bytes) -> None:
 def request(
     priority: int, codec: int, servable: int, number: int, timeout_ms: int, request_id: bytes, payload: bytes
 ) -> bytes:
-    size = REQUEST_HEADER + len(request_id) + len(payload)
+    head = request_head(priority, codec, servable, number, timeout_ms, request_id, len(payload))
+    return head + payload
+
+
+def request_head(
+    priority: int, codec: int, servable: int, number: int, timeout_ms: int, request_id: bytes, length: int
+) -> bytes:
+    """All of a request's frame but its payload of that length."""
+    size = REQUEST_HEADER + len(request_id) + length
     head = _REQUEST.pack(size, REQUEST, priority, codec, len(request_id), servable, number, timeout_ms)
-    return head + request_id + payload
+    return head + request_id
 
 
-def parse_request(frame: bytes) -> tuple[int, int, int, int, int, bytes, bytes]:
-    """``(priority, codec, servable, number, timeout_ms, request_id, payload)``."""
+def parse_request(frame: Frame) -> tuple[int, int, int, int, int, bytes, Frame]:
+    """``(priority, codec, servable, number, timeout_ms, request_id, payload)``; the payload of a view is one, too."""
     _, priority, codec, id_length, servable, number, timeout_ms = _REQUEST_BODY.unpack_from(frame)
     start = REQUEST_HEADER + id_length
-    return priority, codec, servable, number, timeout_ms, frame[REQUEST_HEADER:start], frame[start:]
+    return priority, codec, servable, number, timeout_ms, bytes(frame[REQUEST_HEADER:start]), frame[start:]
 
 
 def backlog(servable: int, shadows: int) -> bytes:

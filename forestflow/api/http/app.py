@@ -41,9 +41,10 @@ def create_app(
     tf_serving_http = TfServingHttp(tf_serving)
     graphpipe = GraphPipeHttp(models)
     tf_infer = TfInferHttp(models, settings.tf_infer)
+    open_inference = OpenInferenceHttp(OpenInference(models))
     further: tuple[HttpProtocol, ...] = (
         graphpipe,
-        OpenInferenceHttp(OpenInference(models)),
+        open_inference,
         tf_serving_http,
         HopsworksHttp(tf_serving),
         tf_infer,
@@ -62,7 +63,8 @@ def create_app(
                     return
         await control_app(scope, receive, send)
 
-    protocol = partial(ShortcutProtocol, Shortcut(dispatcher, gate, [tf_serving_http.direct, graphpipe.direct]))
+    direct = (tf_serving_http.direct, graphpipe.direct, open_inference.direct)
+    protocol = partial(ShortcutProtocol, Shortcut(dispatcher, gate, direct))
     root, at = settings.tf_infer.root, settings.tf_infer.endpoint
     if root is None or at is None:
         return HttpApplication(app, protocol)

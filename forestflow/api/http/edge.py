@@ -94,9 +94,14 @@ async def collect_body(receive: Receive, limit: int) -> bytes:
                     raise TooLarge(f"the body is over the {limit} bytes that are allowed here")
                 more = message.get("more_body", False)
     except TimeoutError:
-        close = ((b"connection", b"close"),)
-        raise HttpRefusal(408, Code.DEADLINE, close, f"the body did not arrive within {BODY_SECONDS:g} s") from None
+        raise body_is_late() from None
     return b"".join(chunks)
+
+
+def body_is_late() -> HttpRefusal:
+    """For a client that takes longer than ``BODY_SECONDS`` over a body."""
+    close = ((b"connection", b"close"),)
+    return HttpRefusal(408, Code.DEADLINE, close, f"the body did not arrive within {BODY_SECONDS:g} s")
 
 
 class Edge:

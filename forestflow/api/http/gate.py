@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from urllib.parse import unquote
 
@@ -38,7 +38,7 @@ class Admitted:
 
 @dataclass(frozen=True, slots=True)
 class Direct:
-    """A path of another protocol whose requests need nothing of their bodies known: ``head`` goes before the body.
+    """A request of another protocol whose body need not be known to send it on: ``head`` goes before the body.
 
     ``answer`` makes status, headers and body of what came of a request with that id. A body that ``takes`` refuses
     goes the general way.
@@ -48,10 +48,10 @@ class Direct:
     codec: int
     head: bytes
     answer: Callable[[Outcome, bytes], tuple[int, list[Header], bytes]]
-    takes: Callable[[bytes], bool] | None = None
+    takes: Callable[[memoryview], bool] | None = None
 
 
-FindDirect = Callable[[bytes], Direct | None]  # by raw path
+FindDirect = Callable[[bytes, Sequence[Header]], Direct | None]  # by raw path and headers
 
 
 class Gate:
@@ -73,11 +73,11 @@ class Gate:
         return Admitted(route, seconds, length, key)
 
     def admit_direct(
-        self, raw_path: bytes, headers: Iterable[tuple[bytes, bytes]], finders: Iterable[FindDirect]
+        self, raw_path: bytes, headers: Sequence[Header], finders: Iterable[FindDirect]
     ) -> Admitted | None:
         """The same by the first of other protocols that knows the path; content types do not matter to them."""
         for find in finders:
-            direct = find(raw_path)
+            direct = find(raw_path, headers)
             if direct is not None:
                 seconds, length, key, _ = self._look(headers)
                 check_path(raw_path)

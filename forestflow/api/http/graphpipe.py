@@ -6,6 +6,7 @@ status. A MetadataResponse has no place for errors; those of metadata are plain 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from urllib.parse import parse_qs, unquote
 
 from forestflow.api.answers import payload_of as replied
@@ -53,7 +54,7 @@ class GraphPipeHttp:
     def refuse(self, error: ForestFlowError, exchange: Exchange) -> Answer:
         return _refusal(error)
 
-    def direct(self, raw_path: bytes) -> Direct | None:
+    def direct(self, raw_path: bytes, _headers: Sequence[Header]) -> Direct | None:
         """For the shortcut: InferRequests. Raises HttpRefusal, InvalidIdentifier for a path that names no contract."""
         if not self.claims(raw_path):
             return None
@@ -61,7 +62,7 @@ class GraphPipeHttp:
         return Direct(contract_of(organization, project, number), GRAPHPIPE, payload_of(b""), _told, _is_infer)
 
 
-def _is_infer(message: bytes) -> bool:
+def _is_infer(message: memoryview) -> bool:
     try:
         return read_kind(message) == INFER
     except Malformed:

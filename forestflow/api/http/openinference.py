@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from typing import Any
+from urllib.parse import unquote
 
 import orjson
 
-from forestflow.api.http.errors import HttpRefusal, status_of
-from forestflow.api.http.exchange import Answer, Exchange
+from forestflow.api.answers import payload_of
+from forestflow.api.http.edge import header_of
+from forestflow.api.http.errors import Header, HttpRefusal, status_of
+from forestflow.api.http.exchange import Answer, Exchange, told
+from forestflow.api.http.gate import Direct
 from forestflow.api.openinference import OpenInference
 from forestflow.codecs import envelope
 from forestflow.codecs.table import OIP_REST
 from forestflow.domain.errors import Code, ForestFlowError, Malformed
+from forestflow.runtime.link import Outcome
 
 LENGTH_HEADER = b"inference-header-content-length"
+
+_INFER = re.compile(rb"/v2/models/([^/]+)/infer")
 
 
 class OpenInferenceHttp:
@@ -65,19 +74,49 @@ class OpenInferenceHttp:
         contract, only = self._service.find(name, version)
         if exchange.header(b"content-encoding") not in (None, b"identity"):
             raise HttpRefusal(415, Code.MALFORMED, (), "compressed bodies are not supported; send it as it is")
-        length = exchange.header(LENGTH_HEADER)
-        if length is not None and not (length.isdigit() and len(length) <= 18):
-            raise Malformed("Inference-Header-Content-Length is not a length")
-        head = {"json": None if length is None else int(length), "model": name, "version": version}
-        reply = await exchange.score(contract, OIP_REST, envelope.pack(head, await exchange.body()), only)
-        told, body = envelope.unpack(reply)
-        if told["json"] is None:
-            return Answer(bytes(body))
-        binary = ((b"content-type", b"application/octet-stream"), (LENGTH_HEADER, b"%d" % told["json"]))
-        return Answer(bytes(body), headers=binary)
+        head = _asked(name, version, exchange.header(LENGTH_HEADER))
+        return _answer(await exchange.score(contract, OIP_REST, envelope.pack(head, await exchange.body()), only))
+
+    def direct(self, raw_path: bytes, headers: Sequence[Header]) -> Direct | None:
+        """For the shortcut: inference by whichever release. Raises UnknownModel, Malformed."""
+        asked = _INFER.fullmatch(raw_path)
+        if asked is None:
+            return None
+        name = unquote(asked[1].decode("ascii", "replace"))
+        contract, _ = self._service.find(name, None)
+        head = envelope.pack(_asked(name, None, header_of(headers, LENGTH_HEADER)), b"")
+        return Direct(contract, OIP_REST, head, _told)
 
     def refuse(self, error: ForestFlowError, exchange: Exchange) -> Answer:
-        return Answer(orjson.dumps({"error": error.message}), status_of(error))
+        return _refusal(error)
+
+
+def _asked(name: str, version: str | None, length: bytes | None) -> dict[str, Any]:
+    """What the replica must know of the head. Raises Malformed for a length of the JSON that is none."""
+    if length is not None and not (length.isdigit() and len(length) <= 18):
+        raise Malformed("Inference-Header-Content-Length is not a length")
+    return {"json": None if length is None else int(length), "model": name, "version": version}
+
+
+def _answer(payload: bytes) -> Answer:
+    head, body = envelope.unpack(payload)
+    if head["json"] is None:
+        return Answer(bytes(body))
+    binary = ((b"content-type", b"application/octet-stream"), (LENGTH_HEADER, b"%d" % head["json"]))
+    return Answer(bytes(body), headers=binary)
+
+
+def _told(outcome: Outcome, request_id: bytes) -> tuple[int, list[Header], bytes]:
+    if isinstance(outcome, ForestFlowError):
+        return told(_refusal(outcome), request_id, outcome, None)
+    try:
+        return told(_answer(payload_of(outcome)), request_id, None, outcome)
+    except ForestFlowError as error:
+        return told(_refusal(error), request_id, error, outcome)
+
+
+def _refusal(error: ForestFlowError) -> Answer:
+    return Answer(orjson.dumps({"error": error.message}), status_of(error))
 
 
 def _json(document: dict[str, Any]) -> Answer:

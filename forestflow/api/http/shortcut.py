@@ -1,16 +1,18 @@
-"""uvicorn's HTTP/1.1 with a shortcut for score requests that arrive whole.
+"""uvicorn's HTTP/1.1 with a shortcut for score requests.
 
 A client on a kept-alive connection sends the same head again and again. A head is parsed, by the same httptools, and
 judged by the gate once; when the very same bytes come again, only the body behind them is new. It goes to the
 dispatcher from within ``data_received``, and the answer to the socket from within the dispatcher's callback: no task,
-no ASGI messages. Whatever is not plainly such a request (chunked or split bodies, other paths, anything the gate
-refuses) is left to uvicorn and the ASGI application, between requests of one connection as they come.
+no ASGI messages. A body that comes in pieces is kept until it is whole, and put together once. Whatever is not plainly
+such a request (chunked bodies, other paths, anything the gate refuses) is left to uvicorn and the ASGI application,
+between requests of one connection as they come.
 
 Measured on two cores, 16 connections, other work beside it: 14 microseconds of the router's CPU a request, 35 without.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
@@ -18,7 +20,7 @@ from typing import Any
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from forestflow.api.http.edge import header_of
+from forestflow.api.http.edge import BODY_SECONDS, body_is_late, header_of
 from forestflow.api.http.errors import Header, HttpRefusal, wants_text
 from forestflow.api.http.gate import KEY_HEADER, Admitted, Direct, FindDirect, Gate, is_score_path
 from forestflow.api.http.score import answer_of
@@ -32,6 +34,9 @@ MAX_HEAD = 4096
 REMEMBERED_HEADS = 4096
 MAX_HELD = 1 << 16  # bytes of pipelined requests read ahead
 MAX_UNFINISHED_HEAD = 1 << 16  # bytes read of a head that has not ended
+SMALL_PIECE = 4096  # bytes; smaller pieces of a body are put together as they come
+
+Buffer = bytes | bytearray | memoryview
 
 # What a request may say in its head and still take the shortcut. Everything else may change how its body ends,
 # or what the answer is to look like.
@@ -39,6 +44,7 @@ _PLAIN = frozenset(
     {
         b"host", b"content-length", b"content-type", b"user-agent", b"accept", b"accept-encoding",
         b"accept-language", b"connection", b"x-request-id", b"x-request-timeout", KEY_HEADER,
+        b"inference-header-content-length",
     }
 )  # fmt: skip
 
@@ -112,6 +118,32 @@ class _Head:
         )
 
 
+class _Arriving:
+    """A body that comes in pieces: ``length`` bytes behind ``head``, of which ``first`` are there."""
+
+    __slots__ = ("_missing", "further", "head", "pieces", "timer")
+
+    def __init__(self, head: bytes, first: bytes, length: int, timer: asyncio.TimerHandle) -> None:
+        self.head = head
+        self.pieces: list[Buffer] = [first]
+        self.further = b""
+        self.timer = timer
+        self._missing = length - len(first)
+
+    def add(self, data: bytes) -> bool:
+        """Whether the body is whole now; what came behind it is ``further``."""
+        if len(data) > self._missing:
+            data, self.further = data[: self._missing], data[self._missing :]
+        self._missing -= len(data)
+        if len(data) >= SMALL_PIECE:
+            self.pieces.append(data)
+        elif isinstance(last := self.pieces[-1], bytearray):  # a list of single bytes would be fifty times their size
+            last += data
+        else:
+            self.pieces.append(bytearray(data))
+        return not self._missing
+
+
 class ShortcutProtocol(HttpToolsProtocol):
     """One connection. ``_between``: no request is partly read; ``_answering``: one took the shortcut and is out."""
 
@@ -125,12 +157,17 @@ class ShortcutProtocol(HttpToolsProtocol):
         self._in_body = False
         self._unfinished = 0  # bytes of a head
         self._request_id = b""
+        self._arriving: _Arriving | None = None  # the request whose body is not there yet
         self._direct: Direct | None = None  # what answers the request that took the shortcut, if not BASIC
         self._idle_since = self.loop.time()
 
     def data_received(self, data: bytes) -> None:
         if self._answering or self._held:  # what is held comes first
             self._hold(data)
+            return
+        if self._arriving is not None:
+            if self._arriving.add(data):
+                self._arrived()
             return
         if self._between and (self.cycle is None or self.cycle.response_complete):
             if self.flow.write_paused:  # the client does not read its answers: no more until it does
@@ -139,28 +176,70 @@ class ShortcutProtocol(HttpToolsProtocol):
             end = data.find(b"\r\n\r\n") + 4
             admission = self._shortcut.admit(data[:end]) if end > 3 and not self._crowded() else None
             if admission is not None:
-                admitted, request_id = admission
-                stop = end + (admitted.length or 0)
-                direct = admitted.direct
-                if len(data) >= stop and (direct is None or direct.takes is None or direct.takes(data[end:stop])):
-                    if len(data) > stop:
-                        self._hold(data[stop:])
+                stop = end + (admission[0].length or 0)
+                if len(data) < stop:
                     self._unset_keepalive_if_required()
-                    self._answering = True
-                    self._request_id = request_id
-                    codec, payload = BASIC, data[end:stop]
-                    self._direct = direct
-                    if direct is not None:
-                        codec, payload = direct.codec, direct.head + payload
-                    self._shortcut.send(
-                        admitted.route, codec, payload, request_id, admitted.seconds, self._answer, admitted.key
-                    )
+                    timer = self.loop.call_later(BODY_SECONDS, self._late)
+                    self._arriving = _Arriving(data[:end], data[end:], stop - end, timer)
                     return
+                if self._take(*admission, [memoryview(data)[end:stop]], data[stop:]):
+                    return
+        self._general(data)
+
+    def _take(self, admitted: Admitted, request_id: bytes, body: Sequence[Buffer], further: bytes) -> bool:
+        """Send a request on its way; False if its protocol has it go the general way. ``further`` came after it."""
+        codec, direct = BASIC, admitted.direct
+        if direct is None:
+            payload = b"".join(body)
+        else:
+            codec, payload = direct.codec, b"".join((direct.head, *body))
+            if direct.takes is not None and not direct.takes(memoryview(payload)[len(direct.head) :]):
+                return False
+        if further:
+            self._hold(further)
+        self._unset_keepalive_if_required()
+        self._answering = True
+        self._request_id = request_id
+        self._direct = direct
+        self._shortcut.send(admitted.route, codec, payload, request_id, admitted.seconds, self._answer, admitted.key)
+        return True
+
+    def _general(self, data: bytes) -> None:
         if not self._in_body:
             self._unfinished += len(data)
         super().data_received(data)
         if self._unfinished > MAX_UNFINISHED_HEAD and not self.transport.is_closing():
             self._refuse(431, Code.MALFORMED, f"the head of the request is over {MAX_UNFINISHED_HEAD} bytes")
+
+    def _arrived(self) -> None:
+        """A body that came in pieces is whole, and perhaps the begin of what follows is there."""
+        arriving = self._end_arriving()
+        admission = self._shortcut.admit(arriving.head)  # once more: the Plan may have moved
+        if admission is None or not self._take(*admission, arriving.pieces, arriving.further):
+            self._general(b"".join((arriving.head, *arriving.pieces, arriving.further)))
+            if self._ending:
+                super().shutdown()
+
+    def _late(self) -> None:
+        """The body did not arrive in time: an answer as of the general case, and the end of the connection."""
+        admission = self._shortcut.admit(self._end_arriving().head)
+        outcome = body_is_late()
+        if admission is not None and admission[0].direct is not None:
+            self._write(*admission[0].direct.answer(outcome, admission[1]))
+        else:
+            self._write(*answer_of(outcome, admission[1] if admission else request_id_of(None)))
+        self.transport.close()
+
+    def _end_arriving(self) -> _Arriving:
+        arriving, self._arriving = self._arriving, None
+        assert arriving is not None
+        arriving.timer.cancel()
+        return arriving
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._arriving is not None:
+            self._end_arriving()
+        super().connection_lost(exc)
 
     def _answer(self, outcome: Outcome) -> None:
         self._answering = False
@@ -241,13 +320,13 @@ class ShortcutProtocol(HttpToolsProtocol):
 
     def shutdown(self) -> None:
         """Called by uvicorn when the server stops."""
-        if self._answering:
+        if self._answering or self._arriving is not None:
             self._ending = True
         else:
             super().shutdown()
 
     def close_if_idle(self, before: float) -> None:
         """Close a connection that has not sent a whole head since ``before``, on the loop's clock."""
-        waits = not self._answering and (self.cycle is None or self.cycle.response_complete)
+        waits = not self._answering and self._arriving is None and (self.cycle is None or self.cycle.response_complete)
         if waits and self._idle_since < before:
             self.transport.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from urllib.parse import unquote
 
@@ -53,7 +53,7 @@ class TfServingHttp:
             raise InvalidInput("Missing model name in request.")
         raise InvalidInput(f"Malformed request: {exchange.method} {exchange.raw_path.decode('ascii', 'replace')}")
 
-    def direct(self, raw_path: bytes) -> Direct | None:
+    def direct(self, raw_path: bytes, _headers: Sequence[Header]) -> Direct | None:
         """For the shortcut: predictions by whichever release. Raises UnknownModel."""
         asked = _SCORED.fullmatch(raw_path) if raw_path.startswith(b"/v1/") else None
         if asked is None or asked[2] or asked[3] or asked[4] != b"predict":

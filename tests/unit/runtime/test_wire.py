@@ -41,6 +41,44 @@ def test_any_chunking_gives_the_same_frames(long_frame, bodies, data):
     assert frames == bodies
 
 
+@pytest.mark.parametrize("long_frame", [4, 20, 1000])
+@given(st.lists(st.binary(max_size=50), max_size=10), st.data())
+def test_frames_received_in_place_are_the_same(long_frame, bodies, data):
+    stream = b"".join(struct.pack("<I", len(b)) + b for b in bodies)
+    frames = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(wire, "LONG_FRAME", long_frame)
+        reader = wire.InPlaceReader(100)
+        while stream:
+            buffer = reader.buffer()
+            size = data.draw(st.integers(1, min(len(stream), len(buffer))))
+            buffer[:size] = stream[:size]
+            stream = stream[size:]
+            frames += reader.received(size)
+    assert frames == bodies
+    assert all(len(frame) >= long_frame for frame in frames if isinstance(frame, memoryview))
+
+
+def test_a_long_frame_is_not_overwritten_by_the_next():
+    reader = wire.InPlaceReader(1 << 20)
+    bodies = [bytes([n]) * wire.LONG_FRAME for n in range(3)]
+    frames = []
+    for body in bodies:
+        for piece in (struct.pack("<I", len(body)) + body[:10], body[10:]):
+            reader.buffer()[: len(piece)] = piece
+            frames += reader.received(len(piece))
+    assert frames == bodies
+    assert all(isinstance(frame, memoryview) for frame in frames)
+
+
+def test_the_payload_of_a_view_is_a_view():
+    frame = memoryview(wire.request(wire.HIGH, 5, 1, 1, 1, b"id", b"payload")[4:])
+    *_, request_id, payload = wire.parse_request(frame)
+    assert (request_id, payload) == (b"id", b"payload")
+    assert isinstance(request_id, bytes)
+    assert payload.obj is frame.obj
+
+
 def test_a_frame_over_the_limit_is_refused_before_it_arrives():
     reader = wire.FrameReader(10)
     assert reader.feed(struct.pack("<I", 10)) == []
