@@ -251,9 +251,9 @@ class ControlServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Watch(self, request, context):
-        """The contract as it is, then again, as a whole, whenever something of it has changed: states of releases and replicas,
-        weights, settings. Changes that follow within a second of one another may come as one. Ends after a state that is
-        ``deleted``, and when the server stops.
+        """The contract as it is, then again, as a whole, whenever something of it has changed: states of releases and
+        replicas, weights, settings. Changes within half a second of one another may come as one. Ends after a state that
+        is ``deleted``, and when the server stops.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

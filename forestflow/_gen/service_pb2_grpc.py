@@ -69,9 +69,9 @@ class ForestFlowServicer:
 
     def ScoreStream(self, request_iterator, context):
         """Many scores over one call, of any contracts. Answers come as they are ready, in any order, one for each item; an
-        item that fails ends nothing but itself. At most 128 items, or as many bytes as one message may have, are under way;
-        meanwhile no more are read. Cancelling the call drops what was not answered. A server that stops answers
-        what it has read, then ends the stream with UNAVAILABLE; items without an answer were not looked at.
+        item that fails ends nothing but itself. While 128 items, or as many bytes as one message may have, are under way,
+        no more are read. Cancelling the call drops what was not answered. A server that stops answers what it has read,
+        then ends the stream with UNAVAILABLE; items without an answer were not looked at.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -38,7 +38,7 @@ from forestflow.domain.versions import WatchRequest
 from forestflow.runtime.control import ControlPlane
 from forestflow.runtime.dispatch import Dispatcher
 
-WATCH_SECONDS = 1.0
+WATCH_SECONDS = 0.5
 
 Request = TypeVar("Request", bound=Message)
 
