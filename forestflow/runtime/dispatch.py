@@ -7,6 +7,7 @@ or by a key that no header gives.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Collection, Mapping
@@ -49,6 +50,21 @@ class Dispatcher:
         self._left: dict[Fqrv, Counts] = {}
         self._active: set[Release] = set()  # those that may have something to expire
         self._sweeper = self._loop.create_task(self._sweep())
+
+    async def meet(self, update: PlanUpdate, seconds: float) -> None:
+        """Connect to the replicas that a newer Plan brings to contracts that answer already, for so long at most.
+
+        Applied before, the Plan would have the first requests of a new release wait for its connection.
+        """
+        waiting: list[Release] = []
+        for contract, plan in update.contracts.items():
+            route = self._routes.get(contract)
+            if route is not None and plan is not None:
+                waiting += route.meet(plan, self._settings)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                for release in waiting:
+                    await release.up.wait()
 
     def apply(self, update: PlanUpdate) -> None:
         """Take over a newer Plan."""

@@ -5,6 +5,7 @@ Shadows have connections of their own: a big one that is half way through is in 
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import deque
 from collections.abc import Iterable
@@ -40,6 +41,7 @@ class Links:
         self.fqrv = fqrv
         self.links: dict[str, Link] = {}
         self.ready: list[Link] = []
+        self.up = asyncio.Event()  # a replica is, or was once
         self.draining: set[Link] = set()
         self._settings = settings
 
@@ -49,12 +51,17 @@ class Links:
         for replica_id, link in list(self.links.items()):
             if wanted.get(replica_id) != link.address:
                 self._retire(self.links.pop(replica_id))
-        for replica_id, address in wanted.items():
-            if replica_id not in self.links:
-                settings = self._settings
-                self.links[replica_id] = Link(
-                    self, address, node_id=settings.node_id, secret=settings.secret, max_frame=settings.max_frame
-                )
+        self.connect(wanted.values())
+
+    def connect(self, replicas: Iterable[ReplicaAddress]) -> bool:
+        """Connect to those replicas that are new; whether there are any."""
+        new = [address for address in replicas if address.replica_id not in self.links]
+        for address in new:
+            settings = self._settings
+            self.links[address.replica_id] = Link(
+                self, address, node_id=settings.node_id, secret=settings.secret, max_frame=settings.max_frame
+            )
+        return bool(new)
 
     def _retire(self, link: Link) -> None:
         if link in self.ready:
@@ -66,6 +73,7 @@ class Links:
 
     def link_up(self, link: Link) -> None:
         self.ready.append(link)
+        self.up.set()
 
     def link_down(self, link: Link, lost: list[Pending]) -> None:
         self.draining.discard(link)

@@ -28,6 +28,23 @@ class ContractRoute:
         self.plain = True  # nothing of a request need be known to choose
         self.shadows: tuple[Release, ...] = ()
 
+    def meet(self, plan: ContractPlan, settings: DispatchSettings) -> list[Release]:
+        """Begin to connect to the replicas that a coming Plan adds; returns the releases that have none up yet.
+
+        Who answers, and by which replicas, stays as it is until :meth:`update`.
+        """
+        waiting = []
+        for release_plan in plan.releases:
+            known = self.releases.get(release_plan.fqrv)
+            if known is None:
+                known = self.releases[release_plan.fqrv] = Release(release_plan, settings)
+                added = bool(release_plan.replicas)
+            else:
+                added = known.connect(release_plan.replicas)
+            if added and not known.ready:
+                waiting.append(known)
+        return waiting
+
     def update(self, plan: ContractPlan, settings: DispatchSettings) -> list[Release]:
         """Follow the Plan; returns the releases that left it."""
         wanted = {release.fqrv: release for release in plan.releases}

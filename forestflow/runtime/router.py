@@ -30,6 +30,7 @@ HTTP_APPLICATION = "forestflow.api.http.app:create_app"
 GRPC_APPLICATION = "forestflow.api.grpc.server:serve_grpc"
 PLAN_WAIT_SECONDS = 10.0
 RETRY_SECONDS = 0.2
+MEET_SECONDS = 0.15  # for connections to new replicas, before requests go there
 REPORT_SECONDS = 0.5
 IDLE_SECONDS = 60.0  # for a connection to send its next request's head
 SWEEP_SECONDS = 5.0
@@ -228,6 +229,7 @@ class Router:
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
             if update.version != dispatcher.version:
+                await dispatcher.meet(update, MEET_SECONDS)
                 dispatcher.apply(update)
 
     async def _close_idle(self, servers: list[uvicorn.Server]) -> None:

@@ -541,3 +541,42 @@ async def test_one_release_that_cannot_answer(world):
         with pytest.raises(error):
             await dispatcher.score(route, BASIC, BODY, b"id", 5.0, only=only)
     assert set(dispatcher.contracts) == {CONTRACT}
+
+
+async def test_who_answers_changes_when_the_new_replica_is_connected(world):
+    """Before, the old one answers; and the first request after need not wait."""
+    old, new = await world.replica("1"), await world.replica("2", B)
+    dispatcher = world.dispatcher()
+    dispatcher.apply(plan(release(A, old)))
+    coming = plan(release(B, new), version=2)
+    meeting = asyncio.ensure_future(dispatcher.meet(coming, 5.0))
+    assert (await score(dispatcher)).fqrv == A
+    await meeting
+    assert (await score(dispatcher)).fqrv == A
+    links = dict(dispatcher.route(CONTRACT).releases[B].links)
+    dispatcher.apply(coming)
+    made = dispatcher.route(CONTRACT).releases[B]
+    assert made.links == links, "not once more"
+    assert made.ready
+    assert (await score(dispatcher)).fqrv == B
+
+
+async def test_a_replica_that_is_not_there_is_waited_for_once_and_not_for_long(world):
+    old, dead = await world.replica("1"), await world.replica("2", B)
+    await dead.die()
+    dispatcher = world.dispatcher()
+    dispatcher.apply(plan(release(A, old)))
+    coming = plan(release(A, old), release(B, dead), version=2)
+    await asyncio.wait_for(dispatcher.meet(coming, 0.01), 5)
+    await asyncio.wait_for(dispatcher.meet(coming, 60), 5)
+    dispatcher.apply(coming)
+    assert (await score(dispatcher)).fqrv in (A, B)
+
+
+async def test_a_release_keeps_its_replicas_until_the_plan_that_takes_them_is_applied(world):
+    old, new = await world.replica("1"), await world.replica("2", B)
+    dispatcher = world.dispatcher()
+    dispatcher.apply(plan(release(A, old)))
+    assert (await score(dispatcher)).fqrv == A
+    await dispatcher.meet(plan(release(A, weight=0), release(B, new), version=2), 5.0)
+    assert (await score(dispatcher)).fqrv == A
