@@ -23,7 +23,9 @@ from forestflow.domain.tensors import DTYPES, Batch, Column, TensorType
 Schema = Sequence[tuple[TensorType, tuple[str, ...]]]
 Tensor = tuple[TensorType, Sequence[Any]]
 
-_PACKED_WIDTH = 16  # floats in a row from which struct, which takes them row by row, is faster than NumPy
+# Floats in a row from which struct, row by row, is faster than NumPy. Measured with 100 and 10,000 rows, time of struct
+# ÷ time of NumPy: 2 floats 1.1, 3 floats 0.98, 4 floats 0.9, 8 floats 0.7, 16 floats 0.5.
+_PACKED_WIDTH = 4
 _PACKED = {TensorType.Float64: "d", TensorType.Float32: "f"}
 
 _kind: Callable[[Tensor], TensorType] = itemgetter(0)

@@ -7,7 +7,6 @@ FlatBuffer as it came. Numeric tensors are views of it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -59,7 +58,7 @@ class GraphPipeCodec:
     """:class:`forestflow.codecs.table.Codec`. The context of a request is the names of the outputs that it wants."""
 
     def __init__(self, fqrv: Fqrv) -> None:
-        self._fqrv = fqrv
+        self._answered_by = _fqrv([fqrv])
 
     def decode(self, payload: bytes) -> ScoreRequest:
         """Raises Malformed, InvalidInput."""
@@ -74,27 +73,27 @@ class GraphPipeCodec:
 
     def encode(self, batch: Batch, context: tuple[str, ...] = ()) -> bytes:
         """An InferResponse. Raises ModelFailed for strings that are none."""
-        return self._encode(batch, [self._fqrv], context)
+        return _encode(batch, self._answered_by, context)
 
     def encode_records(
         self, batch: Batch, releases: Sequence[Fqrv], owners: Sequence[int], context: tuple[str, ...] = ()
     ) -> bytes:
         """The same; FQRV names the release of each row, shape (rows, 1)."""
-        return self._encode(batch, [releases[owner] for owner in owners], context)
+        return _encode(batch, _fqrv([releases[owner] for owner in owners]), context)
 
     def encode_error(self, error: ForestFlowError, request_id: str) -> bytes:
         return error.message.encode(errors="replace")
 
-    def _encode(self, batch: Batch, releases: Iterable[Fqrv], wanted: tuple[str, ...]) -> bytes:
-        whole = batch.layout is Layout.WHOLE
-        outputs = [Column(c.type, c.fields, _shaped(c.data[0] if whole else c.data, whole)) for c in batch.columns]
-        if not wanted:
-            return writer.infer_response([_fqrv(releases), *outputs])
-        if PREDICTION not in wanted or any(column.fields == (PREDICTION,) for column in outputs):
-            outputs = [column for column in outputs if column.fields[0] in wanted]
-        if FQRV in wanted:
-            outputs.insert(min(wanted.index(FQRV), len(outputs)), _fqrv(releases))
-        return writer.infer_response(outputs)
+
+def _encode(batch: Batch, answered_by: Column, wanted: tuple[str, ...]) -> bytes:
+    outputs = list(batch.tensors() if batch.layout is Layout.WHOLE else map(_matrix, batch.columns))
+    if not wanted:
+        return writer.infer_response([answered_by, *outputs])
+    if PREDICTION not in wanted or any(column.fields == (PREDICTION,) for column in outputs):
+        outputs = [column for column in outputs if column.fields[0] in wanted]
+    if FQRV in wanted:
+        outputs.insert(min(wanted.index(FQRV), len(outputs)), answered_by)
+    return writer.infer_response(outputs)
 
 
 def metadata_of(fqrv: Fqrv, model: ModelMetadata) -> bytes:
@@ -119,18 +118,12 @@ def _batch(request: InferRequest) -> Batch:
     names = request.input_names or ("",) * len(tensors)
     if len(names) != len(tensors):
         raise InvalidInput(f"the request has {len(tensors)} tensors and {len(names)} input names")
-    rows = {tensor.data.shape[:1] for tensor in tensors}
-    if len(rows) == 1 and rows != {()}:
-        ((count,),) = rows
-        columns = tuple([Column(t.type, (name,), t.data) for t, name in zip(tensors, names, strict=True)])
-        return Batch(count, columns, Layout.TENSORS)
-    whole = tuple([Column(t.type, (name,), t.data[None]) for t, name in zip(tensors, names, strict=True)])
-    return Batch(1, whole, Layout.WHOLE)
+    return Batch.of_tensors([Column(t.type, (name,), t.data) for t, name in zip(tensors, names, strict=True)])
 
 
-def _shaped(data: Any, whole: bool) -> Any:
+def _matrix(column: Column) -> Column:
     """Rows of scalars as (rows, 1): GraphPipe's clients expect a matrix."""
-    return data[:, None] if data.ndim == 1 and not whole else data
+    return Column(column.type, column.fields, column.data[:, None]) if column.data.ndim == 1 else column
 
 
 def _fqrv(releases: Iterable[Fqrv]) -> Column:

@@ -20,7 +20,7 @@ import orjson
 
 from forestflow.codecs.columns import packer
 from forestflow.domain.errors import InvalidInput, Malformed, ModelFailed
-from forestflow.domain.tensors import DTYPES, Batch, Column, Layout, TensorType
+from forestflow.domain.tensors import DTYPES, Batch, Column, TensorType
 
 Array = npt.NDArray[Any]
 
@@ -146,31 +146,22 @@ def _of(name: str) -> str:
 
 
 def batch_of(columns: Sequence[Column]) -> Batch:
-    """Tensors with a first axis in common as its rows, others as one whole. Raises InvalidInput for none."""
+    """``Batch.of_tensors`` of at least one. Raises InvalidInput for none."""
     if not columns:
-        raise InvalidInput("no inputs")
-    rows = {len(column.data) if column.data.ndim else None for column in columns}
-    only = rows.pop()
-    if rows or only is None:
-        whole = tuple([Column(column.type, column.fields, column.data[None]) for column in columns])
-        return Batch(1, whole, Layout.WHOLE)
-    return Batch(only, tuple(columns), Layout.TENSORS)
+        raise InvalidInput("the request has no inputs")
+    return Batch.of_tensors(columns)
 
 
 def tensors(batch: Batch) -> list[tuple[str, Column]]:
     """An answer's tensors by name, each of the shape that it has; a column of several fields as one tensor a field."""
     named: list[tuple[str, Column]] = []
-    for column in batch.columns:
-        data = column.data[0] if batch.layout is Layout.WHOLE else column.data
+    for column in batch.tensors():
         if len(column.fields) == 1:
-            named.append((column.fields[0], Column(column.type, column.fields, data)))
+            named.append((column.fields[0], column))
             continue
         for i, field in enumerate(column.fields):
-            named.append((field, Column(column.type, (field,), data[..., i])))
+            named.append((field, Column(column.type, (field,), column.data[..., i])))
     return named
-
-
-# --- printing: a value that orjson prints in C ----------------------------------------------------------------------
 
 
 def dumps(document: Any) -> bytes:

@@ -16,8 +16,8 @@ from forestflow.codecs.oip_tensors import (
     batch_of,
     check_shape,
     from_raw,
+    name_of,
     shaped,
-    tensors_of,
     to_raw,
     type_of,
 )
@@ -25,7 +25,7 @@ from forestflow.codecs.request import ScoreRequest
 from forestflow.domain.errors import ForestFlowError, InvalidInput, Malformed
 from forestflow.domain.ids import Fqrv
 from forestflow.domain.requests import OUTPUTS_KEY
-from forestflow.domain.tensors import DTYPES, Batch, TensorType
+from forestflow.domain.tensors import DTYPES, Batch, Column, TensorType
 
 # Where a tensor's typed contents are, by its type. FP16 has none: it comes raw.
 _CONTENTS: dict[TensorType, str] = {
@@ -53,20 +53,18 @@ def decode(payload: bytes) -> ScoreRequest:
     raws = request.raw_input_contents
     if raws and len(raws) != len(request.inputs):
         raise InvalidInput(f"raw_input_contents has {len(raws)} entries for {len(request.inputs)} inputs")
-    names, kinds, arrays = [], [], []
+    columns = []
     for i, tensor in enumerate(request.inputs):
         kind, shape = type_of(tensor.datatype, tensor.name), check_shape(tensor.name, tensor.shape)
         if raws and tensor.HasField("contents"):
             raise InvalidInput(f"input {tensor.name!r} has contents beside raw_input_contents")
         array = from_raw(tensor.name, kind, raws[i], shape) if raws else _typed(tensor, kind, shape)
-        names.append(tensor.name)
-        kinds.append(kind)
-        arrays.append(array)
+        columns.append(Column(kind, (tensor.name,), array))
     configs = _configs(request.parameters)
     if request.outputs:
         configs[OUTPUTS_KEY] = ",".join(output.name for output in request.outputs)
     context = Answering(request.model_name, request.model_version or None, request.id)
-    return ScoreRequest(batch_of(names, kinds, arrays), configs, context)
+    return ScoreRequest(batch_of(columns), configs, context)
 
 
 def _configs(parameters: Mapping[str, InferParameter]) -> dict[str, str]:
@@ -99,9 +97,10 @@ def encode(fqrv: Fqrv, batch: Batch, context: Answering) -> bytes:
     response = ModelInferResponse(
         model_name=context.model, model_version=context.version or fqrv.release_version, id=context.id or ""
     )
-    for name, column, data in tensors_of(batch):
-        response.outputs.append(InferTensor(name=name, datatype=NAMES[column.type], shape=data.shape))
-        response.raw_output_contents.append(to_raw(column, data))
+    for column in batch.tensors():
+        tensor = InferTensor(name=name_of(column), datatype=NAMES[column.type], shape=column.data.shape)
+        response.outputs.append(tensor)
+        response.raw_output_contents.append(to_raw(column))
     return response.SerializeToString()
 
 

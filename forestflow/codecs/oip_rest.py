@@ -6,7 +6,6 @@ What is before and what is behind the JSON is told by ``Inference-Header-Content
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +14,7 @@ import msgspec
 import numpy as np
 import orjson
 
-from forestflow.codecs import envelope
+from forestflow.codecs import envelope, nested
 from forestflow.codecs.oip_tensors import (
     NAMES,
     Array,
@@ -23,8 +22,8 @@ from forestflow.codecs.oip_tensors import (
     blob_of,
     check_shape,
     from_raw,
+    name_of,
     shaped,
-    tensors_of,
     to_raw,
     type_of,
 )
@@ -81,11 +80,8 @@ def decode(payload: bytes) -> ScoreRequest:
     if length is not None and length > len(body):
         raise Malformed(f"Inference-Header-Content-Length is {length}, the body has {len(body)} bytes")
     text, rest = (body, body[:0]) if length is None else (body[:length], body[length:])
-    try:
-        request = _decode(_strict(text))
-    except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors, as is invalid UTF-8
-        raise Malformed(f"not an inference request: {error}") from None
-    names, kinds, arrays, offset = [], [], [], 0
+    request = _read(text)
+    columns, offset = [], 0
     for tensor in request.inputs:
         kind, shape = type_of(tensor.datatype, tensor.name), check_shape(tensor.name, tensor.shape)
         size = tensor.parameters.get(_BINARY_SIZE)
@@ -98,9 +94,7 @@ def decode(payload: bytes) -> ScoreRequest:
         else:
             array = from_raw(tensor.name, kind, rest[offset : offset + size], shape)
             offset += size
-        names.append(tensor.name)
-        kinds.append(kind)
-        arrays.append(array)
+        columns.append(Column(kind, (tensor.name,), array))
     if offset != len(rest):
         raise Malformed(f"{len(rest) - offset} bytes behind the JSON belong to no input")
     configs = {key: _text(value) for key, value in request.parameters.items() if key != _BINARY_OUTPUT}
@@ -109,20 +103,19 @@ def decode(payload: bytes) -> ScoreRequest:
     binary = bool(request.parameters.get(_BINARY_OUTPUT))
     outputs = {output.name: bool(output.parameters.get(_BINARY, binary)) for output in request.outputs}
     context = Answering(head.get("model", ""), head.get("version"), request.id, binary, outputs)
-    return ScoreRequest(batch_of(names, kinds, arrays), configs, context)
+    return ScoreRequest(batch_of(columns), configs, context)
 
 
-_BARE = re.compile(rb"(?<=[\[,:\s])(-?Infinity|NaN)(?=[\],\s}])")
-
-
-def _strict(text: memoryview) -> memoryview | bytes:
-    """Bare NaN and infinities, which JSON has not but NumPy's users send, as strings; floats are read from these."""
-    raw = bytes(text)
-    if b"NaN" not in raw and b"Infinity" not in raw:
-        return text
-    parts = re.split(rb'("(?:[^"\\]|\\.)*")', raw)  # every other part is a string
-    parts[::2] = [_BARE.sub(rb'"\1"', part) for part in parts[::2]]
-    return b"".join(parts)
+def _read(text: memoryview) -> _Request:
+    """Bare NaN and infinities, which JSON has not but NumPy's users send, among its numbers. Raises Malformed."""
+    try:
+        return _decode(text)
+    except (ValueError, RecursionError):  # msgspec's errors are ValueErrors, as is invalid UTF-8
+        pass
+    try:
+        return msgspec.convert(nested.loads(text), _Request)
+    except (Malformed, msgspec.ValidationError) as error:
+        raise Malformed(f"not an inference request: {error}") from None
 
 
 def _text(value: Any) -> str:
@@ -156,8 +149,6 @@ def _column(
         array[:] = flat
         return TensorType.String, shaped(name, array, shape)
     allowed: set[type] = {bool} if datatype == "BOOL" else {int, float} if datatype in _FLOATS else {int}
-    if datatype in _FLOATS and str in found:
-        flat, found = _named_floats(name, flat), {float}
     if not found <= allowed:
         raise InvalidInput(f"input {name!r} is {datatype}; its data holds {_names(found - allowed)}")
     try:
@@ -174,13 +165,6 @@ def _column(
     return kind, shaped(name, array, shape)
 
 
-def _named_floats(name: str, flat: list[Any]) -> list[float]:
-    try:
-        return [float({"NaN": "nan", "Infinity": "inf", "-Infinity": "-inf"}[v]) if type(v) is str else v for v in flat]
-    except KeyError as bad:
-        raise InvalidInput(f"input {name!r} holds the string {bad} where a number belongs") from None
-
-
 def _names(types: set[type]) -> str:
     words = {str: "strings", float: "fractions", int: "numbers", bool: "booleans", type(None): "null", list: "lists"}
     return " and ".join(sorted(words.get(found, "objects") for found in types))
@@ -189,14 +173,15 @@ def _names(types: set[type]) -> str:
 def encode(fqrv: Fqrv, batch: Batch, context: Answering) -> bytes:
     """The answer, enveloped; ``json`` is the length of its JSON where raw tensors follow, else ``None``."""
     outputs, raws = [], []
-    for name, column, data in tensors_of(batch):
-        output: dict[str, Any] = {"name": name, "datatype": NAMES[column.type], "shape": list(data.shape)}
+    for column in batch.tensors():
+        name = name_of(column)
+        output: dict[str, Any] = {"name": name, "datatype": NAMES[column.type], "shape": list(column.data.shape)}
         if context.outputs.get(name, context.binary):
-            raw = to_raw(column, data)
+            raw = to_raw(column)
             output["parameters"] = {_BINARY_SIZE: len(raw)}
             raws.append(raw)
         else:
-            output["data"] = orjson.Fragment(_json(name, column, data))
+            output["data"] = orjson.Fragment(_json(name, column))
         outputs.append(output)
     answer: dict[str, Any] = {
         "model_name": context.model or _model_name(fqrv),
@@ -214,20 +199,15 @@ def _model_name(fqrv: Fqrv) -> str:
     return f"{contract.organization}.{contract.project}.{contract.contract_number}"
 
 
-def _json(name: str, column: Column, data: Array) -> bytes:
+def _json(name: str, column: Column) -> bytes:
     """The elements as one flat JSON list; NaN and infinities bare, as NumPy's users read them."""
-    flat = data.reshape(-1)
-    if column.type in (TensorType.String, TensorType.Bytes):
-        try:
-            return orjson.dumps([blob_of(value).decode() for value in flat.tolist()])
-        except UnicodeDecodeError:
-            raise ModelFailed(f"output {name!r} is not text; ask for it as binary data") from None
-    array = np.ascontiguousarray(flat, dtype=DTYPES[column.type])
-    text = orjson.dumps(array, option=orjson.OPT_SERIALIZE_NUMPY)
-    if b"null" not in text:
-        return text
-    named = [b"NaN" if np.isnan(v) else b"Infinity" if v > 0 else b"-Infinity" for v in array[~np.isfinite(array)]]
-    return b"".join([part for pair in zip(text.split(b"null"), [*named, b""], strict=True) for part in pair])
+    flat = column.data.reshape(-1)
+    if column.type not in (TensorType.String, TensorType.Bytes):
+        return nested.numbers(column.type, flat)
+    try:
+        return orjson.dumps([blob_of(value).decode() for value in flat.tolist()])
+    except UnicodeDecodeError:
+        raise ModelFailed(f"output {name!r} is not text; ask for it as binary data") from None
 
 
 class OipRestCodec:

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from forestflow.codecs import nested
 from forestflow.domain.errors import InvalidInput, Malformed
-from forestflow.domain.tensors import DTYPES, Batch, Column, Layout, TensorType
+from forestflow.domain.tensors import DTYPES, Batch, Column, TensorType
 
 Array = npt.NDArray[Any]
 
@@ -85,8 +86,9 @@ def _texts_from(name: str, raw: bytes | memoryview) -> Array:
     return array
 
 
-def to_raw(column: Column, data: Array) -> bytes:
+def to_raw(column: Column) -> bytes:
     """The bytes of a tensor, as ``from_raw`` reads them."""
+    data = column.data
     if column.type not in (TensorType.String, TensorType.Bytes):
         return np.ascontiguousarray(data, dtype=DTYPES[column.type]).tobytes()
     blobs = [blob_of(value) for value in data.reshape(-1).tolist()]
@@ -98,21 +100,13 @@ def blob_of(value: str | bytes) -> bytes:
     return value if isinstance(value, bytes) else value.encode(errors="surrogateescape")
 
 
-def batch_of(names: Sequence[str], kinds: Sequence[TensorType], arrays: Sequence[Array]) -> Batch:
-    """The tensors as rows where they have their first axis in common, else whole. Raises InvalidInput, Malformed."""
-    if not names:
-        raise InvalidInput("the request has no inputs")
-    if len(set(names)) < len(names):
+def batch_of(columns: Sequence[Column]) -> Batch:
+    """Inputs of different names as one batch. Raises InvalidInput for none, Malformed for two of one name."""
+    if len({column.fields for column in columns}) < len(columns):
         raise Malformed("two inputs have the same name")
-    lengths = {array.shape[0] if array.ndim else -1 for array in arrays}
-    if len(lengths) == 1 and (rows := lengths.pop()) >= 0:
-        columns = [Column(kind, (name,), array) for name, kind, array in zip(names, kinds, arrays, strict=True)]
-        return Batch(rows, tuple(columns), Layout.TENSORS)
-    columns = [Column(kind, (name,), array[None]) for name, kind, array in zip(names, kinds, arrays, strict=True)]
-    return Batch(1, tuple(columns), Layout.WHOLE)
+    return nested.batch_of(columns)
 
 
-def tensors_of(batch: Batch) -> list[tuple[str, Column, Array]]:
-    """Name, column and data of every output, as the client is to see them."""
-    whole = batch.layout is Layout.WHOLE
-    return [(",".join(column.fields), column, column.data[0] if whole else column.data) for column in batch.columns]
+def name_of(column: Column) -> str:
+    """What a client calls an output."""
+    return ",".join(column.fields)

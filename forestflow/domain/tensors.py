@@ -83,6 +83,20 @@ class Batch:
     columns: tuple[Column, ...]
     layout: Layout = Layout.RECORDS
 
+    @classmethod
+    def of_tensors(cls, columns: Sequence[Column]) -> Batch:
+        """Tensors of one name each, of any shapes: TENSORS where all have a first axis in common, else WHOLE."""
+        lengths = {column.data.shape[:1] for column in columns}
+        if len(lengths) == 1 and (length := lengths.pop()):
+            return cls(length[0], tuple(columns), Layout.TENSORS)
+        return cls(1, tuple([Column(c.type, c.fields, c.data[None]) for c in columns]), Layout.WHOLE)
+
+    def tensors(self) -> tuple[Column, ...]:
+        """The columns, ``data`` in the tensor's own shape in the layout WHOLE, too; no copies."""
+        if self.layout is not Layout.WHOLE:
+            return self.columns
+        return tuple([Column(c.type, c.fields, c.data[0, ...]) for c in self.columns])
+
     @property
     def signature(self) -> tuple[object, ...]:
         """Equal for batches that may be merged row-wise: layout, and types, fields and the shape of one row."""

@@ -108,11 +108,11 @@ class _Bound:
             raise InvalidInput(f"{self._expected()}; the request has {len(batch.columns)} tensors without names")
         names = [column.fields[0] for column in batch.columns] if named else list(self._inputs)
         given = {}
-        for name, column in zip(names, batch.columns, strict=True):
+        for name, column in zip(names, batch.tensors(), strict=True):
             io = self._inputs.get(name)
             if io is None:
                 raise self._unknown(name)
-            data = column.data[0] if batch.layout is Layout.WHOLE else column.data
+            data = column.data
             expected = (-1, *io.shape) if self.signature.batched else io.shape
             if not io.any_rank and not _fits(data.shape, expected):
                 raise _misfit(io, column.type, data.shape, expected)

@@ -33,7 +33,7 @@ def reader(form: str) -> Callable[[Batch], Any]:
 
 def _lists(batch: Batch) -> Any:
     if batch.layout is not Layout.RECORDS:
-        return _one_or_named(batch, lambda column: _whole(batch, column).tolist())
+        return _one_or_named(batch, lambda column: _typed(column).tolist())
     if len(batch.columns) == 1:
         data = _flat(batch.columns[0])
         return (data[:, 0] if data.shape[1] == 1 else data).tolist()
@@ -43,7 +43,7 @@ def _lists(batch: Batch) -> Any:
 
 def _numpy(batch: Batch) -> Any:
     if batch.layout is not Layout.RECORDS:
-        return _one_or_named(batch, lambda column: _whole(batch, column))
+        return _one_or_named(batch, _typed)
     kinds = {column.type for column in batch.columns}
     if len(kinds) == 1 and DTYPES[min(kinds)] != np.dtype(object):
         parts = [_flat(column) for column in batch.columns]
@@ -53,9 +53,9 @@ def _numpy(batch: Batch) -> Any:
 
 def _named(batch: Batch) -> dict[str, Array]:
     named: dict[str, Array] = {}
-    for column in batch.columns:
+    for column in batch.tensors():
         records = batch.layout is Layout.RECORDS
-        for name, values in (_fields(column) if records else {column.fields[0]: _whole(batch, column)}).items():
+        for name, values in (_fields(column) if records else {column.fields[0]: _typed(column)}).items():
             if name in named:
                 raise InvalidInput(f"input {name!r} comes twice")
             named[name] = values
@@ -78,14 +78,14 @@ def _fields(column: Column) -> dict[str, Array]:
     return {column.fields[0]: data[:, 0] if data.shape[1] == 1 else data}
 
 
-def _whole(batch: Batch, column: Column) -> Array:
-    data: Array = column.data[0] if batch.layout is Layout.WHOLE else column.data
-    return np.asarray(data, DTYPES[column.type])
+def _typed(column: Column) -> Array:
+    return np.asarray(column.data, DTYPES[column.type])
 
 
 def _one_or_named(batch: Batch, value: Callable[[Column], Any]) -> Any:
-    if len(batch.columns) == 1:
-        return value(batch.columns[0])
-    if len({column.fields for column in batch.columns}) < len(batch.columns):
+    columns = batch.tensors()
+    if len(columns) == 1:
+        return value(columns[0])
+    if len({column.fields for column in columns}) < len(columns):
         raise InvalidInput("several tensors come without a name, or two with the same")
-    return {column.fields[0]: value(column) for column in batch.columns}
+    return {column.fields[0]: value(column) for column in columns}

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Hashable, Mapping
-from statistics import median
 from typing import Any
 
 import numpy as np
@@ -12,15 +10,13 @@ import numpy as np
 from forestflow.domain.errors import ForestFlowError, ModelFailed, NotImplementedByModel
 from forestflow.domain.requests import OUTPUTS_KEY, SIGNATURE_KEY
 from forestflow.domain.tensors import Batch, ModelMetadata
+from forestflow.servables import warming
 from forestflow.servables.python.calling import foreign
 from forestflow.servables.python.inputs import reader
 from forestflow.servables.python.options import Options
 from forestflow.servables.python.outputs import to_batch
 
-_WARM_UP_SECONDS = 0.25
-_SLICE_SECONDS = 0.004
 _SLICE_ROWS = 256  # of a class without an example to measure
-_MAX_SLICE_ROWS = 16_384
 
 
 class PythonServable:
@@ -77,29 +73,20 @@ class PythonServable:
             return
         method = self._metadata.default
         self._call(method, example)
-        if not self._batched:
-            return
-        rows = _rows(example)
-        times = max(1, 64 // rows)
-        many = _tiled(example, times)
-        end = time.perf_counter() + _WARM_UP_SECONDS
-        seconds: list[float] = []
-        while len(seconds) < 2 or (len(seconds) < 100 and time.perf_counter() < end):
-            began = time.perf_counter()
-            self._call(method, many)
-            seconds.append(time.perf_counter() - began)
-        self._slice_rows = max(1, min(_MAX_SLICE_ROWS, int(_SLICE_SECONDS * rows * times / median(seconds))))
+        if self._batched and _rows(example):
+            self._slice_rows = warming.slice_rows(lambda rows: self._call(method, _sized(example, rows)))
 
     def close(self) -> None:
         del self._model
 
 
 def _rows(example: Any) -> int:
-    """At least 1."""
-    return max(1, len(next(iter(example.values())) if isinstance(example, Mapping) else example))
+    return len(next(iter(example.values())) if isinstance(example, Mapping) else example)
 
 
-def _tiled(example: Any, times: int) -> Any:
+def _sized(example: Any, rows: int) -> Any:
+    """So many rows of the example, over and over."""
     if isinstance(example, Mapping):
-        return {name: _tiled(values, times) for name, values in example.items()}
-    return list(example) * times if isinstance(example, (list, tuple)) else np.concatenate([example] * times)
+        return {name: _sized(values, rows) for name, values in example.items()}
+    times = -(-rows // len(example))
+    return (list(example) * times if isinstance(example, (list, tuple)) else np.concatenate([example] * times))[:rows]

@@ -11,7 +11,6 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import numpy as np
@@ -19,14 +18,13 @@ import tensorflow as tf
 
 from forestflow.domain.errors import ForestFlowError, LoadFailed
 from forestflow.domain.requests import OUTPUTS_KEY, SIGNATURE_KEY
-from forestflow.domain.tensors import DTYPES, Batch, Column, IOMetadata, Layout, ModelMetadata, Signature, TensorType
+from forestflow.domain.tensors import DTYPES, Batch, Column, IOMetadata, ModelMetadata, Signature, TensorType
+from forestflow.servables import warming
 from forestflow.servables.binding import type_of
 
 REQUESTS = Path("assets.extra", "tf_serving_warmup_requests")
 MAX_REQUESTS = 1000  # TensorFlow Serving reads as many
 
-_SLICE_SECONDS = 0.004
-_MAX_SLICE_ROWS = 16_384
 _MAX_BYTES = 64 << 20  # of one made-up input
 _USUAL_ROWS = range(1, 65)  # of merged requests; kernels are chosen and kept for each size
 _USUAL_SECONDS = 0.5
@@ -65,7 +63,8 @@ class WarmUp:
             return 1
         if self._signatures[default].batched:
             return self._slice(samples[default])
-        return max(1, int(_SLICE_SECONDS / self._seconds(samples[default])))
+        one = samples[default]  # records are called for one by one
+        return warming.slice_rows(lambda rows: [self._predict(one, {}) for _ in range(rows)], settle_seconds=0)
 
     def _own_requests(self) -> dict[str, Batch]:
         """Run the requests that the model brings; the last of each signature."""
@@ -112,31 +111,21 @@ class WarmUp:
             context = given.context.SerializeToString() if hasattr(given, "context") else b""
             serialized = [context + example.SerializeToString() for example in given.examples]
             tensors, outputs = {signature.inputs[0].name: np.array(serialized, dtype=object)}, ""
-        yield _batch(tensors, signature), {SIGNATURE_KEY: name, OUTPUTS_KEY: outputs}
+        yield _batch(tensors), {SIGNATURE_KEY: name, OUTPUTS_KEY: outputs}
 
     def _slice(self, sample: Batch) -> int:
-        """Twice as many rows each time until they take long enough to tell how many take a few milliseconds."""
+        """After a call with each number of rows that requests are merged to."""
         began = time.perf_counter()
         for rows in _USUAL_ROWS:
-            self._seconds(_repeated(sample, rows), times=1)
+            self._predict(_repeated(sample, rows), {})
             if time.perf_counter() - began > _USUAL_SECONDS:
                 break
-        rows = 1
-        while True:
-            batch = _repeated(sample, rows)
-            seconds = self._seconds(batch)
-            largest = max(column.data.nbytes for column in batch.columns)
-            if seconds >= _SLICE_SECONDS / 2 or rows >= _MAX_SLICE_ROWS or largest >= _MAX_BYTES:
-                return max(1, min(_MAX_SLICE_ROWS, int(rows * _SLICE_SECONDS / seconds)))
-            rows *= 2
-
-    def _seconds(self, batch: Batch, times: int = 3) -> float:
-        taken = []
-        for _ in range(times):
-            began = time.perf_counter()
-            self._predict(batch, {})
-            taken.append(time.perf_counter() - began)
-        return median(taken)
+        row_bytes = max(column.data[:1].nbytes for column in sample.columns)
+        return warming.slice_rows(
+            lambda rows: self._predict(_repeated(sample, rows), {}),
+            max_rows=max(1, min(warming.MAX_ROWS, _MAX_BYTES // max(1, row_bytes))),
+            settle_seconds=0,
+        )
 
 
 def _made_up(signature: Signature) -> Batch:
@@ -145,23 +134,18 @@ def _made_up(signature: Signature) -> Batch:
         texts = io.type in (TensorType.String, TensorType.Bytes)
         return np.full((1, *shape) if signature.batched else shape, b"" if texts else 0, DTYPES[io.type])
 
-    return _batch({io.name: array(io) for io in signature.inputs}, signature)
+    return _batch({io.name: array(io) for io in signature.inputs})
 
 
-def _batch(tensors: Mapping[str, Any], signature: Signature) -> Batch:
+def _batch(tensors: Mapping[str, Any]) -> Batch:
     """Tensors as a client would send them; what numpy has no type for (bfloat16) as float32."""
     arrays = {
         name: array if array.dtype == object or type_of(array.dtype) else array.astype(np.float32)
         for name, array in tensors.items()
     }
-    rows = {array.shape[0] if array.ndim else None for array in arrays.values()}
-    if signature.batched and len(rows) == 1 and None not in rows:
-        return Batch(rows.pop() or 0, tuple(_column(*item) for item in arrays.items()), Layout.TENSORS)
-    return Batch(1, tuple(_column(name, array[None]) for name, array in arrays.items()), Layout.WHOLE)
-
-
-def _column(name: str, array: Any) -> Column:
-    return Column(type_of(array.dtype) or TensorType.Bytes, (name,), array)
+    return Batch.of_tensors(
+        [Column(type_of(array.dtype) or TensorType.Bytes, (name,), array) for name, array in arrays.items()]
+    )
 
 
 def _repeated(sample: Batch, rows: int) -> Batch:

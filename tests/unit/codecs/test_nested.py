@@ -150,3 +150,14 @@ def test_any_json_is_a_tensor_or_a_clients_fault(value):
     with contextlib.suppress(InvalidInput):
         read = nested.tensor("x", value)
         assert read.data.dtype == DTYPES[read.type]
+
+
+@pytest.mark.parametrize(("kind", "value"), [("String", "a"), ("Bytes", b"a"), ("Int64", 5), ("Bool", True)])
+def test_a_tensor_without_axes_keeps_its_value(kind, value):
+    scalar = np.array(value, DTYPES[TensorType[kind]])
+    batch = nested.batch_of([Column(TensorType[kind], ("s",), scalar), Column(TensorType.Float64, ("v",), np.ones(2))])
+    assert (batch.rows, batch.layout) == (1, Layout.WHOLE)
+    (name, column), (_, vector) = nested.tensors(batch)
+    assert (name, column.data.shape, vector.data.tolist()) == ("s", (), [1, 1])
+    printed = {"b64": "YQ=="} if kind == "Bytes" else value
+    assert json.loads(nested.dumps(nested.printable(column))) == printed

@@ -318,7 +318,11 @@ def test_an_example_warms_up_and_tells_how_long_slices_may_be(example):
     servable = PythonServable(Slow())
     servable.warm_up()
     assert {kind for kind, _ in calls} == {type(example)}
-    assert {rows for _, rows in calls[1:]} == {64}
+    assert {rows for _, rows in calls} >= {
+        len(next(iter(example.values()))) if isinstance(example, dict) else len(example),
+        1,
+        16,
+    }
     assert 1 <= servable.slice_rows <= 10, "4 ms are 10 rows, on a machine without anything else to do"
 
 
