@@ -12,7 +12,8 @@ from fastapi.openapi.utils import get_openapi
 from starlette.exceptions import HTTPException
 
 from forestflow.api.http import further_docs
-from forestflow.api.http.operations import schemas
+from forestflow.api.http.operation import schemas
+from forestflow.api.http.operations import OPERATIONS
 
 TITLE = "ForestFlow"
 DESCRIPTION = """Policy-based model server: releases live under contracts, policies decide which of them answers.
@@ -76,5 +77,5 @@ def _document(app: FastAPI) -> dict[str, Any]:
     )
     document["paths"] |= further_docs.paths()
     # Replaces FastAPI's own form of errors, which this API never answers.
-    document["components"] = {"schemas": schemas()}
+    document["components"] = {"schemas": schemas(OPERATIONS)}
     return document
