@@ -112,13 +112,12 @@ class Control:
 
     async def delete_contract(self, request: pb.ContractRequest) -> responses.ServablesDeletedSuccessfully:
         contract = contract_from(request.contract)
-        listed = await self._control.status(contract)
-        if not listed:
+        if not await self._control.status(contract):
             raise NoActiveServables(contract)
         with contextlib.suppress(NotWatched, UnknownContract):  # its first release is loading
             await self._control.unwatch_versions(contract)
         deleted: list[Fqrv] = []
-        for status in listed:
+        for status in await self._control.status(contract):
             deleted += await self._control.delete(status.fqrv)
         return _deleted(deleted)
 
