@@ -127,7 +127,7 @@ def _open(url: str, rules: SourceRules) -> tuple[Any, str]:
     if scheme in _REFUSED or "::" in url:
         raise ArtifactRejected(f"path provided doesn't follow a supported protocol: {url[:200]!r}")
     options: dict[str, Any] = {}
-    if scheme not in _BUCKETS:
+    if scheme not in _BUCKETS and not _is_container(url):
         options = _checked_host(url, rules)
     try:
         return fsspec.url_to_fs(url, skip_instance_cache=True, **options)  # type: ignore[no-any-return]
@@ -141,6 +141,12 @@ def _open(url: str, rules: SourceRules) -> tuple[Any, str]:
         raise DeadlineExceeded(f"{scheme}: the server did not answer in time") from error
     except Exception as error:  # drivers log in as they are made, and have errors of their own
         raise ArtifactRejected(f"{scheme}: {error}") from error
+
+
+def _is_container(url: str) -> bool:
+    """Azure's short form, ``abfs://container/path``; the long one is ``abfs://container@host/path``."""
+    parts = urlsplit(url)
+    return parts.scheme in ("abfs", "abfss") and "@" not in parts.netloc
 
 
 def _checked_host(url: str, rules: SourceRules) -> dict[str, Any]:
