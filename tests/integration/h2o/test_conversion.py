@@ -99,7 +99,7 @@ def test_odd_rows(name: str, trained: dict[str, Case], servable: Get) -> None:
     model, easy = servable(name), EasyPredict(trained[name].mojo)
     seen = {"answered": 0, "refused": 0}
 
-    @settings(max_examples=150, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=75, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
     @given(odd_batches())
     def compare(batch: Batch) -> None:
         if not model.metadata.inputs[1:]:  # a model without categorical inputs takes one tensor

@@ -42,12 +42,12 @@ def test_a_matrix_of_numbers() -> None:
 def test_a_batch_longer_than_the_buffer() -> None:
     model = load(EXAMPLES / "energy_gbm_v1.zip")
     fields, rows = rows_of("energy_gbm_v1")
-    matrix = np.resize(np.array(rows, dtype=np.float64), (40_000, len(fields)))
+    matrix = np.resize(np.array(rows, dtype=np.float64), (20_000, len(fields)))
     (expected,) = model.predict(Batch(len(matrix), (Column(F64, tuple(fields), matrix),)), {}).columns
     answer = model.predict(tensors(("numeric", F64, matrix)), {"forestflow.outputs": "prediction,contributions"})
     assert [(c.fields, c.data.shape) for c in answer.columns] == [
-        (("prediction",), (40_000,)),
-        (("contributions",), (40_000, 5)),
+        (("prediction",), (20_000,)),
+        (("contributions",), (20_000, 5)),
     ]
     assert answer.columns[0].data.tobytes() == expected.data.tobytes()
 
