@@ -46,11 +46,17 @@ def assemble(schema: Schema, datums: Sequence[Sequence[Tensor]]) -> Batch:
     for i, row in enumerate(rows):
         if [_kind(tensor) for tensor in row] != kinds:
             raise InvalidInput(f"datum {i} has tensors of {_names(map(_kind, row))}, datum 0 has {_names(kinds)}")
-    positions = chain.from_iterable(_positions(schema, kind, len(list(same))) for kind, same in groupby(kinds))
     columns = {
-        position: column(*schema[position], [row[lane][1] for row in rows]) for lane, position in enumerate(positions)
+        position: column(*schema[position], [row[lane][1] for row in rows])
+        for lane, position in enumerate(entries_of(schema, kinds))
     }
     return Batch(len(rows), tuple(columns[position] for position in sorted(columns)))
+
+
+def entries_of(schema: Schema, kinds: Sequence[TensorType]) -> list[int]:
+    """Which entry of the schema each tensor of a datum belongs to, given their types in order; raises InvalidInput."""
+    entries = (_positions(schema, kind, len(list(same))) for kind, same in groupby(kinds))
+    return list(chain.from_iterable(entries))
 
 
 def _wrong_count(found: set[int], expected: int) -> InvalidInput:
