@@ -12,7 +12,7 @@ from grpc import StatusCode
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forestflow._gen.inference_pb2 import InferenceRequest, Prediction
+from forestflow._gen.inference_pb2 import ByteData, Datum, InferenceRequest, Prediction, Tensor
 from forestflow._gen.service_pb2 import ScoreRequest, ScoreStreamRequest, ScoreStreamResponse
 from forestflow._gen.service_pb2_grpc import ForestFlowStub
 from forestflow.api.grpc.envelope import close_item, open_item
@@ -170,6 +170,28 @@ async def test_large_items_count_by_their_bytes(here: World) -> None:
         await until(lambda number=number: len(sent) > number)
         answer(here, number, "v1")
     assert [response.id async for response in call] == ["x"] * 6
+
+
+async def test_who_does_not_read_is_not_read_from(here: World, monkeypatch) -> None:
+    """Else the answers to one client's requests could fill the memory."""
+    large = Prediction(fqrv=fqrv_to(RELEASE), datum=[Datum(tensors=[Tensor(Byte=ByteData(data=[bytes(1 << 20)]))])])
+    reply = Reply(Code.OK, large.SerializeToString(), RELEASE)
+    asked = 0
+
+    def send(_route, _codec, _payload, _request_id, _seconds, resolve, _key) -> None:
+        nonlocal asked
+        asked += 1
+        resolve(reply)
+
+    monkeypatch.setattr(here.dispatcher, "send", send)
+    many = 4 * MAX_UNDER_WAY
+    call = ForestFlowStub(here.channel).ScoreStream(iter([item(str(i)) for i in range(many)]))
+    before = -1
+    while before != asked:
+        before = asked
+        await asyncio.sleep(0.3)
+    assert asked < 2 * MAX_UNDER_WAY, "some are in the buffers of the connection"
+    assert len([response.id async for response in call]) == asked == many
 
 
 async def test_the_deadline_is_the_items_or_the_streams(here: World) -> None:
