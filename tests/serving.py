@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,8 @@ import psutil
 
 MODELS = Path(__file__).parents[1] / "forestflow" / "examples" / "models"
 FIELDS = ["TemperatureCelcius", "ExhaustVacuumHg", "AmbientPressureMillibar", "RelativeHumidity"]
-START_SECONDS = 60
+START_SECONDS = 150  # for a machine with much else to do; 10 are usual
+WAIT_SECONDS = 60
 ROLES = {"router": "ForestFlowRouter", "registry": "ForestFlowRegistry", "host": "ForestFlowHost"}
 
 
@@ -35,6 +36,14 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def wait_for(condition: Callable[[], object], seconds: float = WAIT_SECONDS) -> None:
+    """Until the condition holds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
+
+
 class RunningServer:
     """One server process on ports of its own. ``http`` is a client whose base URL is the server's."""
 
@@ -46,7 +55,8 @@ class RunningServer:
         self.flags = flags
         self.env = {**os.environ, **(env or {})}
         self.output = data_dir.parent / f"{data_dir.name}-output.txt"
-        self.http = httpx.Client(base_url=self.url, timeout=60)
+        # It keeps every connection: httpcore may close a surplus idle one that another thread was just given.
+        self.http = httpx.Client(base_url=self.url, timeout=60, limits=httpx.Limits(max_keepalive_connections=None))
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import signal
@@ -14,7 +15,7 @@ import time
 import httpx
 import pytest
 
-from tests.serving import MODELS, free_port, golden, rows_body, running, values
+from tests.serving import MODELS, free_port, golden, rows_body, running, values, wait_for
 
 CONTRACT = "faults/energy/0"
 ROWS, EXPECTED = golden()
@@ -56,15 +57,6 @@ class Load:
                     self.failures.append(repr(error))
 
 
-def wait_for(condition, seconds=20):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if condition():
-            return
-        time.sleep(0.05)
-    raise AssertionError("it did not happen in time")
-
-
 @pytest.mark.parametrize("replicas", [1, 2])
 def test_no_request_fails_when_replicas_are_killed(server, contract, replicas):
     before = set(server.pids("host"))
@@ -97,8 +89,12 @@ def test_scoring_goes_on_while_the_registry_is_down(server, contract):
         time.sleep(0.5)
     assert load.failures == []
     assert hosts <= set(server.pids("host")), "hosts live on without the registry"
-    stats = server.http.get(f"/{contract}/stats").json()[0]["ServableMetrics"]
-    assert int(stats["scoreCount"]) == load.answered
+
+    def counted():
+        return int(server.http.get(f"/{contract}/stats").json()[0]["ServableMetrics"]["scoreCount"])
+
+    wait_for(lambda: counted() >= load.answered)
+    assert counted() == load.answered
     server.deploy(contract, "v2").raise_for_status()
 
 
@@ -146,15 +142,17 @@ def test_a_second_start_brings_back_everything(tmp_path):
 def test_stops_on_sigint_and_answers_what_is_under_way(tmp_path):
     with running(tmp_path / "data") as server:
         server.deploy(CONTRACT, "v1").raise_for_status()
-        replies = []
         body = rows_body(ROWS * 5000)
-        long = threading.Thread(target=lambda: replies.append(server.score(CONTRACT, body)))
-        long.start()
-        time.sleep(0.3)
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+        # It returns when the last bytes are sent; so many that the server must have read most of them.
+        connection.request("POST", f"/{CONTRACT}/score", json.dumps(body), {"Content-Type": "application/json"})
+        replies = []
+        reading = threading.Thread(target=lambda: replies.append(json.load(connection.getresponse())))
+        reading.start()
         assert server.stop(signal.SIGINT) == []
-        long.join()
-        assert replies[0].status_code == 200
-        assert len(replies[0].json()["Prediction"]["datum"]) == len(body["datum"])
+        reading.join()
+        connection.close()
+        assert len(replies[0]["Prediction"]["datum"]) == len(body["datum"])
 
 
 def test_what_keeps_it_from_serving_is_said_in_one_line(server, tmp_path):

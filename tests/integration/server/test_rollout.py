@@ -12,7 +12,7 @@ import pytest
 
 from forestflow.sdk import Client
 from tests.integration.server.test_routing import FAIR, KEEP_ALL, answered, counts, manual
-from tests.serving import golden, rows_body, running
+from tests.serving import golden, rows_body, running, wait_for
 
 ROWS, _ = golden()
 BODY = rows_body(ROWS[:1])
@@ -50,13 +50,6 @@ def ask(server, contract, times=1):
 def plan_of(server, contract):
     plan = server.http.get(f"/{contract}/plan").raise_for_status().json()["PlanExplanation"]
     return plan, {release["fqrv"]["releaseVersion"]: release for release in plan["releases"]}
-
-
-def wait_for(condition, seconds=20):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
 
 
 def shadows(server, contract, release):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import socket
-import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
@@ -13,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.serving import golden, rows_body, values
+from tests.serving import golden, rows_body, values, wait_for
 
 KEEP_TWO = {"expirationPolicy": {"KeepLatest": {"servablesToKeep": 2}}, "router": {"FairPhaseInPctBasedRouter": {}}}
 ROWS, EXPECTED = golden()
@@ -112,12 +111,8 @@ def test_a_full_queue_answers_429_with_a_time_to_come_back(server, contract):
 
 def test_two_replicas_share_the_load(server, contract):
     assert server.deploy(contract, "v1", deploymentSettings={"replicas": 2}).status_code == 200
-    for _ in range(100):
-        status = server.http.get(f"/{contract}/v1/status").json()["ServableStatus"]
-        if status["replicas"] == ["READY", "READY"]:
-            break
-        threading.Event().wait(0.1)
-    assert status["replicas"] == ["READY", "READY"]
+    status = f"/{contract}/v1/status"
+    wait_for(lambda: server.http.get(status).json()["ServableStatus"]["replicas"] == ["READY", "READY"])
     with ThreadPoolExecutor(8) as pool:
         replies = list(pool.map(lambda _: server.score(contract, BODY), range(200)))
     assert all(values(r) == pytest.approx(EXPECTED[:2], rel=1e-9) for r in replies)
