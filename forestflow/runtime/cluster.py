@@ -9,7 +9,7 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -37,6 +37,7 @@ from forestflow.servables import loading
 REGISTRY_NAME = "registry"
 HOST_PREFIX = "host-"
 CALL_TIMEOUT_SECONDS = 5.0
+PROGRESS_SECONDS = 0.5  # between two questions how far pip is
 INSPECT_TIMEOUT_SECONDS = 1.0  # a replica that takes longer is busy with a call of its model
 
 _log = logging.getLogger("forestflow.host")
@@ -55,6 +56,7 @@ class ClusterSettings:
     logs: logs.LogSettings
     registry: RegistrySettings
     code_servables: bool = True
+    install_timeout_seconds: float = environment.INSTALL_SECONDS
 
 
 def _node_id() -> str:
@@ -77,6 +79,8 @@ class ForestFlowHost:
         logs.configure(settings.logs)
         self._settings = settings
         self._released = threading.Event()
+        self._pip = environment.Pip(settings.install_timeout_seconds)
+        environment.remove_unused(settings.data_dir)
         self._log: tuple[Fqrv, str] | None = None  # that this process writes: of which release, which replica
         self._artifacts = ArtifactCache(_cache_directory(settings.namespace), _RegistryArtifacts(settings.namespace))
         self._host = Host(
@@ -98,13 +102,17 @@ class ForestFlowHost:
                 loading.refuse_code(local.artifact, local.flavor)
             requirements = loading.requirements(local.artifact, local.flavor)
             if not environment.active(requirements):
-                environment.prepare(self._settings.data_dir, requirements)
+                environment.prepare(self._settings.data_dir, requirements, self._pip)
                 return None
             return self._host.load(local)
         except ForestFlowError as error:
             return error
         except Exception as error:  # a model may fail in any way; the host stays to try again
             return LoadFailed(f"{type(error).__name__}: {error}")
+
+    def installing(self) -> str | None:
+        """How far pip is, while it works."""
+        return self._pip.step
 
     def loaded(self) -> Loaded | None:
         return self._host.loaded
@@ -130,8 +138,10 @@ class ForestFlowHost:
 
     def close(self) -> tuple[Fqrv, ReplicaLog] | None:
         """Its log, where only this node has it: who stops the host keeps it."""
+        self._pip.stop()
         self._host.close()
         self._artifacts.release()
+        environment.release(self._settings.data_dir)
         if self._log is None or self._settings.data_dir.is_dir():
             return None
         left = self.log(*self._log, servablelog.KEEP_LINES, None)
@@ -209,8 +219,8 @@ class RayHosts:
     async def alive(self, replica_id: str) -> None:
         await self._call(replica_id, "alive", retries=-1)
 
-    async def load(self, replica_id: str, assignment: Assignment) -> Loaded:
-        outcome = await self._call(replica_id, "load", assignment)
+    async def load(self, replica_id: str, assignment: Assignment, report: Callable[[str], None]) -> Loaded:
+        outcome = await self._reporting(replica_id, self._call(replica_id, "load", assignment), report)
         if outcome is None:
             with contextlib.suppress(HostLost):
                 await self._call(replica_id, "end")
@@ -221,6 +231,21 @@ class RayHosts:
         if isinstance(outcome, ForestFlowError):
             raise outcome
         return cast(Loaded, outcome)
+
+    async def _reporting(
+        self, replica_id: str, load: Coroutine[Any, Any, Any], report: Callable[[str], None]
+    ) -> Loaded | ForestFlowError | None:
+        """The outcome of a load; until then, what is being installed goes to ``report`` now and then."""
+        task = asyncio.ensure_future(load)
+        try:
+            while not (await asyncio.wait({task}, timeout=PROGRESS_SECONDS))[0]:
+                with contextlib.suppress(HostLost, TimeoutError):
+                    step = await asyncio.wait_for(self._call(replica_id, "installing"), INSPECT_TIMEOUT_SECONDS)
+                    if step is not None:
+                        report(step)
+            return cast(Loaded | ForestFlowError | None, task.result())
+        finally:
+            task.cancel()
 
     async def inspect(self, replica_id: str) -> ReplicaLoad | None:
         with contextlib.suppress(HostLost, TimeoutError):

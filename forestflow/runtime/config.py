@@ -203,6 +203,13 @@ class Settings(BaseSettings):
     fetch_timeout_seconds: float = Field(
         600.0, gt=0, le=86_400, allow_inf_nan=False, description="How long fetching one model may take: 504."
     )
+    install_timeout_seconds: float = Field(
+        600.0,
+        gt=0,
+        le=86_400,
+        allow_inf_nan=False,
+        description="How long pip may take to install the requirements of one model, before it is loaded.",
+    )
     s3_credentials_file: Path | None = Field(
         None,
         description="TOML file with S3 credentials, <host>_<bucket>_aws_access_key_id = … and so on; without a line "

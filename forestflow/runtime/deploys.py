@@ -23,6 +23,7 @@ class Pending:
     outcome: asyncio.Future[None]
     digest: str | None = None
     message: str | None = None  # how far the fetch is
+    limit: asyncio.Timeout | None = None  # of the load
 
     @property
     def failed(self) -> bool:
@@ -78,7 +79,7 @@ class Deploys:
         return True
 
     def replica_changed(self, fqrv: Fqrv) -> None:
-        """See whether the release's load has an outcome now."""
+        """See whether the release's load has an outcome now. What is installed for it first has a limit of its own."""
         pending = self.pending.get(fqrv)
         if pending is None or pending.outcome.done():
             return
@@ -89,6 +90,8 @@ class Deploys:
             if state in (ReplicaState.FAILED, ReplicaState.LOST):
                 pending.outcome.set_exception(LoadFailed(message or "the model did not load"))
                 return
+            if state is ReplicaState.LOADING and message and pending.limit is not None and not pending.limit.expired():
+                pending.limit.reschedule(asyncio.get_running_loop().time() + self._load_timeout_seconds)
 
     def drop_artifact(self, digest: str) -> None:
         """Remove an artifact that nobody uses, or may be about to use; the next start removes what stays behind."""
@@ -104,7 +107,7 @@ class Deploys:
         pending.message = None
         self._replicas.reconcile()
         try:
-            async with asyncio.timeout(self._load_timeout_seconds):
+            async with asyncio.timeout(self._load_timeout_seconds) as pending.limit:
                 await pending.outcome
         except TimeoutError:
             states = ", ".join(state.value for state, _ in self._replicas.states(request.fqrv)) or "none"

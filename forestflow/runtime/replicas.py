@@ -47,8 +47,11 @@ class Hosts(Protocol):
         """Return when the host's process is there (again); raises HostLost when it never will be."""
         ...
 
-    async def load(self, replica_id: str, assignment: Assignment) -> Loaded:
-        """Raises LoadFailed, or HostLost when the process died over it."""
+    async def load(self, replica_id: str, assignment: Assignment, report: Callable[[str], None]) -> Loaded:
+        """``report`` is told, again and again, what is being installed for the model.
+
+        Raises LoadFailed, or HostLost when the process died over it.
+        """
         ...
 
     async def lost(self, replica_id: str) -> None:
@@ -218,11 +221,7 @@ class ReplicaSet:
         self._operate(replica, self._begin(replica, wanted))
 
     async def _begin(self, replica: _Replica, wanted: Wanted) -> None:
-        try:
-            assignment = wanted.assignment(replica.replica_id)
-            requirements = loading.requirements(assignment.artifact, assignment.flavor)
-        except ForestFlowError:  # the artifact is lost, as loading it will tell
-            requirements = ()
+        requirements = await asyncio.to_thread(_requirements, wanted, replica.replica_id)
         await self._hosts.start(replica.replica_id, wanted.resources, requirements)
 
     async def _await(self, replica: _Replica, wanted: Wanted) -> None:
@@ -233,7 +232,12 @@ class ReplicaSet:
             await self._begin(replica, wanted)
 
     async def _load(self, replica: _Replica, wanted: Wanted) -> None:
-        loaded = await self._hosts.load(replica.replica_id, wanted.assignment(replica.replica_id))
+        def report(text: str) -> None:
+            if self._has(replica) and replica.state is ReplicaState.LOADING:
+                replica.message = text
+                self._changed(replica.fqrv)
+
+        loaded = await self._hosts.load(replica.replica_id, wanted.assignment(replica.replica_id), report)
         if not self._has(replica):  # it was stopped meanwhile
             return
         replica.loaded = loaded
@@ -341,6 +345,15 @@ class ReplicaSet:
 
     def _has(self, replica: _Replica) -> bool:
         return self._replicas.get(replica.replica_id) is replica
+
+
+def _requirements(wanted: Wanted, replica_id: str) -> tuple[str, ...]:
+    """In a thread, for it reads files: what pip must install."""
+    try:
+        assignment = wanted.assignment(replica_id)
+        return loading.requirements(assignment.artifact, assignment.flavor)
+    except ForestFlowError:  # the artifact is lost, as loading it will tell
+        return ()
 
 
 def _fits(loaded: Assignment, wanted: Wanted) -> bool:

@@ -181,6 +181,7 @@ def _server(settings: Settings) -> Iterator[Server]:
         ),
         logs=_log_settings(settings),
         code_servables=settings.code_servables,
+        install_timeout_seconds=settings.install_timeout_seconds,
         registry=RegistrySettings(
             load_timeout_seconds=settings.load_timeout_seconds,
             max_queued=settings.max_queued_per_replica,

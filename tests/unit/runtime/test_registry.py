@@ -6,6 +6,7 @@ The models are the example MOJOs; they are checked and copied, and their loading
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -63,6 +64,7 @@ class FakeHosts:
         self.running = {}  # replica id -> Loaded or None
         self.deaths = {}
         self.fail_load = None
+        self.installs = 0  # how often a load tells that it installs something
         self.hang = False
         self.stopped = []
 
@@ -75,7 +77,10 @@ class FakeHosts:
             raise HostLost("gone")
         self.deaths[replica_id] = asyncio.Event()
 
-    async def load(self, replica_id, assignment):
+    async def load(self, replica_id, assignment, report):
+        for _ in range(self.installs):
+            await asyncio.sleep(0.05)
+            report("installing the requirements: Collecting numpy")
         if self.hang:
             await asyncio.Event().wait()
         if isinstance(self.fail_load, Exception):
@@ -281,6 +286,20 @@ async def test_a_load_that_never_ends_is_given_up(world):
     with pytest.raises(ServeRequestInvalid, match=r"no replica was ready after 0.2 s \(replicas: LOADING\)"):
         await world.registry.deploy(request())
     await nothing_is_left(world)
+
+
+async def test_what_is_installed_first_does_not_count_as_loading(world):
+    """Twice as long as a load may take; pip has a limit of its own."""
+    world.registry._deploys._load_timeout_seconds = 1
+    world.hosts.installs = 40
+    deploy = asyncio.ensure_future(world.registry.deploy(request()))
+    seen = set()
+    while not deploy.done():
+        await asyncio.sleep(0.01)
+        with contextlib.suppress(UnknownServable):
+            seen.add((await world.registry.queries.status_of(request().fqrv)).message)
+    assert await deploy == request().fqrv
+    assert "installing the requirements: Collecting numpy" in seen
 
 
 async def test_status_and_delete_while_loading(world):

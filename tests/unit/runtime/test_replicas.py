@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -55,7 +56,8 @@ class Hosts:
             raise HostLost("never started")
         await self._do("alive", replica_id)
 
-    async def load(self, replica_id, wanted):
+    async def load(self, replica_id, wanted, report):
+        self.report = report  # the last one's
         await self._do("load", replica_id)
         return Loaded(wanted, ReplicaAddress(replica_id, "n", "/s", "h:1"), METADATA, 1)
 
@@ -88,12 +90,22 @@ class World:
     def __init__(self):
         self.hosts = Hosts()
         self.now = 0.0
+        self.threads = 0  # that work for the replicas now
         self.wanted = {A: Wanted(1, Resources(), assignment)}
         self.set = ReplicaSet(self.hosts, lambda: self.wanted, lambda fqrv: None, lambda: self.now)
 
+    async def to_thread(self, function, *arguments):
+        self.threads += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(None, function, *arguments)
+        finally:
+            self.threads -= 1
+
     async def settle(self):
         for _ in range(30):
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.001 if self.threads else 0)
+        if self.threads:
+            await self.settle()
 
     async def go(self, seconds=0.0):
         """Let time pass as the registry does, in ticks."""
@@ -111,6 +123,7 @@ class World:
 async def world(monkeypatch):
     monkeypatch.setattr(module, "PLAN_GRACE_SECONDS", 0)
     world = World()
+    monkeypatch.setattr(asyncio, "to_thread", world.to_thread)
     yield world
     world.hosts.gates.clear()
     await world.set.close()
@@ -290,9 +303,28 @@ async def test_a_survivor_outlives_its_artifact(world):
 async def test_a_host_starts_with_the_requirements_of_its_model(world, tmp_path):
     (tmp_path / "requirements.txt").write_text("emoji==2.13.0\n")
     model = replace(assignment("x"), flavor=Python("s.py", requirements=("-r requirements.txt",)), artifact=tmp_path)
-    world.wanted = {A: Wanted(1, Resources(), lambda replica_id: replace(model, replica_id=replica_id))}
+    readers = []
+
+    def wanted(replica_id):
+        readers.append(threading.current_thread())
+        return replace(model, replica_id=replica_id)
+
+    world.wanted = {A: Wanted(1, Resources(), wanted)}
     await world.go()
     assert world.hosts.requirements == ("emoji==2.13.0",)
+    assert readers[0] is not threading.current_thread(), "files are read in a thread"
+
+
+async def test_what_is_installed_for_a_model_is_told_until_it_is_ready(world):
+    world.hosts.gates["load"] = asyncio.Event()
+    await world.go()
+    world.hosts.report("installing the requirements: Collecting numpy")
+    assert world.set.states(A) == [(S.LOADING, "installing the requirements: Collecting numpy")]
+    world.hosts.gates["load"].set()
+    await world.settle()
+    assert world.set.states(A) == [(S.READY, None)]
+    world.hosts.report("too late")
+    assert world.set.states(A) == [(S.READY, None)]
 
 
 async def test_an_artifact_that_is_lost_is_told_by_loading_it(world):
