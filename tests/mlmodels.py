@@ -34,9 +34,18 @@ def pyfunc(loader_module: str, **options: Any) -> dict[str, Any]:
     return {"env": env, "loader_module": loader_module, "python_version": "3.11.7", **options}
 
 
-def columns(**types: str) -> str:
+def columns(optional: tuple[str, ...] = (), **types: str) -> str:
     """The inputs of a column-based signature."""
-    return json.dumps([{"type": kind, "name": name, "required": True} for name, kind in types.items()])
+    return json.dumps([{"type": kind, "name": name, "required": name not in optional} for name, kind in types.items()])
+
+
+def example(folder: Path, document: Any) -> dict[str, Any]:
+    """Write the input example; what the MLmodel file says of it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "input_example.json").write_text(json.dumps(document))
+    frame = isinstance(document, dict) and "columns" in document
+    info = {"artifact_path": "input_example.json", "type": "dataframe" if frame else "ndarray"}
+    return info | ({"pandas_orient": "split"} if frame else {})
 
 
 def tensor(dtype: str, *shape: int, name: str | None = None) -> str:

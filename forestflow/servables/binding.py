@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -25,14 +25,15 @@ class Bindings:
     """Every signature of a model. ``call(signature, inputs, outputs)`` runs one: arrays by name in, arrays by name out.
 
     Inputs have the declared dtype (String and Bytes: object arrays of ``str`` or ``bytes``) and a shape that fits the
-    declared one; where the signature is batched, below a leading axis of the rows.
+    declared one; where the signature is batched, below a leading axis of the rows. Those of ``optional`` are left out
+    where a request has them not.
     """
 
-    def __init__(self, metadata: ModelMetadata, call: Call) -> None:
+    def __init__(self, metadata: ModelMetadata, call: Call, optional: Collection[str] = ()) -> None:
         self._default = metadata.default
         self._bound = {
-            name: _Bound(name, signature, call) for name, signature in metadata.every_signature().items()
-        }  # fmt: skip
+            name: _Bound(name, signature, call, optional) for name, signature in metadata.every_signature().items()
+        }
 
     def merge_key(self, configs: Mapping[str, str]) -> Hashable | None:
         """As :class:`~forestflow.servables.base.Servable` has it; an unknown signature runs alone, into its error."""
@@ -50,11 +51,12 @@ class Bindings:
 
 
 class _Bound:
-    def __init__(self, name: str, signature: Signature, call: Call) -> None:
+    def __init__(self, name: str, signature: Signature, call: Call, optional: Collection[str]) -> None:
         self.signature = signature
         self._name = name
         self._call = call
         self._inputs = {io.name: io for io in signature.inputs}
+        self._required = [name for name in self._inputs if name not in optional]
         self._outputs = tuple(io.name for io in signature.outputs)
         self._choices: dict[str, tuple[str, ...]] = {"": self._outputs}
 
@@ -89,11 +91,11 @@ class _Bound:
 
     def _arrays(self, batch: Batch) -> dict[str, Array]:
         given = self._records(batch) if batch.layout is Layout.RECORDS else self._tensors(batch)
-        if missing := [name for name in self._inputs if name not in given]:
+        if missing := [name for name in self._required if name not in given]:
             raise InvalidInput(
                 f"input {missing[0]!r} is missing; {self._expected()}, the request has {_names(given) or 'nothing'}"
             )
-        return {name: given[name] for name in self._inputs}
+        return {name: given[name] for name in self._inputs if name in given}
 
     def _expected(self) -> str:
         return f"signature {self._name!r} takes {_names(self._inputs) or 'no inputs'}"

@@ -31,10 +31,14 @@ class Form(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """The inputs of an estimator: columns, one value a row each; or tensors, where ``tensors`` says so."""
+    """The inputs of an estimator: columns, one value a row each; or tensors, where ``tensors`` says so.
+
+    A request need not have the columns that are ``optional``.
+    """
 
     each: tuple[IOMetadata, ...]
     tensors: bool = False
+    optional: frozenset[str] = frozenset()
 
     @property
     def text(self) -> bool:
@@ -57,13 +61,16 @@ class Inputs:
 class NamedColumns:
     """Columns that a request gives by name, in any order and grouping, for an estimator that takes a matrix."""
 
-    def __init__(self, columns: tuple[IOMetadata, ...]) -> None:
-        self._columns = columns
-        self._names = tuple([io.name for io in columns])
+    def __init__(self, inputs: Inputs) -> None:
+        self._columns = inputs.each
+        self._optional = inputs.optional
+        self._names = tuple([io.name for io in inputs.each])
         self._place = {name: i for i, name in enumerate(self._names)}
 
     def joined(self, batch: Batch) -> Batch:
-        """The batch with one column, :data:`MATRIX`. Raises InvalidInput for names and types that do not fit.
+        """The batch with one column, :data:`MATRIX`, optional columns that it has not as NaN.
+
+        Raises InvalidInput for names and types that do not fit.
 
         A single tensor (rows, columns), whatever its name, has the columns in the model's order.
         """
@@ -80,11 +87,13 @@ class NamedColumns:
         if batch.layout is Layout.WHOLE:
             raise InvalidInput("the inputs have different numbers of rows, or one is a scalar")
         given = {field for column in batch.columns for field in column.fields}
-        if missing := [name for name in self._names if name not in given]:
-            raise InvalidInput(f"input {missing[0]!r} is missing; {self._expected()}")
+        missing = [name for name in self._names if name not in given]
+        if required := [name for name in missing if name not in self._optional]:
+            raise InvalidInput(f"input {required[0]!r} is missing; {self._expected()}")
         numbers = [np.float32 if c.data.dtype.kind == "b" else c.data.dtype for c in batch.columns]
         dtype = np.result_type(np.float32, *[n for n in numbers if np.dtype(n).kind in "iuf"])
         matrix = np.empty((batch.rows, len(self._names)), dtype)
+        matrix[:, [self._place[name] for name in missing]] = np.nan
         for column in batch.columns:
             places = [self._place_of(field, column) for field in column.fields]
             data = column.data.reshape(batch.rows, -1)
@@ -128,6 +137,19 @@ def in_form(form: Form, inputs: Mapping[str, Array]) -> Any:
         case _:
             (only,) = inputs.values()
             return only
+
+
+def completed(inputs: Inputs, given: Mapping[str, Array]) -> Mapping[str, Array]:
+    """Arrays of all columns: those that a request has not are NaN, texts, too, as pandas and scikit-learn have it."""
+    if len(given) == len(inputs.each):
+        return given
+    rows = len(next(iter(given.values())))
+    return {io.name: given[io.name] if io.name in given else _missing(io, rows) for io in inputs.each}
+
+
+def _missing(io: IOMetadata, rows: int) -> Array:
+    dtype = DTYPES[io.type]
+    return np.full(rows, np.nan, np.float64 if dtype.kind in "iu" else object if dtype.kind == "b" else dtype)
 
 
 def made_up(inputs: tuple[IOMetadata, ...], rows: int) -> dict[str, Array]:

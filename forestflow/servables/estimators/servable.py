@@ -13,7 +13,16 @@ from forestflow.domain.tensors import DTYPES, Batch, Column, IOMetadata, Layout,
 from forestflow.servables import labels, warming
 from forestflow.servables.binding import Bindings, type_of
 from forestflow.servables.estimators.estimator import LABELLED, METHODS, Estimator
-from forestflow.servables.estimators.inputs import MATRIX, Form, Inputs, NamedColumns, in_form, made_up, renamed
+from forestflow.servables.estimators.inputs import (
+    MATRIX,
+    Form,
+    Inputs,
+    NamedColumns,
+    completed,
+    in_form,
+    made_up,
+    renamed,
+)
 
 Array = npt.NDArray[Any]
 
@@ -39,17 +48,18 @@ class EstimatorServable:
         inputs = inputs or _own_inputs(estimator)
         _check_width(estimator, inputs)
         self._estimator = estimator
+        self._inputs = inputs
         self._default = default if default and default in estimator.methods else next(iter(estimator.methods))
         self._form, self._bound = self._probed(inputs, example)
         self._columns = None
         self._only = inputs.each[0].name if inputs.tensors and len(inputs.each) == 1 else None
         if self._form is Form.MATRIX and not inputs.tensors:
-            self._columns = NamedColumns(inputs.each)
+            self._columns = NamedColumns(inputs)
         self._rows = self._rehearsed(inputs, example)
         outputs = {method: self._outputs(method) for method in estimator.methods}
         self._labels = {METHODS[name]: estimator.labels for name in LABELLED & outputs.keys()}
         self._metadata = self._described(inputs.each, outputs)
-        self._bindings = Bindings(self._described(self._bound, outputs), self._call)
+        self._bindings = Bindings(self._described(self._bound, outputs), self._call, inputs.optional)
         self._slice_rows = _SLICE_ROWS
 
     @property
@@ -81,7 +91,9 @@ class EstimatorServable:
     def close(self) -> None:
         del self._estimator, self._bindings
 
-    def _call(self, method: str, inputs: dict[str, Array], outputs: tuple[str, ...] = ()) -> Mapping[str, Array]:
+    def _call(self, method: str, inputs: Mapping[str, Array], outputs: tuple[str, ...] = ()) -> Mapping[str, Array]:
+        if self._inputs.optional and self._form is Form.FRAME and self._estimator.frames != "always":
+            inputs = completed(self._inputs, inputs)
         given = in_form(self._form, inputs)
         try:
             return _arrays(METHODS.get(method, method), self._estimator.methods[method](given))
@@ -119,13 +131,14 @@ class EstimatorServable:
             arrays = made_up(inputs.each, _PROBE_ROWS)
         if self._bound is inputs.each:
             return arrays
-        stacked = np.stack([arrays[io.name] for io in inputs.each], axis=1)
+        stacked = np.stack(list(completed(inputs, arrays).values()), axis=1)
         return {MATRIX: stacked.astype(DTYPES[self._estimator.number])}
 
     def _rehearsal(self, rows: int) -> Batch:
         columns = [
             Column(io.type, (io.name,), np.resize(self._rows[io.name], (rows, *self._rows[io.name].shape[1:])))
             for io in self._bound
+            if io.name in self._rows
         ]
         return Batch(rows, tuple(columns), Layout.TENSORS)
 

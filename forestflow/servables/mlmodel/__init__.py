@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from forestflow.domain.errors import ArtifactRejected
@@ -10,8 +11,12 @@ from forestflow.domain.settings import Resources
 from forestflow.servables import loading
 from forestflow.servables.base import Servable
 from forestflow.servables.estimators.files import is_pickle, load_estimator
+from forestflow.servables.estimators.inputs import Inputs
+from forestflow.servables.mlmodel.described import DescribedServable
 from forestflow.servables.mlmodel.description import FILE, LAST_RESORT, Chosen, Description
 from forestflow.servables.mlmodel.signature import example_of, inputs_of
+
+_log = logging.getLogger("forestflow.mlmodel")
 
 
 def artifact_path(flavor: MLmodel) -> str:
@@ -58,7 +63,8 @@ def load(path: Path, flavor: MLmodel, resources: Resources) -> Servable:
     chosen = description.choose(flavor.flavor)
     delegate = _delegate(chosen)
     if delegate is not None:
-        return loading.load(chosen.model, delegate, resources)
+        servable = loading.load(chosen.model, delegate, resources)
+        return _described(servable, description, matrix=not isinstance(delegate, H2OMojo))
     return _estimator(description, chosen, resources)
 
 
@@ -78,6 +84,21 @@ def _delegate(chosen: Chosen) -> Flavor | None:
             return Onnx(chosen.model.name)
         case _:
             return None
+
+
+def _described(servable: Servable, description: Description, *, matrix: bool) -> Servable:
+    """The servable with the file's signature and example, where there are any that can be read."""
+    example = description.input_example()
+    try:
+        inputs, arrays = example_of(example, inputs_of(description.signature))
+    except ArtifactRejected as problem:
+        _log.warning("%s", problem.message)
+        return servable
+    if inputs is None and matrix and example is not None:  # the model's own inputs
+        inputs, arrays = example_of(example, Inputs(servable.metadata.inputs, tensors=True))
+    if inputs is None:
+        return servable
+    return DescribedServable(servable, inputs, arrays, matrix=matrix)
 
 
 def _estimator(description: Description, chosen: Chosen, resources: Resources) -> Servable:

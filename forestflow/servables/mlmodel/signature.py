@@ -19,6 +19,8 @@ from forestflow.servables.estimators.inputs import MATRIX, Inputs
 
 Array = npt.NDArray[Any]
 
+OPTIONAL = "optional"  # the description of columns that a request need not have
+
 _COLUMNS = {
     "boolean": TensorType.Bool,
     "integer": TensorType.Int32,
@@ -45,7 +47,8 @@ def inputs_of(signature: Mapping[str, Any]) -> Inputs | None:
             return Inputs(tuple([_tensor(entry, i) for i, entry in enumerate(entries)]), tensors=True)
         if all("name" not in entry for entry in entries):
             return _unnamed(entries)
-        return Inputs(tuple([IOMetadata(str(entry["name"]), _column(entry)) for entry in entries]))
+        optional = frozenset(str(entry["name"]) for entry in entries if entry.get("required") is False)
+        return Inputs(tuple([_named_column(entry) for entry in entries]), optional=optional)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ArtifactRejected(f"the signature of the MLmodel file cannot be read: {error}") from None
 
@@ -75,14 +78,23 @@ def example_of(example: Any, inputs: Inputs | None) -> tuple[Inputs | None, dict
 
 
 def _arrays(inputs: Inputs, given: Mapping[str, Any]) -> dict[str, Array] | None:
-    arrays = {io.name: np.array(given[io.name], DTYPES[io.type]) for io in inputs.each}
-    return arrays if all(array.ndim and array.shape[0] for array in arrays.values()) else None
+    arrays = {
+        io.name: np.array(given[io.name], DTYPES[io.type])
+        for io in inputs.each
+        if io.name in given or io.name not in inputs.optional
+    }
+    return arrays if arrays and all(array.ndim and array.shape[0] for array in arrays.values()) else None
 
 
 def _seen(values: Sequence[Any]) -> TensorType:
     if any(isinstance(value, str) for value in values):
         return TensorType.String
     return TensorType.Bool if all(isinstance(value, bool) for value in values) else TensorType.Float64
+
+
+def _named_column(entry: Mapping[str, Any]) -> IOMetadata:
+    description = OPTIONAL if entry.get("required") is False else None
+    return IOMetadata(str(entry["name"]), _column(entry), description=description)
 
 
 def _column(entry: Mapping[str, Any]) -> TensorType:

@@ -16,7 +16,7 @@ from skl2onnx import to_onnx
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
 
-from tests.mlmodels import columns, mlmodel, pyfunc, sklearn_folder
+from tests.mlmodels import columns, example, mlmodel, pyfunc, sklearn_folder
 from tests.serving import MODELS, RunningServer, golden, rows_body
 
 FIELDS = ["sepal length (cm)", "sepal width (cm)", "petal length (cm)", "petal width (cm)"]
@@ -135,7 +135,8 @@ np.save(sys.argv[2], model(np.load(sys.argv[3])).numpy())
     ids=["keras", "tensorflow"],
 )
 def test_tensorflow(server: RunningServer, contract: str, tmp_path: Path, flavors: Any, model: str) -> None:
-    folder = mlmodel(tmp_path / "m", flavors)
+    info = example(tmp_path / "m", {"columns": FIELDS, "data": ROWS[:2].tolist()})
+    folder = mlmodel(tmp_path / "m", flavors, signature=SIGNATURE, saved_input_example_info=info)
     (folder / model).parent.mkdir(exist_ok=True)
     rows = ROWS.astype(np.float32)
     np.save(tmp_path / "rows.npy", rows)
@@ -152,8 +153,14 @@ def test_tensorflow(server: RunningServer, contract: str, tmp_path: Path, flavor
     assert answer.status_code == 200, answer.text
     (inputs,) = server.http.get(f"/{contract}/v1/metadata").json()["BasicMetaData"]["inputs"]
     assert (inputs["shape"], inputs["type"]) == (["4"], "Float32")
+    assert inputs["description"] == "[" + ",".join(f"{i}:{name}" for i, name in enumerate(FIELDS)) + "]"
     found = column(score(server, contract, ROWS), "Float32")
     np.testing.assert_allclose(found, np.load(tmp_path / "expected.npy"), rtol=1e-6)
+    body = {
+        "schema": [{"type": "Float64", "fields": FIELDS[::-1]}],
+        "datum": [{"tensors": [{"Float64": {"data": row[::-1]}}]} for row in ROWS.tolist()],
+    }
+    assert column(server.score(contract, body).json()["Prediction"], "Float32") == found
 
 
 def test_a_function_and_what_cannot_be_served(server: RunningServer, contract: str, tmp_path: Path) -> None:

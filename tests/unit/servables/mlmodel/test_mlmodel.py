@@ -16,6 +16,7 @@ import xgboost
 from skl2onnx import to_onnx
 from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_iris
+from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
@@ -26,8 +27,10 @@ from forestflow.domain.requests import MLmodel
 from forestflow.domain.settings import Resources
 from forestflow.domain.tensors import DTYPES, Batch, Column, IOMetadata, Layout, TensorType
 from forestflow.servables import loading
+from forestflow.servables.h2o.servable import H2OServable
 from forestflow.servables.mlmodel import elsewhere
-from tests.mlmodels import columns, mlmodel, pyfunc, sklearn_folder, tensor
+from forestflow.servables.onnx.servable import OnnxServable
+from tests.mlmodels import columns, example, mlmodel, pyfunc, sklearn_folder, tensor
 from tests.serving import FIELDS, MODELS, golden
 
 F32, F64, I64, TEXT = TensorType.Float32, TensorType.Float64, TensorType.Int64, TensorType.String
@@ -126,14 +129,22 @@ def test_onnx_goes_to_its_own_servable(tmp_path: Path, iris: Any) -> None:
 @pytest.mark.h2o
 @pytest.mark.slow
 @pytest.mark.parametrize("flavor", ["h2o", "h2o_mojo"])
-def test_a_mojo_as_h2o_yaml_names_it(tmp_path: Path, flavor: str) -> None:
-    folder = mlmodel(tmp_path / "h", {flavor: {"data": "model.h2o", "h2o_version": "3.46.0.11"}})
+def test_a_mojo_as_h2o_yaml_names_it(tmp_path: Path, flavor: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, expected = golden()
+    info = example(tmp_path / "h", {"columns": FIELDS[::-1], "data": [list(reversed(rows[0]))]})
+    folder = mlmodel(
+        tmp_path / "h",
+        {flavor: {"data": "model.h2o", "h2o_version": "3.46.0.11"}},
+        signature={"inputs": columns(**dict.fromkeys(FIELDS, "double"))},
+        saved_input_example_info=info,
+    )
     (folder / "model.h2o").mkdir()
     described = "full_file: /somewhere/else/gbm.zip\nmodel_dir: /somewhere/else\nmodel_file: gbm.zip\n"
     (folder / "model.h2o" / "h2o.yaml").write_text(described)
     shutil.copy(MODELS / "energy_gbm_v1.zip", folder / "model.h2o" / "gbm.zip")
-    rows, expected = golden()
+    seen = seen_by(monkeypatch, H2OServable)
     answer = served(folder).predict(records((F64, tuple(FIELDS), rows)), {})
+    assert seen[-2] == [[value] for value in rows[0]], "the example, after what the servable made up"
     np.testing.assert_allclose(answer.columns[0].data.ravel(), expected, rtol=1e-12)
     assert not loading.runs_code(folder, MLmodel())
 
@@ -265,6 +276,121 @@ def test_examples_of_tensors(tmp_path: Path, iris: Any) -> None:
 )
 def test_signatures_that_cannot_be_served(tmp_path: Path, iris: Any, inputs: str, message: str) -> None:
     assert message in rejected(sklearn_folder(tmp_path / "m", iris, signature={"inputs": inputs}))
+
+
+# --- columns that a request need not have -----------------------------------------------------------------------------
+
+
+def test_optional_columns_of_a_matrix_are_nan(tmp_path: Path) -> None:
+    model = HistGradientBoostingClassifier(max_iter=5, random_state=1)
+    model.fit(np.where(np.random.default_rng(1).random(ROWS.shape) < 0.2, np.nan, ROWS), CLASSES)
+    folder = sklearn_folder(tmp_path / "m", model)
+    shown = example(folder, {"columns": ["a", "c", "d"], "data": [[5.1, 1.4, 0.2]]})
+    flavors = {"sklearn": {"pickled_model": "model.pkl", "serialization_format": "pickle"}}
+    mlmodel(folder, flavors, signature={"inputs": columns(("b", "d"), **ABCD)}, saved_input_example_info=shown)
+    servable = served(folder)
+    described = [(io.name, io.description) for io in servable.metadata.inputs]
+    assert described == [("a", None), ("b", "optional"), ("c", None), ("d", "optional")]
+    without = ROWS.copy()
+    without[:, 2:] = np.nan
+    mlmodel(folder, flavors, signature={"inputs": columns(("c", "d"), **ABCD)})
+    answer = served(folder).predict(records((F64, ("b", "a"), ROWS[:, [1, 0]])), {})
+    assert answer.columns[0].data.tolist() == model.predict(without).tolist() != model.predict(ROWS).tolist()
+    assert servable.predict(FOUR, {}).columns[0].data.tolist() == model.predict(ROWS).tolist()
+    with pytest.raises(InvalidInput, match="input 'a' is missing"):
+        servable.predict(records((F64, ("c",), ROWS[:, 2:3])), {})
+
+
+def test_optional_columns_of_a_frame_are_nan(tmp_path: Path) -> None:
+    colours = ["red", np.nan, "red", "green"]
+    frame = pandas.DataFrame({"colour": colours, "size": [1.0, np.nan, 3, 4], "n": [1, 2, 3, 9]})
+    encoder = ColumnTransformer(
+        [("one", OneHotEncoder(), ["colour"]), ("drop", "drop", ["key"])], remainder="passthrough"
+    )
+    model = make_pipeline(encoder, HistGradientBoostingClassifier(min_samples_leaf=1, max_iter=5))
+    model.fit(frame.assign(key="k")[["key", *frame]], ["s", "m", "m", "l"])
+    inputs = columns(("colour", "size", "n"), key="string", colour="string", size="float", n="long")
+    servable = served(sklearn_folder(tmp_path / "m", model, signature={"inputs": inputs}))
+    keys = (TEXT, ("key",), [["k"]] * 4)
+    given = {"colour": (TEXT, frame["colour"]), "size": (F32, frame["size"]), "n": (I64, frame["n"])}
+    for absent in ({"colour"}, {"size"}, {"n"}, {"colour", "size", "n"}, set()):
+        kept = [(kind, (name,), data.to_numpy()[:, None]) for name, (kind, data) in given.items() if name not in absent]
+        expected = frame.assign(**dict.fromkeys(absent, np.nan), key="k")[["key", *frame]].astype({"colour": object})
+        answer = servable.predict(records(keys, *kept), {})
+        assert answer.columns[0].data.tolist() == model.predict(expected).tolist()
+    with pytest.raises(InvalidInput, match="input 'key' is missing"):
+        servable.predict(records((F32, ("size",), [[1]])), {})
+
+
+@pytest.mark.usefixtures("forget_modules")
+def test_a_function_does_not_see_optional_columns_that_a_request_has_not(tmp_path: Path) -> None:
+    folder = function(tmp_path / "m", "sum_loader_3", columns(("n",), a="double", n="long"))
+    source = folder / "code" / "sum_loader_3.py"
+    source.write_text(source.read_text().replace("given.sum(axis=1) + self.bias)", "len(given.columns))"))
+    servable = served(folder)
+    for batch, count in (
+        (records((F64, ("a",), [[0.25]])), 1),
+        (records((F64, ("a",), [[0.25]]), (I64, ("n",), [[1]])), 2),
+    ):
+        assert servable.predict(batch, {}).columns[0].data.tolist() == [count]
+
+
+# --- what the file says of models that describe themselves ------------------------------------------------------------
+
+
+def seen_by(monkeypatch: pytest.MonkeyPatch, servable: Any) -> list[list[Any]]:
+    """The values of every call, while it goes on as ever."""
+    seen: list[list[Any]] = []
+    predict = servable.predict
+
+    def spy(self: Any, batch: Batch, configs: Any) -> Batch:
+        seen.append([column.data.tolist() for column in batch.columns])
+        return predict(self, batch, configs)
+
+    monkeypatch.setattr(servable, "predict", spy)
+    return seen
+
+
+def onnx_folder(folder: Path, model: Any, **rest: Any) -> Path:
+    folder = mlmodel(folder, {"onnx": {"data": "model.onnx", "onnx_version": "1.23.2"}}, **rest)
+    (folder / "model.onnx").write_bytes(to_onnx(model, ROWS[:1].astype(np.float32)).SerializeToString())
+    return folder
+
+
+def test_columns_and_example_of_an_onnx_model(tmp_path: Path, iris: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = seen_by(monkeypatch, OnnxServable)
+    row = [5.25, 3.5, 1.5, 0.25]
+    info = example(tmp_path / "o", {"columns": list("dcba"), "data": [row[::-1]]})
+    signature = {"inputs": columns(("d",), **ABCD)}
+    servable = served(onnx_folder(tmp_path / "o", iris, signature=signature, saved_input_example_info=info))
+    assert servable.metadata.inputs == (IOMetadata("X", F32, (4,), "[0:a,1:b,2:c,3:d]"),)
+    assert servable.metadata.signatures["serving_default"].inputs == servable.metadata.inputs
+    assert seen[-1] == [[row]]
+    backwards = records((F64, ("d", "c", "b", "a"), ROWS[:, ::-1]))
+    for batch in (FOUR, backwards, records((F32, ("X",), ROWS))):
+        assert servable.predict(batch, {}).columns[0].data.tolist() == iris.predict(ROWS).tolist()
+    tensors = Batch(len(ROWS), (Column(F32, ("X",), ROWS.astype(np.float32)),), Layout.TENSORS)
+    assert servable.predict(tensors, {}).columns[0].data.tolist() == iris.predict(ROWS).tolist()
+    with pytest.raises(InvalidInput, match="input 'b' is missing; the model takes 'a', 'b', 'c', 'd'"):
+        servable.predict(records((F64, ("a",), ROWS[:, :1])), {})
+
+
+@pytest.mark.parametrize("inputs", [None, tensor("float64", -1, 4), columns(a="array(double)")])
+def test_examples_of_tensors_of_an_onnx_model(
+    tmp_path: Path, iris: Any, monkeypatch: pytest.MonkeyPatch, inputs: Any
+) -> None:
+    seen = seen_by(monkeypatch, OnnxServable)
+    info = example(tmp_path / "o", {"inputs": [[5.25, 3.5, 1.5, 0.25]]})
+    signature = {"inputs": inputs}
+    servable = served(onnx_folder(tmp_path / "o", iris, signature=signature, saved_input_example_info=info))
+    assert ([[[5.25, 3.5, 1.5, 0.25]]] in seen) is ("array" not in str(inputs)), "such a signature is left alone"
+    assert servable.predict(FOUR, {}).columns[0].data.tolist() == iris.predict(ROWS).tolist()
+
+
+def test_an_example_that_an_onnx_model_refuses_only_rehearses(tmp_path: Path, iris: Any) -> None:
+    info = example(tmp_path / "o", {"inputs": [[5.25, 3.5]]})
+    servable = served(onnx_folder(tmp_path / "o", iris, saved_input_example_info=info))
+    assert servable.predict(FOUR, {}).columns[0].data.tolist() == iris.predict(ROWS).tolist()
 
 
 # --- python_function --------------------------------------------------------------------------------------------------
