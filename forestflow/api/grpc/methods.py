@@ -7,7 +7,7 @@ ForestFlowError, which becomes a status. The answer's metadata say the request's
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import NoReturn
 
 import grpc.aio
@@ -22,6 +22,8 @@ from forestflow.runtime.link import Reply
 
 KEY = "x-forestflow-key"
 
+Metadata = Sequence[tuple[str, str | bytes]]
+
 _log = logging.getLogger("forestflow.grpc")
 
 
@@ -29,7 +31,8 @@ class Call:
     """One call, and how it is scored."""
 
     def __init__(self, dispatcher: Dispatcher, context: grpc.aio.ServicerContext) -> None:
-        own_id = _metadata(context, REQUEST_ID)
+        self._metadata: Metadata = context.invocation_metadata() or ()
+        own_id = self.metadata(REQUEST_ID)
         self.request_id = request_id_of(None if own_id is None else own_id.encode(errors="replace"))
         self.reply: Reply | None = None  # of the replica that answered
         self.dispatcher = dispatcher
@@ -37,7 +40,10 @@ class Call:
 
     def metadata(self, name: str) -> str | None:
         """The first value that the call's metadata has under that name."""
-        return _metadata(self._context, name)
+        for key, value in self._metadata:
+            if key == name:
+                return value if isinstance(value, str) else value.decode("utf-8", "surrogateescape")
+        return None
 
     def seconds(self) -> float | None:
         """What is left of the call's deadline, if it has one. Raises DeadlineExceeded."""
@@ -138,10 +144,3 @@ async def _refuse(
     trailers = trailers_of(error, status, call.request_id, fqrv)
     await context.abort(statuses[error.code], status.message, trailers)
     raise AssertionError("abort raises")
-
-
-def _metadata(context: grpc.aio.ServicerContext, name: str) -> str | None:
-    for key, value in context.invocation_metadata() or ():
-        if key == name:
-            return value if isinstance(value, str) else value.decode("utf-8", "surrogateescape")
-    return None
