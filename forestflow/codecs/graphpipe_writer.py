@@ -1,4 +1,4 @@
-"""GraphPipe answers as FlatBuffers (``proto/graphpipe.fbs``), written front to back in one pass.
+"""GraphPipe messages as FlatBuffers (``proto/graphpipe.fbs``), written front to back in one pass.
 
 FlatBuffers' own builder writes back to front, a field and a string at a time, and copies the data of a tensor twice;
 here each table is followed by what it refers to, and the data of a tensor is copied once, when the parts are joined.
@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from forestflow.codecs.graphpipe_reader import TYPES
+from forestflow.codecs.graphpipe_reader import INFER, TYPES
 from forestflow.domain.errors import ModelFailed
 from forestflow.domain.tensors import DTYPES, Column, IOMetadata, TensorType
 
@@ -36,6 +36,19 @@ def infer_response(columns: Sequence[Column]) -> bytes:
     for slot, column in zip(writer.slots(tensors, len(columns)), columns, strict=True):
         _tensor(writer, slot, column)
     writer.slots(errors, 0)
+    return writer.joined()
+
+
+def infer_request(columns: Sequence[Column]) -> bytes:
+    """A Request for the model's default outputs, with a tensor and an input name of each column."""
+    writer = _Writer()
+    (request,) = writer.table(writer.root, (bytes([INFER]), None))
+    config, names, tensors = writer.table(request, (None, None, None))
+    writer.text(config, "")
+    for slot, column in zip(writer.slots(names, len(columns)), columns, strict=True):
+        writer.text(slot, column.fields[0])
+    for slot, column in zip(writer.slots(tensors, len(columns)), columns, strict=True):
+        _tensor(writer, slot, column)
     return writer.joined()
 
 
