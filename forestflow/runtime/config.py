@@ -12,12 +12,10 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import ByteSize, Field, PrivateAttr, ValidationError, field_validator, model_validator
-from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -28,14 +26,12 @@ from pydantic_settings import (
 
 from forestflow.domain.errors import InvalidIdentifier
 from forestflow.domain.ids import Contract, check_name
+from forestflow.runtime.settingrow import SettingRow, range_of, shown
 
 ENV_PREFIX = "FORESTFLOW_"
 DEFAULT_CONFIG_FILE = Path("forestflow.toml")
 
 _KIB, _MIB, _GIB = 2**10, 2**20, 2**30
-# Up to the last @: a password may hold one; better too much hidden than too little.
-_SECRETS = re.compile(r"(?<=://)(?P<user>[^/@:]*):.*@|(?P<key>[?&](?:password|passwd|pwd|token|secret)=)[^&]*", re.I)
-_RANGE_SIGNS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
 
 
 class ConfigError(Exception):
@@ -73,20 +69,6 @@ class Endpoint(NamedTuple):
             return ipaddress.ip_address(self.host).is_loopback
         except ValueError:
             return False
-
-
-@dataclass(frozen=True, slots=True)
-class SettingRow:
-    """One setting as ``forestflow config`` shows it; secrets are left out of ``value``."""
-
-    name: str
-    flag: str
-    env: str
-    default: str
-    value: str
-    origin: str
-    valid: str
-    description: str
 
 
 class Settings(BaseSettings):
@@ -322,9 +304,9 @@ class Settings(BaseSettings):
                 flag=flag_of(name),
                 env=ENV_PREFIX + name.upper(),
                 default=default_of(name),
-                value=_shown(getattr(self, name)),
+                value=shown(getattr(self, name)),
                 origin=self._origins.get(name, "default"),
-                valid=_range_of(field),
+                valid=range_of(field),
                 description=field.description or "",
             )
             for name, field in type(self).model_fields.items()
@@ -351,7 +333,7 @@ def flag_of(name: str) -> str:
 
 def default_of(name: str) -> str:
     """The default of a setting as a user would write it; empty for none."""
-    return _shown(Settings.model_fields[name].default)
+    return shown(Settings.model_fields[name].default)
 
 
 def load(flags: Mapping[str, Any] | None = None, config: Path | None = None) -> Settings:
@@ -399,30 +381,3 @@ def _explain(invalid: ValidationError, origins: Mapping[str, str]) -> str:
         message = error["msg"].removeprefix("Value error, ")
         lines.append(f"{name}: {message} (from {origins.get(name, 'default')})" if name else message)
     return "\n".join(lines)
-
-
-def _shown(value: object) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, ByteSize):
-        return value.human_readable(separator=" ") if value % _KIB == 0 else str(int(value))
-    if isinstance(value, tuple):
-        return ", ".join(map(str, value))
-    if isinstance(value, dict):
-        return ", ".join(f"{name}={_shown(contract)}" for name, contract in value.items())
-    if isinstance(value, Contract):
-        return f"{value.organization}/{value.project}/{value.contract_number}"
-    if isinstance(value, bool):
-        return str(value).lower()
-    return _SECRETS.sub(lambda m: m["key"] + "***" if m["key"] else m["user"] + ":***@", str(value))
-
-
-def _range_of(field: FieldInfo) -> str:
-    parts = []
-    for constraint in field.metadata:
-        for attribute, sign in _RANGE_SIGNS.items():
-            bound = getattr(constraint, attribute, None)
-            if bound is not None:
-                text = _shown(ByteSize(bound)) if isinstance(field.default, ByteSize) else str(bound)
-                parts.append(f"{sign} {text}")
-    return ", ".join(parts)

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from forestflow.domain.ids import Contract
-from forestflow.runtime.config import ConfigError, Endpoint, SettingRow, Settings, flag_of, load
+from forestflow.runtime.config import ConfigError, Endpoint, Settings, flag_of, load
+from forestflow.runtime.settingrow import SettingRow
 
 
 @pytest.fixture(autouse=True)
