@@ -1,4 +1,8 @@
-"""Every other kind of storage, through its fsspec driver: gs, abfs, hdfs, webhdfs, ftp, sftp and more."""
+"""Every other kind of storage, through its fsspec driver: gs, abfs, hdfs, webhdfs, ftp, sftp and more.
+
+Tests reach ftp, gs and abfs. ``hdfs`` is pyarrow's, which needs libhdfs, and so a Hadoop client with its Java on the
+server; ``webhdfs`` needs neither.
+"""
 
 from __future__ import annotations
 

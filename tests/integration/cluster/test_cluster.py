@@ -129,7 +129,9 @@ def test_a_python_model_on_another_node_has_its_requirements_and_its_log(nodes, 
         assert ip == FIRST
         answer = server.score(CONTRACT, BODY).json()["Prediction"]["datum"]
         assert [datum["tensors"][0]["String"]["data"] for datum in answer] == [["1.2"]] * 2
-        assert server.http.get(f"/{CONTRACT}/v1/logs").text == "loading\nscored\n"
+        log = server.http.get(f"/{CONTRACT}/v1/logs").text
+        assert "Successfully installed forestflow-only-here-1.2" in log
+        assert log.endswith("\nloading\nscored\n")
         (replica,) = server.http.get(f"/{CONTRACT}/v1/replicas").json()
         assert replica["ReplicaStatus"]["pid"] == pid
 
