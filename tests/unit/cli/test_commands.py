@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -203,14 +204,19 @@ def test_start_is_quick_and_needs_no_heavy_import() -> None:
         "except SystemExit: pass\n"
         "print([m for m in ('ray', 'numpy', 'fastapi', 'httpx', 'grpc') if m in sys.modules], file=sys.stderr)"
     )
+
+    def busy() -> float:
+        children = os.times()
+        return children.children_user + children.children_system
+
     took = []
     for _ in range(3):
-        began = time.monotonic()
+        began = busy()
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-        took.append(time.monotonic() - began)
+        took.append(busy() - began)
     assert done.stderr.strip() == "[]"
     assert "Exit codes" in done.stdout
-    assert min(took) < 1.0  # 0.3 s measured; a busy machine must not fail the test
+    assert min(took) < 1.0  # 0.3 s measured, of the processor: a busy machine must not fail the test
 
 
 def test_version(run: Run) -> None:
