@@ -30,6 +30,10 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
 
 /**
  * Scores whole batches of one MOJO inside the JVM.
@@ -40,6 +44,9 @@ import java.util.Map;
  */
 public final class BatchScorer {
   private static final double UNTOUCHED = -0x1.123456789p-1000;
+
+  /** Rows that are worth another thread: fewer are scored before it is awake. */
+  private static final int SHARE = 128;
 
   private final MojoModel model;
   private final ModelCategory category;
@@ -53,6 +60,8 @@ public final class BatchScorer {
   private PredictContributions contributions;
   private DoubleBuffer in;
   private DoubleBuffer out;
+  private ExecutorService helpers;
+  private int threads = 1;
 
   /** EasyPredict with the settings of the original ForestFlow, opened up to give the converted row. */
   private static final class Converter extends EasyPredictModelWrapper {
@@ -245,23 +254,83 @@ public final class BatchScorer {
     out = output.order(ByteOrder.nativeOrder()).asDoubleBuffer();
   }
 
+  /**
+   * Lets so many threads share the rows of a call. Only models of trees are shared: what other algorithms keep between
+   * two rows is theirs to know.
+   */
+  public void threads(int count) {
+    close();
+    threads = model instanceof SharedTreeMojoModel ? count : 1;
+    if (threads > 1) {
+      helpers =
+          Executors.newFixedThreadPool(
+              threads - 1,
+              run -> {
+                Thread thread = new Thread(run, "scoring");
+                thread.setDaemon(true);
+                return thread;
+              });
+    }
+  }
+
+  /** Ends the further threads. */
+  public void close() {
+    if (helpers != null) {
+      helpers.shutdown();
+      helpers = null;
+    }
+    threads = 1;
+  }
+
   /** Scores the first rows of the input buffer into the output buffer. */
   public void score(int rows) {
-    in.clear();
-    out.clear();
+    int shares = Math.min(threads, rows / SHARE);
+    if (shares < 2) {
+      score(0, rows, row);
+      return;
+    }
+    Future<?>[] shared = new Future<?>[shares - 1];
+    for (int i = 1; i < shares; i++) {
+      final int from = (int) ((long) rows * i / shares);
+      final int to = (int) ((long) rows * (i + 1) / shares);
+      shared[i - 1] = helpers.submit(() -> score(from, to, new double[features]));
+    }
+    RuntimeException failure = null;
+    try {
+      score(0, rows / shares, row);
+    } catch (RuntimeException failed) {
+      failure = failed;
+    }
+    for (Future<?> share : shared) { // all of them, as they write to the buffer
+      try {
+        share.get();
+      } catch (ExecutionException | InterruptedException failed) {
+        failure = failure != null ? failure : new IllegalStateException(failed);
+      }
+    }
+    if (failure != null) {
+      throw failure;
+    }
+  }
+
+  private void score(int from, int to, double[] cells) {
+    final DoubleBuffer source = in.duplicate();
+    final DoubleBuffer target = out.duplicate();
+    source.clear().position(from * (features + 1));
+    target.clear().position(from * predsSize);
     final MojoModel scored = model;
-    final double[] cells = row;
     final double[] zeros = new double[predsSize];
     final double[] preds = new double[predsSize];
     final boolean always = scored.requiresOffset();
-    for (int i = 0; i < rows; i++) {
-      in.get(cells);
-      double offset = in.get();
+    for (int i = from; i < to; i++) {
+      source.get(cells);
+      double offset = source.get();
       System.arraycopy(zeros, 0, preds, 0, zeros.length);
       if (glrm != null) {
         glrm._rcnt = 0; // it seeds each row by the rows before it; a row's answer must not depend on them
       }
-      out.put(always || offset != 0 ? scored.score0(cells, offset, preds) : scored.score0(cells, preds), 0, zeros.length);
+      target.put(
+          always || offset != 0 ? scored.score0(cells, offset, preds) : scored.score0(cells, preds), 0, zeros.length);
     }
   }
 

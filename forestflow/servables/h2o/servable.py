@@ -34,9 +34,12 @@ _WARM_UP_SECONDS = 0.25
 class H2OServable:
     """One MOJO. Not thread-safe, as the interface says; the JVM may be shared with others of the process."""
 
-    def __init__(self, model: MojoModel) -> None:
+    def __init__(self, model: MojoModel, threads: int = 1) -> None:
+        """``threads`` share the rows of a long batch, where the model is one of trees."""
         self._model = model
         self._scorer: Any = model.scorer
+        if threads > 1:
+            self._scorer.threads(threads)
         self._inputs = model.inputs
         widest = max(model.features + 1, model.preds, 1)
         self._chunk = max(1, min(_MAX_CHUNK_ROWS, _BUFFER_BYTES // (8 * widest)))
@@ -105,6 +108,7 @@ class H2OServable:
 
     def close(self) -> None:
         """Let go of the model, so that the JVM may free it."""
+        self._scorer.close()
         del self._scorer, self._score, self._outputs, self._model
 
     def _score_chunk(
@@ -133,7 +137,9 @@ def load_mojo(path: Path, resources: Resources) -> Servable:
     scorer_of = scorer_class(resources.memory_mb)
     try:
         model = describe(scorer_of.load(str(path)))
-        return WordEmbeddings(model) if model.category == "WordEmbedding" else H2OServable(model)
+        if model.category == "WordEmbedding":
+            return WordEmbeddings(model)
+        return H2OServable(model, resources.compute_threads)
     except ForestFlowError:
         raise
     except Exception as error:
