@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from graphpipe import convert
 
+from forestflow._gen import inference_pb2 as pb
 from forestflow.codecs.envelope import pack
 from forestflow.codecs.graphpipe import GraphPipeCodec, payload_of
-from forestflow.codecs.table import BASIC, OIP_REST, TFINFER, TFSERVING_REST, codec_for
+from forestflow.codecs.table import BASIC, OIP_REST, PROTOBUF, TFINFER, TFSERVING_REST, codec_for
 from forestflow.codecs.tfinfer import payload_of as tfinfer_payload
 from forestflow.domain.ids import Contract, Fqrv
 from forestflow.domain.tensors import IOMetadata, Signature, TensorType
@@ -69,10 +70,34 @@ def _openinference() -> Target:
     return Target(lambda body: codec.decode(pack({}, body)), seeds)
 
 
+def _openinference_binary() -> Target:
+    """The first two bytes say how long the JSON is."""
+    codec = codec_for(OIP_REST, FQRV)
+    head = b'{"inputs":[{"name":"x","shape":[1,2],"datatype":"FP32","parameters":{"binary_data_size":8}},'
+    head += b'{"name":"s","shape":[1],"datatype":"BYTES","parameters":{"binary_data_size":6}}]}'
+    seed = len(head).to_bytes(2, "little") + head + np.float32([1, 2.5]).tobytes() + b"\x02\x00\x00\x00ab"
+
+    def read(body: bytes) -> Any:
+        return codec.decode(pack({"json": int.from_bytes(body[:2], "little")}, body[2:]))
+
+    return Target(read, (seed,))
+
+
+def _protobuf() -> Target:
+    codec = codec_for(PROTOBUF, FQRV)
+    datum = [pb.Datum(tensors=[pb.Tensor(Float64=pb.Float64Data(data=[1.5, n]))]) for n in range(3)]
+    floats = pb.InferenceRequest(schema=[pb.TensorSchema(type="Float64", fields=["a", "b"])], datum=datum)
+    texts = pb.InferenceRequest(schema=[pb.TensorSchema(type="String", fields=["c"])], configs={"k": "v"})
+    texts.datum.add().tensors.add(String=pb.StringData(data=["x"]))
+    return Target(codec.decode, (floats.SerializeToString(), texts.SerializeToString()))
+
+
 TARGETS: dict[str, Callable[[], Target]] = {
     "graphpipe": _graphpipe,
     "tfinfer": _tfinfer,
     "basic": _basic,
     "tfserving": _tfserving,
     "openinference": _openinference,
+    "openinference-binary": _openinference_binary,
+    "protobuf": _protobuf,
 }
