@@ -15,19 +15,25 @@ from forestflow.runtime.dispatch import Dispatcher
 
 
 class Models:
-    """One for all protocols of a router; what it remembers is as old as the router's Plan at most."""
+    """One for all protocols of a router.
+
+    Names are remembered until a contract comes or goes, metadata until its contract has other replicas.
+    """
 
     def __init__(self, control: ControlPlane, dispatcher: Dispatcher, aliases: Mapping[str, Contract]) -> None:
         self.control = control
         self._dispatcher = dispatcher
         self._aliases = aliases
-        self._version = -1
+        self._turnover = -1
         self._names = ModelNames((), aliases)
-        self._metadata: dict[Contract, dict[Fqrv, ModelMetadata]] = {}
+        self._metadata: dict[Contract, tuple[frozenset[str], dict[Fqrv, ModelMetadata]]] = {}
 
     def find(self, name: str) -> Contract | None:
         """The contract that is there under that model name."""
-        self._follow()
+        if self._turnover != self._dispatcher.turnover:
+            self._turnover = self._dispatcher.turnover
+            self._names = ModelNames(self._dispatcher.contracts, self._aliases)
+            self._metadata = {c: known for c, known in self._metadata.items() if c in self._dispatcher.contracts}
         contract = self._names.find(name)
         return contract if contract in self._dispatcher.contracts else None
 
@@ -37,13 +43,12 @@ class Models:
 
     async def metadata(self, contract: Contract) -> Mapping[Fqrv, ModelMetadata]:
         """What each loaded release says of itself. Raises UnknownContract; Unavailable when nobody knows now."""
-        self._follow()
-        known = self._metadata.get(contract)
-        if known is None:
-            version = self._version
+        loaded = self._loaded(contract)
+        remembered, known = self._metadata.get(contract, (None, {}))
+        if remembered != loaded:
             known = {told.fqrv: told.model for told in await self.control.metadata(contract)}
-            if version == self._version:
-                self._metadata[contract] = known
+            if loaded == self._loaded(contract):
+                self._metadata[contract] = loaded, known
         return known
 
     async def model(self, contract: Contract, only: Fqrv | None = None) -> tuple[Fqrv, ModelMetadata]:
@@ -60,8 +65,6 @@ class Models:
             raise Unavailable(f"no release of {contract} is loaded" if only is None else f"{only} is not loaded")
         return only, known[only]
 
-    def _follow(self) -> None:
-        if self._version != self._dispatcher.version:
-            self._version = self._dispatcher.version
-            self._names = ModelNames(self._dispatcher.contracts, self._aliases)
-            self._metadata.clear()
+    def _loaded(self, contract: Contract) -> frozenset[str]:
+        """A release of the same name as one before it has other replicas."""
+        return frozenset(replica.replica_id for release in self.releases(contract) for replica in release.replicas)

@@ -42,6 +42,7 @@ class Dispatcher:
 
     def __init__(self, settings: DispatchSettings, clock: Callable[[], float] = time.monotonic) -> None:
         self.version = 0
+        self.turnover = 0  # counts contracts that came or went
         self._settings = settings
         self._clock = clock
         self._routes: dict[Contract, ContractRoute] = {}
@@ -78,6 +79,7 @@ class Dispatcher:
             route = self._routes.get(contract)
             if route is None:
                 route = self._routes[contract] = ContractRoute(contract)
+                self.turnover += 1
             for release in route.update(plan, self._settings):
                 self._leave(release, route)
         self.version = update.version
@@ -262,6 +264,7 @@ class Dispatcher:
     def _drop(self, contract: Contract) -> None:
         route = self._routes.pop(contract, None)
         if route:
+            self.turnover += 1
             route.gone = True
             for release in route.releases.values():
                 self._leave(release, route)
