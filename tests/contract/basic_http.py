@@ -16,11 +16,14 @@ from tests.contract.protocol import (
     UNFIT_DATA,
     UNKNOWN_CONTRACT,
     Address,
+    Array,
     Column,
     Prediction,
     Refused,
     Table,
     Target,
+    as_table,
+    as_tensors,
 )
 
 KEYS = {"Bytes": "Byte"}  # what a tensor is called where that is not its type's name
@@ -52,6 +55,9 @@ class BasicHttp:
             raise Refused((reply.status_code, wrapper), content.get("errorMessage", ""))
         assert wrapper == "Prediction"
         return _prediction(content)
+
+    def echo(self, address: Address, tensors: Mapping[str, Array]) -> dict[str, Array]:
+        return as_tensors(self.score(address, as_table(tensors), {}).columns, tensors)
 
     def close(self) -> None:
         self._client.close()
@@ -100,7 +106,7 @@ def _read(type_: str, value: Any) -> Any:
         return base64.b64decode(value, validate=True)
     if type_.startswith("Float"):
         return float(value)
-    if type_ == "Int64":
+    if type_ in ("Int64", "UInt64"):
         assert isinstance(value, str), "protobuf's JSON has them as strings"
         return int(value)
     return value

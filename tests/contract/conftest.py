@@ -14,7 +14,7 @@ from tests.contract.basic_http import BasicHttp
 from tests.contract.forestflow_grpc import ForestFlowGrpc
 from tests.contract.graphpipe_wires import GraphPipeGrpc, GraphPipeHttp
 from tests.contract.protocol import Address, Target, Wire
-from tests.contract.servables import RELEASE, SERVABLES, Deployed, Servable
+from tests.contract.servables import RELEASE, SERVABLES, Deployed, IdentityCase, Servable
 from tests.contract.tfinfer_http import TfInferHttp
 from tests.contract.tfserving_wires import TfServingGrpc, TfServingRest
 from tests.contract.triton_wires import TritonGrpc, TritonHttp, TritonJson
@@ -86,8 +86,17 @@ def dormant(http: httpx.Client, models: str) -> Iterator[Deployed]:
         yield Deployed(SERVABLES[0], address)
 
 
+@pytest.fixture(scope="session")
+def identity(request: pytest.FixtureRequest, http: httpx.Client) -> Iterator[Address]:
+    """The contract of the model that answers what it is given."""
+    if request.config.getoption("--models"):
+        pytest.skip("the server has models of its own, and does not see identity/serve.py of this checkout")
+    with release_of(IdentityCase(), http, IdentityCase.folder.as_uri(), "ImmediatelyValid") as address:
+        yield address
+
+
 @contextmanager
-def release_of(servable: Servable, http: httpx.Client, models: str, validity: str) -> Iterator[Address]:
+def release_of(servable: Servable | IdentityCase, http: httpx.Client, models: str, validity: str) -> Iterator[Address]:
     """One release under a contract of its own; the last release takes its contract along."""
     address = Address("contract suite", f"größe of {servable.name} {token_hex(4)}", 7)
     path = f"{quote(address.organization)}/{quote(address.project)}/{address.contract_number}/{quote(RELEASE)}"

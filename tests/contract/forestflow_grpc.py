@@ -13,11 +13,14 @@ from tests.contract.protocol import (
     UNFIT_DATA,
     UNKNOWN_CONTRACT,
     Address,
+    Array,
     Column,
     Prediction,
     Refused,
     Table,
     Target,
+    as_table,
+    as_tensors,
 )
 
 FIELDS = {"Bytes": "Byte"}  # what a tensor is called where that is not its type's name
@@ -47,6 +50,9 @@ class ForestFlowGrpc:
             return _prediction(self._stub.Score(message, timeout=60))
         except grpc.RpcError as error:
             raise Refused((error.code(),), error.details()) from None
+
+    def echo(self, address: Address, tensors: Mapping[str, Array]) -> dict[str, Array]:
+        return as_tensors(self.score(address, as_table(tensors), {}).columns, tensors)
 
     def close(self) -> None:
         self._channel.close()

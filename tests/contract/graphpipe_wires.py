@@ -15,12 +15,15 @@ from tests.contract.protocol import (
     ANNOUNCED_TYPES,
     ANSWERED_FIELDS,
     BOOLEANS,
+    FINAL_ZEROS,
     FURTHER_FIELDS,
     NO_ACTIVE_RELEASE,
     RAGGED_ROWS,
+    TEXTS_APART,
     UNFIT_DATA,
     UNKNOWN_CONTRACT,
     Address,
+    Array,
     Column,
     Prediction,
     Refused,
@@ -34,7 +37,9 @@ TYPES = {"String": np.dtype(object)}  # the others are numpy's names for them
 class _GraphPipe:
     """Each field is a tensor of its own, by name."""
 
-    lacks: ClassVar = frozenset({ANNOUNCED_TYPES, ANSWERED_FIELDS, BOOLEANS, FURTHER_FIELDS, RAGGED_ROWS})
+    lacks: ClassVar = frozenset(
+        {ANNOUNCED_TYPES, ANSWERED_FIELDS, BOOLEANS, FINAL_ZEROS, FURTHER_FIELDS, RAGGED_ROWS, TEXTS_APART}
+    )
 
     def score(self, address: Address, table: Table, configs: Mapping[str, str]) -> Prediction:
         names, tensors = [], []
@@ -44,17 +49,31 @@ class _GraphPipe:
                 values = [[row[i]] for row in column.rows]
                 dtype = TYPES.get(column.type) or np.dtype(column.type.lower())
                 tensors.append(np.array(values, dtype=dtype).reshape(len(values), 1))
-        config = ",".join(f"{key}:{value}" for key, value in configs.items())
+        outputs, fqrv = self._ask(address, ",".join(f"{key}:{value}" for key, value in configs.items()), names, tensors)
+        organization, project, number, release = map(unquote, fqrv.split("/"))
+        return Prediction(Address(organization, project, int(number)), release, tuple(map(_column, outputs)))
+
+    def echo(self, address: Address, tensors: Mapping[str, Array]) -> dict[str, Array]:
+        """Rows of single values are a matrix of one column, as GraphPipe has them."""
+        matrices = [values.reshape(len(values), -1) for values in tensors.values()]
+        outputs, _ = self._ask(address, "", list(tensors), matrices)
+        assert [output.shape for output in outputs] == [matrix.shape for matrix in matrices]
+        return {
+            name: (output.astype(object) if output.dtype.kind == "S" else output).reshape(asked.shape)
+            for (name, asked), output in zip(tensors.items(), outputs, strict=True)
+        }
+
+    def _ask(self, address: Address, config: str, names: list[str], tensors: list[Array]) -> tuple[list[Array], str]:
+        """The outputs behind the first, which says who answered; and who, as the transport says it."""
         request = convert.InferReq(config, tensors, names)
         body, fqrv = self._send(address, bytes(convert.serialize_infer_request(request)))
         outputs, errors = convert.deserialize_infer_response(body)
         if errors:
             assert outputs == []
             raise Refused((errors[0]["code"],), errors[0]["message"].decode())
-        organization, project, number, release = map(unquote, fqrv.split("/"))
         who, *outputs = outputs
-        assert who.tolist() == [[f"{organization}.{project}.{number}.{release}".encode()]]
-        return Prediction(Address(organization, project, int(number)), release, tuple(map(_column, outputs)))
+        assert who.tolist() == [[".".join(map(unquote, fqrv.split("/"))).encode()]]
+        return outputs, fqrv
 
     def _send(self, address: Address, message: bytes) -> tuple[bytes, str]:
         raise NotImplementedError

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Protocol
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 
 
@@ -45,6 +47,15 @@ class Column:
 
 Table = tuple[Column, ...]
 
+Array = npt.NDArray[Any]
+TYPES = {  # numpy's name of a dtype: ours
+    type_.lower(): type_
+    for type_ in (
+        *("Float16", "Float32", "Float64", "Bool"),
+        *("Int8", "Int16", "Int32", "Int64", "UInt8", "UInt16", "UInt32", "UInt64"),
+    )
+}
+
 
 @dataclass(frozen=True)
 class Prediction:
@@ -78,6 +89,10 @@ ANNOUNCED_TYPES = "types announced beside the values"
 BOOLEANS = "booleans"
 RAGGED_ROWS = "rows of different lengths"
 EMPTY_BATCHES = "an error for no rows"
+SINGLE_INPUTS = "requests with some of the model's inputs"
+TEXTS_APART = "a type of its own for bytes"  # the values come through all the same
+RAW_BYTES = "bytes that are no text"
+FINAL_ZEROS = "zeros at the end of texts"  # numpy's arrays of bytes, which a client makes, drop them
 
 
 class Wire(Protocol):
@@ -90,6 +105,13 @@ class Wire(Protocol):
         """Raises Refused."""
         ...
 
+    def echo(self, address: Address, tensors: Mapping[str, Array]) -> dict[str, Array]:
+        """What the model of ``identity/serve.py`` answers for inputs by name; raises Refused.
+
+        Texts and bytes are ``str`` and ``bytes`` in arrays of objects. Answers have the dtype that the protocol says.
+        """
+        ...
+
     def close(self) -> None: ...
 
 
@@ -97,6 +119,40 @@ def need(wire: Wire, *abilities: str) -> None:
     """Skip a test of what the protocol has no place for."""
     if missing := wire.lacks.intersection(abilities):
         pytest.skip(f"the protocol has no place for {' or '.join(sorted(missing))}")
+
+
+def type_of(values: Array) -> str:
+    """Our name of an array's type."""
+    if values.dtype != object:
+        return TYPES[values.dtype.name]
+    return "Bytes" if all(isinstance(value, bytes) for value in values.flat) else "String"
+
+
+def dtype_of(type_: str) -> np.dtype[Any]:
+    return np.dtype(object if type_ in ("String", "Bytes") else type_.lower())
+
+
+def typed(values: Any, dtype: np.dtype[Any]) -> Array:
+    """Nested lists of what a document holds as an array; fails for numbers that are not of the dtype's kind."""
+    plain = np.array(values, object)
+    if dtype.kind == "O":
+        return plain
+    kind = {"f": float, "i": int, "u": int, "b": bool}[dtype.kind]
+    assert {type(value) for value in plain.flat} == {kind}
+    return np.array(plain.tolist(), dtype)
+
+
+def as_table(tensors: Mapping[str, Array]) -> Table:
+    """A column for each tensor, its rows flattened."""
+    return tuple(
+        Column(type_of(values), (name,), values.reshape(len(values), -1).tolist()) for name, values in tensors.items()
+    )
+
+
+def as_tensors(table: Table, asked: Mapping[str, Array]) -> dict[str, Array]:
+    """Columns as arrays of their types, each in the shape of the input of its name."""
+    answered = {column.fields[0]: typed(column.rows, dtype_of(column.type)) for column in table}
+    return {name: values.reshape(asked[name].shape) for name, values in answered.items()}
 
 
 def exact(table: Table) -> list[Any]:

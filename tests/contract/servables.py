@@ -7,7 +7,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar
 
 from tests.contract.protocol import Address, Column, Table
 from tests.serving import MODELS
@@ -89,6 +90,14 @@ def _present(type_: str, value: Any) -> Any:
     if value is None:
         return MISSING[type_]
     return float(value) if type_ == "Float64" else value
+
+
+class IdentityCase:
+    """The Python model of ``identity/serve.py``, of which only test_types asks."""
+
+    name = "identity"
+    flavor: ClassVar = {"Python": {"script": "serve.py"}}
+    folder = Path(__file__).with_name("identity")
 
 
 Servable = H2OCase  # others will have the same members

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Mapping
 from typing import Any, ClassVar
 from urllib.parse import quote, unquote
 
 import httpx
+import numpy as np
 
 from tests.contract.protocol import (
     ANNOUNCED_TYPES,
@@ -16,21 +18,32 @@ from tests.contract.protocol import (
     FIELDS,
     FURTHER_FIELDS,
     NO_ACTIVE_RELEASE,
+    RAW_BYTES,
+    SINGLE_INPUTS,
+    TEXTS_APART,
     UNFIT_DATA,
     UNKNOWN_CONTRACT,
     Address,
+    Array,
     Column,
     Prediction,
     Refused,
     Table,
     Target,
+    dtype_of,
+    typed,
 )
 
 
 class TfInferHttp:
     """An H2O model's inputs are its groups of fields, as the list of signatures has them."""
 
-    lacks: ClassVar = frozenset({ANNOUNCED_TYPES, CONFIGS, EMPTY_BATCHES, FIELDS, FURTHER_FIELDS})
+    lacks: ClassVar = frozenset(
+        {
+            *(ANNOUNCED_TYPES, CONFIGS, EMPTY_BATCHES, FIELDS, FURTHER_FIELDS),
+            *(RAW_BYTES, SINGLE_INPUTS, TEXTS_APART),
+        }
+    )
     refusals: ClassVar = {UNKNOWN_CONTRACT: (404,), NO_ACTIVE_RELEASE: (422,), UNFIT_DATA: (400,)}
 
     def __init__(self, target: Target) -> None:
@@ -38,8 +51,7 @@ class TfInferHttp:
 
     def score(self, address: Address, table: Table, configs: Mapping[str, str]) -> Prediction:
         assert not configs
-        parts = (address.organization, address.project, address.contract_number)
-        path = "/" + "/".join(quote(str(part), safe="") for part in parts) + "/infer"
+        path = _path(address)
         ((signature, outputs),) = [(s["name"], s["outputs"]) for s in self._json(self._client.get(path))]
         rows = [
             {"categorical" if column.type == "String" else "numeric": column.rows[i] for column in table}
@@ -51,6 +63,16 @@ class TfInferHttp:
         columns = [_column(name, told, [example[name] for example in examples]) for name, told in outputs.items()]
         return Prediction(Address(organization, project, int(number)), release, tuple(columns))
 
+    def echo(self, address: Address, tensors: Mapping[str, Array]) -> dict[str, Array]:
+        """By the signature that casts: numbers are in no type of their own; the list of signatures has the answer's."""
+        path = _path(address)
+        (outputs,) = [s["outputs"] for s in self._json(self._client.get(path)) if s["name"] == "cast"]
+        columns = {name: [_written(value) for value in values.tolist()] for name, values in tensors.items()}
+        rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+        examples = self._json(self._client.post(f"{path}/cast", content=json.dumps(rows)))
+        answered = {name: [example[name] for example in examples] for name in examples[0]}
+        return {name: typed(values, _dtype(outputs[name]["type"])) for name, values in answered.items()}
+
     def _json(self, reply: httpx.Response) -> Any:
         assert reply.headers["content-type"] == "application/json"
         assert reply.headers["access-control-allow-origin"] == "*"
@@ -60,6 +82,21 @@ class TfInferHttp:
 
     def close(self) -> None:
         self._client.close()
+
+
+def _path(address: Address) -> str:
+    parts = (address.organization, address.project, address.contract_number)
+    return "/" + "/".join(quote(str(part), safe="") for part in parts) + "/infer"
+
+
+def _written(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_written(entry) for entry in value]
+    return {"b64": base64.b64encode(value).decode()} if isinstance(value, bytes) else value
+
+
+def _dtype(told: str) -> np.dtype[Any]:
+    return dtype_of("String") if told == "string" else np.dtype(told)
 
 
 def _column(name: str, told: Any, values: list[Any]) -> Column:

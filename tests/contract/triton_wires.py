@@ -20,9 +20,12 @@ from tests.contract.protocol import (
     FURTHER_FIELDS,
     NO_ACTIVE_RELEASE,
     RAGGED_ROWS,
+    RAW_BYTES,
+    TEXTS_APART,
     UNFIT_DATA,
     UNKNOWN_CONTRACT,
     Address,
+    Array,
     Column,
     Prediction,
     Refused,
@@ -39,34 +42,50 @@ class _Triton:
     Outputs are called as the metadata or the request's ``h2o.outputs`` call them; that is checked here.
     """
 
-    lacks: ClassVar = frozenset({ANNOUNCED_TYPES, ANSWERED_FIELDS, FURTHER_FIELDS, RAGGED_ROWS})
+    lacks: ClassVar = frozenset({ANNOUNCED_TYPES, ANSWERED_FIELDS, FURTHER_FIELDS, RAGGED_ROWS, TEXTS_APART})
     binary: ClassVar[dict[str, bool]] = {}
     module: ClassVar[Any]
     _client: Any
 
     def score(self, address: Address, table: Table, configs: Mapping[str, str]) -> Prediction:
-        model = f"{address.organization}.{address.project}.{address.contract_number}"
+        model = _model(address)
         tensors = [
             self._tensor(field, column.type, [row[i] for row in column.rows])
             for column in table
             for i, field in enumerate(column.fields)
         ]
-        try:
-            result = self._infer(model, tensors, dict(configs))
-        except InferenceServerException as error:
-            raise Refused((error.status(),), error.message()) from None
+        result = self._answer(model, tensors, configs, None)
         told = self._told(result)
         assert [output["name"] for output in told["outputs"]] == self._outputs(model, configs)
         organization, project, number = told["model_name"].rsplit(".", 2)
         columns = [_column(output, result.as_numpy(output["name"])) for output in told["outputs"]]
         return Prediction(Address(organization, project, int(number)), told["model_version"], tuple(columns))
 
+    def echo(self, address: Address, tensors: Mapping[str, Array]) -> dict[str, Array]:
+        inputs = [self._input(name, values) for name, values in tensors.items()]
+        result = self._answer(_model(address), inputs, {}, list(tensors))
+        answered = {}
+        for output in self._told(result)["outputs"]:
+            values = answered[output["name"]] = result.as_numpy(output["name"])
+            assert np_to_triton_dtype(values.dtype) == output["datatype"]
+        return answered
+
+    def _answer(self, model: str, inputs: list[Any], configs: Mapping[str, str], outputs: list[str] | None) -> Any:
+        try:
+            return self._infer(model, inputs, dict(configs), outputs)
+        except InferenceServerException as error:
+            raise Refused((error.status(),), error.message()) from None
+
     def _tensor(self, name: str, type_: str, values: list[Any]) -> Any:
-        array = np.array(values, dtype=object if type_ == "String" else np.dtype(type_.lower())).reshape(-1, 1)
+        dtype = object if type_ == "String" else np.dtype(type_.lower())
+        return self._input(name, np.array(values, dtype=dtype).reshape(-1, 1))
+
+    def _input(self, name: str, array: Array) -> Any:
         tensor = self.module.InferInput(name, list(array.shape), np_to_triton_dtype(array.dtype))
         return tensor.set_data_from_numpy(array, **self.binary)
 
-    def _infer(self, model: str, tensors: list[Any], parameters: dict[str, Any]) -> Any:
+    def _infer(self, model: str, tensors: list[Any], parameters: dict[str, Any], outputs: list[str] | None) -> Any:
+        """``outputs``: those to expect, where they are not the metadata's."""
         raise NotImplementedError
 
     def _told(self, result: Any) -> dict[str, Any]:
@@ -83,6 +102,10 @@ class _Triton:
 
     def close(self) -> None:
         self._client.close()
+
+
+def _model(address: Address) -> str:
+    return f"{address.organization}.{address.project}.{address.contract_number}"
 
 
 def _column(told: Mapping[str, Any], tensor: np.ndarray) -> Column:
@@ -107,7 +130,7 @@ class TritonHttp(_Triton):
             warnings.simplefilter("ignore")  # of gevent's
             self._client = triton_http.InferenceServerClient(url, network_timeout=SECONDS)
 
-    def _infer(self, model: str, tensors: list[Any], parameters: dict[str, Any]) -> Any:
+    def _infer(self, model: str, tensors: list[Any], parameters: dict[str, Any], outputs: list[str] | None) -> Any:
         result = self._client.infer(model, tensors, parameters=parameters)
         assert all("data" not in output for output in result.get_response()["outputs"])
         return result
@@ -122,11 +145,12 @@ class TritonHttp(_Triton):
 class TritonJson(TritonHttp):
     """Tensors are numbers and texts in the JSON, both ways."""
 
+    lacks: ClassVar = TritonHttp.lacks | {RAW_BYTES}
     binary: ClassVar = {"binary_data": False}
 
-    def _infer(self, model: str, tensors: list[Any], parameters: dict[str, Any]) -> Any:
+    def _infer(self, model: str, tensors: list[Any], parameters: dict[str, Any], outputs: list[str] | None) -> Any:
         # The client asks for binary answers unless outputs are named; there are none to name where nobody answers.
-        names = self._outputs(model, parameters) if self._client.is_model_ready(model) else []
+        names = outputs or (self._outputs(model, parameters) if self._client.is_model_ready(model) else [])
         asked = [triton_http.InferRequestedOutput(name, binary_data=False) for name in names]
         result = self._client.infer(model, tensors, outputs=asked, parameters=parameters)
         assert all("data" in output for output in result.get_response()["outputs"])
@@ -146,7 +170,7 @@ class TritonGrpc(_Triton):
     def __init__(self, target: Target) -> None:
         self._client = triton_grpc.InferenceServerClient(target.grpc)
 
-    def _infer(self, model: str, tensors: list[Any], parameters: dict[str, Any]) -> Any:
+    def _infer(self, model: str, tensors: list[Any], parameters: dict[str, Any], outputs: list[str] | None) -> Any:
         result = self._client.infer(model, tensors, parameters=parameters, client_timeout=SECONDS)
         answer = result.get_response()
         assert len(answer.raw_output_contents) == len(answer.outputs)
