@@ -134,9 +134,7 @@ class Host:
         for server in self._servers:
             server.close()
         self._servers.clear()
-        if self._replica is not None:
-            self._replica.close()
-            self._replica = None
+        self._replica = None
         if self._servable is not None:
             self._servable.close()
             self._servable = None

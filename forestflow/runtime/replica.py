@@ -4,9 +4,8 @@ Theory of operation. Frames are queued by priority as they arrive. One pump runs
 takes a few milliseconds at most and then lets the loop read sockets again:
 
 1. waiting user requests are decoded, those that may run together become one batch, and are answered;
-2. one slice of a long user batch runs, or one request that must run alone and whole, or one whose body is a long text,
-   while the next such body is decoded (they take turns with each other and with short requests, so nobody starves, and
-   each answer leaves as soon as it is there);
+2. one slice of a long user batch runs, or one request that must run alone and whole (they take turns with each other
+   and with short requests, so nobody starves, and each answer leaves as soon as it is there);
 3. only when no user waits, one slice of shadow work runs: a piece of its decoding, or some of its rows. As long as
    users come and go, shadows rest as long as they worked, so that who answers users finds a free core.
 
@@ -35,7 +34,6 @@ from forestflow.domain.ids import Fqrv
 from forestflow.domain.settings import Merging
 from forestflow.domain.tensors import Batch, Layout, concat
 from forestflow.runtime import wire
-from forestflow.runtime.ahead import DecodeAhead, slow_to_decode
 from forestflow.runtime.queue import TwoLevelQueue
 from forestflow.runtime.replies import Codecs, Job, Replies
 from forestflow.servables.base import Servable
@@ -92,8 +90,6 @@ class Replica:
         self._decoding: tuple[Job, Codec, Pieces] | None = None  # the shadow that becomes the next long run
         self._codecs = Codecs(fqrv)
         self._replies = Replies(fqrv, self._codecs)
-        self._ahead: DecodeAhead[Job] = DecodeAhead(self._decode_ahead)
-        self._ahead_codecs = Codecs(fqrv)  # not shared with the loop's thread
         self._call_soon = call_soon or asyncio.get_running_loop().call_soon
         self._call_later = call_later or asyncio.get_running_loop().call_later
         self._clock = clock
@@ -105,13 +101,13 @@ class Replica:
 
     @property
     def idle(self) -> bool:
-        return not (len(self._queue) or self._ahead or self._long_high or self._long_low or self._decoding)
+        return not (len(self._queue) or self._long_high or self._long_low or self._decoding)
 
     @property
     def waiting(self) -> tuple[int, int]:
         """Requests of users and shadows that are not answered yet."""
         shadows = len(self._queue.low) + (self._long_low is not None) + (self._decoding is not None)
-        return len(self._queue.high) + len(self._ahead) + len(self._long_high), shadows
+        return len(self._queue.high) + len(self._long_high), shadows
 
     def submit(self, job: Job, priority: int) -> None:
         """Queue a request, or answer at once that the queue is full."""
@@ -134,10 +130,6 @@ class Replica:
             self._call_later(self._max_wait, self._waited)
         else:
             self._call_soon(self._pump)
-
-    def close(self) -> None:
-        """End the thread that decodes ahead."""
-        self._ahead.close()
 
     def limit_backlog(self, shadows: int) -> None:
         """Let so many shadows wait from now on; the oldest over it are dropped."""
@@ -167,7 +159,7 @@ class Replica:
 
     @property
     def _users_wait(self) -> bool:
-        return bool(self._queue.high or self._ahead or self._long_high)
+        return bool(self._queue.high or self._long_high)
 
     def _turn(self) -> None:
         if self._users_wait:
@@ -208,12 +200,8 @@ class Replica:
         high = self._queue.high
         self._user_came = now = self._clock()
         groups: dict[Hashable, list[LongRun]] = {}
-        for _ in range(min(len(high), MERGE_REQUESTS - len(self._long_high) - len(self._ahead))):
-            job = high.popleft()
-            if slow_to_decode(job.codec, job.payload):
-                self._ahead.append(job)
-                continue
-            run = self._decode(job, now)
+        for _ in range(min(len(high), MERGE_REQUESTS - len(self._long_high))):
+            run = self._decode(high.popleft(), now)
             if run is None:
                 continue
             batch = run.request.batch
@@ -269,26 +257,12 @@ class Replica:
     # --- slices ----------------------------------------------------------------------------------------------------
 
     def _step_high(self) -> None:
-        if self._ahead and (self._ahead.ready or not self._long_high):
-            self._take_decoded()
         if not self._long_high:
             return
-        self._ahead.start()
         if self._step(self._long_high[0]):
             self._long_high.popleft()
         elif len(self._long_high) > 1:
             self._long_high.rotate(-1)
-
-    def _take_decoded(self) -> None:
-        job, decoded = self._ahead.take()
-        if not self._late(job, self._clock()):
-            try:
-                self._long_high.append(self._run_of(job, self._codecs[job.codec], decoded.result()))
-            except Exception as error:
-                self._replies.failure(job, error)
-
-    def _decode_ahead(self, job: Job) -> ScoreRequest:
-        return self._ahead_codecs[job.codec].decode(job.payload)
 
     def _start_shadow(self, job: Job) -> None:
         pieces = pieces_decoder(job.codec) if len(job.payload) > LONG_BODY else None
@@ -341,14 +315,9 @@ class Replica:
 
     # --- in and out ------------------------------------------------------------------------------------------------
 
-    def _late(self, job: Job, now: float) -> bool:
+    def _decode(self, job: Job, now: float) -> LongRun | None:
         if now > job.deadline:
             self._replies.error(job, DeadlineExceeded("the deadline passed while the request waited"))
-            return True
-        return False
-
-    def _decode(self, job: Job, now: float) -> LongRun | None:
-        if self._late(job, now):
             return None
         try:
             codec = self._codecs[job.codec]
