@@ -1,10 +1,10 @@
 """ForestFlow's BASIC protocol: JSON records in, a JSON prediction out. This is the hot path.
 
 A body is decoded in two steps, both in C: first its schema, with the datums left as raw bytes; then the datums,
-against a type made for the tensor types that the schema announces. A long body is read once: its schema is looked up
-before its datums, and must be the one that is found. In a body read either way every datum holds exactly one tensor
-per entry, in the schema's order; any other body, right or wrong, goes to ``inference_json``, which takes up to five
-times as long per row.
+against a type made for the tensor types that the schema announces. A long body of doubles is read as numbers
+(``float_rows``), any other long body once: its schema is looked up before its datums, and must be the one that is
+found. In a body read either way every datum holds exactly one tensor per entry, in the schema's order; any other body,
+right or wrong, goes to ``inference_json``, which takes up to five times as long per row.
 
 Measured (CPython 3.11, one core): a body of 2 x 4 doubles 5.1 us, 10,000 x 5 doubles 0.9 us a row.
 """
@@ -20,6 +20,7 @@ import msgspec
 
 from forestflow.codecs import inference_json, strict_json
 from forestflow.codecs.columns import assemble, column
+from forestflow.codecs.float_rows import decode_floats
 from forestflow.codecs.prediction_json import PredictionEncoder
 from forestflow.codecs.request import ScoreRequest
 from forestflow.domain.errors import ForestFlowError, Malformed
@@ -116,9 +117,13 @@ def decode_request(body: bytes | memoryview) -> ScoreRequest:
     :class:`~forestflow.domain.errors.InvalidInput` if its datums do not fit its schema.
     """
     if len(body) >= LONG_BODY:
-        whole = _decode_at_once(body)
+        whole = decode_floats(bytes(body), _decode_in_two) or _decode_at_once(body)
         if whole is not None:
             return whole
+    return _decode_in_two(body)
+
+
+def _decode_in_two(body: bytes | memoryview) -> ScoreRequest:
     try:
         request = decode_head(body)
         schema = [(_KINDS[entry.type], tuple(entry.fields)) for entry in request.schema]
