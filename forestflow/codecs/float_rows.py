@@ -80,7 +80,7 @@ def _numbers(text: bytes, between: bytes, rows: int, width: int) -> npt.NDArray[
     if (commas != width - 1).any():
         return None
     letters[ends] = ord(",")
-    flat = b"[%b]" % letters.data
+    flat = b"".join((b"[", letters.data, b"]"))
     parser = _parser if len(flat) <= _KEPT else simdjson.Parser()
     try:
         array = cast(simdjson.Array, parser.parse(flat))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,10 +11,13 @@ import numpy as np
 from graphpipe import convert
 
 from forestflow._gen import inference_pb2 as pb
+from forestflow.codecs.basic import decode_request
 from forestflow.codecs.envelope import pack
+from forestflow.codecs.float_rows import decode_floats
 from forestflow.codecs.graphpipe import GraphPipeCodec, payload_of
 from forestflow.codecs.table import BASIC, OIP_REST, PROTOBUF, TFINFER, TFSERVING_REST, codec_for
 from forestflow.codecs.tfinfer import payload_of as tfinfer_payload
+from forestflow.domain.errors import ForestFlowError
 from forestflow.domain.ids import Contract, Fqrv
 from forestflow.domain.tensors import IOMetadata, Signature, TensorType
 
@@ -52,6 +56,23 @@ def _basic() -> Target:
     return Target(
         codec_for(BASIC, FQRV).decode, (floats, floats.replace(b"Float64", b"Int64").replace(b'1.5,"NaN"', b'1,"-2"'))
     )
+
+
+def _basic_long() -> Target:
+    """As a body over 64 KiB is read."""
+    rows = b",".join([b'{"tensors":[{"Float64":{"data":[%d,2.5e3]}}]}' % n for n in range(3)])
+    body = b'{"schema":[{"type":"Float64","fields":["a","b"]}],"datum":[%b],"configs":{}}' % rows
+
+    def read(data: bytes) -> Any:
+        found, expected = decode_floats(data, decode_request), None
+        with suppress(ForestFlowError):
+            expected = decode_request(data)
+        if found is not None:
+            same = expected is not None and [c.data.tobytes() for c in expected.batch.columns]
+            assert same == [c.data.tobytes() for c in found.batch.columns], "read as something else"
+        return found
+
+    return Target(read, (body, body.replace(b",", b", ")))
 
 
 def _tfserving() -> Target:
@@ -96,6 +117,7 @@ TARGETS: dict[str, Callable[[], Target]] = {
     "graphpipe": _graphpipe,
     "tfinfer": _tfinfer,
     "basic": _basic,
+    "basic-long": _basic_long,
     "tfserving": _tfserving,
     "openinference": _openinference,
     "openinference-binary": _openinference_binary,
