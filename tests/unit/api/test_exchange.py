@@ -121,7 +121,7 @@ async def test_an_alias(tmp_path):
         assert (await here.ask(post("/v1/models/%FF:predict"))).status == 400  # decoded, it would look the same
 
 
-async def test_what_the_registry_knows_is_asked_once_a_plan(tmp_path):
+async def test_what_the_registry_knows_is_asked_again_when_there_are_other_replicas(tmp_path):
     registry = PlayedRegistry()
     asked = []
 
@@ -139,7 +139,11 @@ async def test_what_the_registry_knows_is_asked_once_a_plan(tmp_path):
         (version,) = told(await here.ask(get("/v1/models/o.p.0")))["model_version_status"]
         assert version["state"] == "END"
         assert version["status"] == {"error_code": "UNKNOWN", "error_message": "no such file"}
-        registry.update = replace(registry.update, version=2)
+        plan = registry.update.contracts[CONTRACT]
+        (release,) = plan.releases
+        replicas = (*release.replicas, replace(release.replicas[0], replica_id="another"))
+        plan = replace(plan, releases=(replace(release, replicas=replicas),))
+        registry.update = replace(registry.update, version=2, contracts={CONTRACT: plan})
         async with asyncio.timeout(5):
             while len(asked) == 1:
                 await here.ask(get("/v1/models/o.p.0/metadata"))
