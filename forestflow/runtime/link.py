@@ -119,11 +119,7 @@ class Link(asyncio.Protocol):
         head = wire.request_head(
             priority, pending.codec, self._servable, number, timeout_ms, pending.request_id, len(payload)
         )
-        if len(payload) < wire.LONG_FRAME:
-            self._write(head + payload)
-        else:  # as it is: putting the two together would copy it
-            self._write(head)
-            self._write(payload)
+        self._write(head + payload)
 
     def limit_backlog(self, shadows: int) -> None:
         """Let so many shadows wait in the replica, now and on every connection to come."""
