@@ -22,6 +22,8 @@ OIP_REST = 7
 OIP_GRPC = 8
 COLUMNAR = 255  # between routers and replicas; no client speaks it
 
+READ_VIEWS = frozenset({GRAPHPIPE, OIP_REST})  # their decode takes a memoryview, too: raw tensors need no copy first
+
 
 class Codec(Protocol):
     """One protocol's view of one release. Pure: no I/O."""

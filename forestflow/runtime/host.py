@@ -30,7 +30,6 @@ from forestflow.servables.base import Servable
 T = TypeVar("T")
 
 SERVABLE_NUMBER = 1  # of the one servable a host has today
-_READ_VIEWS = frozenset({table.GRAPHPIPE, table.OIP_REST})  # codecs of raw tensors, which need not be copied first
 
 
 class Host:
@@ -183,7 +182,7 @@ class ReplicaProtocol(asyncio.BufferedProtocol):
         if frame[0] == wire.REQUEST:
             priority, codec, servable, number, timeout_ms, request_id, payload = wire.parse_request(frame)
             _check_number(servable)
-            whole = cast(bytes, payload) if codec in _READ_VIEWS else bytes(payload)
+            whole = cast(bytes, payload) if codec in table.READ_VIEWS else bytes(payload)
             deadline = time.monotonic() + timeout_ms / 1000
             self._replica.submit(Job(self._reply, number, codec, request_id, whole, deadline), priority)
         elif frame[0] == wire.BACKLOG:

@@ -115,11 +115,11 @@ class Link(asyncio.Protocol):
         self._numbers = number = self._numbers + 1
         self.outstanding[number] = pending
         timeout_ms = max(1, int((pending.deadline - now) * 1000))
-        payload = pending.payload
-        head = wire.request_head(
-            priority, pending.codec, self._servable, number, timeout_ms, pending.request_id, len(payload)
+        self._write(
+            wire.request(
+                priority, pending.codec, self._servable, number, timeout_ms, pending.request_id, pending.payload
+            )
         )
-        self._write(head + payload)
 
     def limit_backlog(self, shadows: int) -> None:
         """Let so many shadows wait in the replica, now and on every connection to come."""

@@ -161,17 +161,9 @@ def check_mac(secret: bytes, role: bytes, nonce: bytes, answer: bytes) -> None:
 def request(
     priority: int, codec: int, servable: int, number: int, timeout_ms: int, request_id: bytes, payload: bytes
 ) -> bytes:
-    head = request_head(priority, codec, servable, number, timeout_ms, request_id, len(payload))
-    return head + payload
-
-
-def request_head(
-    priority: int, codec: int, servable: int, number: int, timeout_ms: int, request_id: bytes, length: int
-) -> bytes:
-    """All of a request's frame but its payload of that length."""
-    size = REQUEST_HEADER + len(request_id) + length
+    size = REQUEST_HEADER + len(request_id) + len(payload)
     head = _REQUEST.pack(size, REQUEST, priority, codec, len(request_id), servable, number, timeout_ms)
-    return head + request_id
+    return head + request_id + payload
 
 
 def parse_request(frame: Frame) -> tuple[int, int, int, int, int, bytes, Frame]:

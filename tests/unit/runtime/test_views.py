@@ -10,10 +10,9 @@ from graphpipe import convert
 
 from forestflow.codecs import envelope
 from forestflow.codecs.graphpipe import payload_of
-from forestflow.codecs.table import GRAPHPIPE, OIP_REST, codec_for
+from forestflow.codecs.table import GRAPHPIPE, OIP_REST, READ_VIEWS, codec_for
 from forestflow.domain.errors import ForestFlowError
 from forestflow.domain.ids import Contract, Fqrv
-from forestflow.runtime import host
 
 NUMBERS = np.random.default_rng(1).normal(size=(64, 7)).astype(np.float32)
 
@@ -32,7 +31,7 @@ PAYLOADS = {GRAPHPIPE: graphpipe, OIP_REST: open_inference}
 
 
 def test_these_are_all():
-    assert set(PAYLOADS) == host._READ_VIEWS
+    assert set(PAYLOADS) == READ_VIEWS
 
 
 @pytest.mark.parametrize("number", PAYLOADS)
