@@ -13,6 +13,7 @@ import stat
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Protocol
 
@@ -178,11 +179,14 @@ class ArtifactCache:
 
     def hold(self, digest: str, name: str) -> Path:
         """The artifact, fetched and verified if it is not here yet. Raises ArtifactRejected, OSError."""
-        private_directory(self._root)
         target = self._root / digest
         while digest not in self._held:
+            private_directory(self._root)
             path = self._root / f"{digest}.lock"
-            lock = path.open("ab")
+            try:
+                lock = path.open("ab")
+            except FileNotFoundError:  # whoever released the last artifact removed the folder meanwhile
+                continue
             try:
                 fcntl.flock(lock, fcntl.LOCK_SH)
                 if not target.exists():
@@ -210,6 +214,8 @@ class ArtifactCache:
                     continue
                 shutil.rmtree(path.with_suffix(""), ignore_errors=True)
                 path.unlink(missing_ok=True)
+        with suppress(OSError):  # not there, or others hold something in it
+            self._root.rmdir()
 
     def _fetch(self, digest: str, name: str, target: Path) -> None:
         incoming = Path(tempfile.mkdtemp(prefix="incoming-", dir=self._root))

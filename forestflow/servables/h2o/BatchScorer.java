@@ -57,6 +57,9 @@ public final class BatchScorer {
   private final Converter converter;
   private final GlrmMojoModel glrm;
   private final double[] row;
+  private final SharedTreeMojoModel trees;
+  private final TreeTable table; // null where the model walks its trees itself
+  private final TreeTable.Block block;
   private PredictContributions contributions;
   private DoubleBuffer in;
   private DoubleBuffer out;
@@ -88,6 +91,9 @@ public final class BatchScorer {
     features = model.nfeatures();
     row = new double[features];
     glrm = model instanceof GlrmMojoModel ? (GlrmMojoModel) model : null;
+    trees = model instanceof SharedTreeMojoModel ? (SharedTreeMojoModel) model : null;
+    table = trees == null ? null : TreeReader.read(trees);
+    block = table == null ? null : table.new Block();
     if (category == ModelCategory.WordEmbedding) {
       predsSize = ((WordEmbeddingModel) model).getVecSize();
       mapping = null;
@@ -158,6 +164,11 @@ public final class BatchScorer {
     }
     names.sort((a, b) -> Integer.compare(mapping.get(a), mapping.get(b)));
     return names.toArray(new String[0]);
+  }
+
+  /** Whether the trees are walked in a table, in place of H2O's own walk. */
+  public boolean hasTable() {
+    return table != null;
   }
 
   public int place(String input) {
@@ -260,7 +271,7 @@ public final class BatchScorer {
    */
   public void threads(int count) {
     close();
-    threads = model instanceof SharedTreeMojoModel ? count : 1;
+    threads = trees != null ? count : 1;
     if (threads > 1) {
       helpers =
           Executors.newFixedThreadPool(
@@ -286,18 +297,18 @@ public final class BatchScorer {
   public void score(int rows) {
     int shares = Math.min(threads, rows / SHARE);
     if (shares < 2) {
-      score(0, rows, row);
+      score(0, rows, row, block);
       return;
     }
     Future<?>[] shared = new Future<?>[shares - 1];
     for (int i = 1; i < shares; i++) {
       final int from = (int) ((long) rows * i / shares);
       final int to = (int) ((long) rows * (i + 1) / shares);
-      shared[i - 1] = helpers.submit(() -> score(from, to, new double[features]));
+      shared[i - 1] = helpers.submit(() -> score(from, to, new double[features], table == null ? null : table.new Block()));
     }
     RuntimeException failure = null;
     try {
-      score(0, rows / shares, row);
+      score(0, rows / shares, row, block);
     } catch (RuntimeException failed) {
       failure = failed;
     }
@@ -313,11 +324,15 @@ public final class BatchScorer {
     }
   }
 
-  private void score(int from, int to, double[] cells) {
+  private void score(int from, int to, double[] cells, TreeTable.Block block) {
     final DoubleBuffer source = in.duplicate();
     final DoubleBuffer target = out.duplicate();
     source.clear().position(from * (features + 1));
     target.clear().position(from * predsSize);
+    if (block != null) {
+      score(to - from, source, target, block);
+      return;
+    }
     final MojoModel scored = model;
     final double[] zeros = new double[predsSize];
     final double[] preds = new double[predsSize];
@@ -331,6 +346,25 @@ public final class BatchScorer {
       }
       target.put(
           always || offset != 0 ? scored.score0(cells, offset, preds) : scored.score0(cells, preds), 0, zeros.length);
+    }
+  }
+
+  private void score(int rows, DoubleBuffer source, DoubleBuffer target, TreeTable.Block block) {
+    final double[] preds = new double[predsSize];
+    final double[] offsets = new double[block.capacity];
+    final int first = trees.nclasses() == 1 ? 0 : 1;
+    for (int from = 0; from < rows; from += block.capacity) {
+      int count = Math.min(block.capacity, rows - from);
+      for (int i = 0; i < count; i++) {
+        source.get(block.row(i));
+        offsets[i] = source.get();
+      }
+      double[][] sums = block.sums(count);
+      for (int i = 0; i < count; i++) {
+        Arrays.fill(preds, 0);
+        System.arraycopy(sums[i], 0, preds, first, sums[i].length);
+        target.put(trees.unifyPreds(block.row(i), offsets[i], preds), 0, predsSize);
+      }
     }
   }
 

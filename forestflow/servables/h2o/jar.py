@@ -1,6 +1,6 @@
-"""Builds ``batchscorer.jar`` from ``BatchScorer.java``, and tells whether the two belong together.
+"""Builds ``batchscorer.jar`` from the Java beside it, and tells whether the two belong together.
 
-The jar's manifest carries the SHA-256 of the source it was compiled from, so the check needs no compiler and does not
+The jar's manifest carries the SHA-256 of the sources it was compiled from, so the check needs no compiler and does not
 depend on its version. ``python -m forestflow.servables.h2o.jar`` checks, ``… jar --build`` builds (javac 9 or later).
 """
 
@@ -15,16 +15,21 @@ from pathlib import Path
 
 from forestflow.servables.h2o.jvm import h2o_jar
 
-SOURCE = Path(__file__).with_name("BatchScorer.java")
+SOURCES = Path(__file__).parent
 JAR = Path(__file__).with_name("batchscorer.jar")
 _DIGEST = "BatchScorer-Source-SHA256: "
 _COMPILER = "Created-By: "
 _JAVA_8 = 52  # class file major version
 
 
+def sources() -> list[Path]:
+    """The Java files, by name."""
+    return sorted(SOURCES.glob("*.java"))
+
+
 def source_digest() -> str:
-    """SHA-256 of the source, line ends normalised."""
-    return hashlib.sha256(SOURCE.read_bytes().replace(b"\r\n", b"\n")).hexdigest()
+    """SHA-256 of the sources one after the other, line ends normalised."""
+    return hashlib.sha256(b"".join([file.read_bytes().replace(b"\r\n", b"\n") for file in sources()])).hexdigest()
 
 
 def jar_digest() -> str:
@@ -54,7 +59,7 @@ def build(target: Path = JAR) -> None:
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run(
             ["javac", "--release", "8", "-Xlint:all,-options,-serial", "-Werror", "-g:none", "-encoding", "UTF-8",
-             "-cp", str(h2o_jar()), "-d", folder, str(SOURCE)],
+             "-cp", str(h2o_jar()), "-d", folder, *map(str, sources())],
             check=True,
         )  # fmt: skip
         digest = source_digest()
@@ -72,7 +77,7 @@ def build(target: Path = JAR) -> None:
 def check() -> str | None:
     """Why the committed jar must be rebuilt, or ``None``."""
     if jar_digest() != source_digest():
-        return "batchscorer.jar was not built from BatchScorer.java: python -m forestflow.servables.h2o.jar --build"
+        return "batchscorer.jar was not built from the Java beside it: python -m forestflow.servables.h2o.jar --build"
     with zipfile.ZipFile(JAR) as jar:
         for name in jar.namelist():
             if name.endswith(".class") and int.from_bytes(jar.read(name)[6:8], "big") > _JAVA_8:

