@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.setup-done
+# Tests wait for processes and models most of their time: two at a time, each with a server of its own.
+SIDE_BY_SIDE := -n 2 --dist loadgroup --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo serve test test-fast coverage check gen fmt bench clean
@@ -30,10 +32,10 @@ serve: setup  ## Serve on 127.0.0.1:8090 until Ctrl-C.
 	@$(BIN)/forestflow serve
 
 test: setup  ## Run all tests.
-	$(BIN)/python -m pytest --hypothesis-profile=repeatable
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) --hypothesis-profile=repeatable
 
 test-fast: setup  ## Run the tests that take seconds.
-	$(BIN)/python -m pytest -q --hypothesis-profile=fast -m "not slow" tests/unit
+	$(BIN)/python -m pytest -q $(SIDE_BY_SIDE) --hypothesis-profile=fast -m "not slow" tests/unit
 
 coverage: setup  ## Run the fast tests and report what of domain, codecs and runtime they reach.
 	$(BIN)/python -m pytest -q --hypothesis-profile=fast -m "not slow" tests/unit \

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,6 +21,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--base-url", help="its HTTP address, such as http://127.0.0.1:8090")
     group.addoption("--grpc", help="its gRPC address, such as 127.0.0.1:8091; without it, gRPC is skipped")
     group.addoption("--models", help="URI under which it finds forestflow/examples/models; default: this checkout's")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With ``-n 2 --dist loadgroup`` a file is run by one process, and so are those that share something costly."""
+    for item in items:
+        folder = item.path.relative_to(Path(__file__).parent).parent
+        shared = folder.as_posix() in ("contract", "integration/h2o")
+        item.add_marker(pytest.mark.xdist_group(str(folder if shared else folder / item.path.stem)))
 
 
 def pytest_configure(config: pytest.Config) -> None:

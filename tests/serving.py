@@ -10,7 +10,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +31,18 @@ def golden(model: str = "energy_gbm_v1") -> tuple[list[list[float]], list[float]
     return document["rows"], document["predictions"]["predict"]
 
 
+# Below the ports that the system gives to connections, so that none of them takes a port before a server listens there.
+_PORTS = range(20_000, 32_000)
+_next_port = count(os.getpid() * 97)  # sessions side by side begin at different places
+
+
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port of loopback on which nothing listens, another one each time."""
+    for number in islice(_next_port, len(_PORTS)):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port := _PORTS[number % len(_PORTS)]))
+            return port
+    raise AssertionError("every port is taken")
 
 
 def wait_for(condition: Callable[[], object], seconds: float = WAIT_SECONDS) -> None:
@@ -95,6 +104,15 @@ class RunningServer:
                     found.append(process.pid)
             except psutil.NoSuchProcess:
                 continue
+        return found
+
+    def hosts_of(self, contract: str, *releases: str) -> set[int]:
+        """Process ids of the hosts that answer for these releases; those of other tests come and go meanwhile."""
+        found = set()
+        for release in releases:
+            for entry in self.http.get(f"/{contract}/{release}/replicas").raise_for_status().json():
+                if "pid" in entry["ReplicaStatus"]:
+                    found.add(int(entry["ReplicaStatus"]["pid"]))
         return found
 
     def stop(self, number: int = signal.SIGTERM) -> list[psutil.Process]:

@@ -146,16 +146,18 @@ def test_a_shadow_becomes_valid_after_the_events_it_has_shaded(server, contract)
 def test_the_worst_by_a_reported_metric_goes_and_nobody_notices(server, contract):
     contract_of(server, contract, {"KeepTopRanked": {"servablesToKeep": 2, "metricToEvaluate": "auc"}})
     reported = {"PerformanceBasedValidity": {"minThreshold": 0.0, "metric": "auc"}}
-    before = set(server.pids("host"))
+    hosts = set()
     with Client(server.url) as client:
         for release, auc in (("a", 0.9), ("b", 0.5), ("c", 0.7)):
             deploy(server, contract, release, policySettings=rules(reported))
-            assert len(client.releases(contract)) == len(set(server.pids("host")) - before)
+            hosts |= server.hosts_of(contract, release)
+            assert len(client.releases(contract)) == len(hosts)
             client.report_metrics(contract, release, {"auc": auc})
         answers = set()
         while len(client.releases(contract)) > 2:
             answers.update(ask(server, contract))
-        wait_for(lambda: len(set(server.pids("host")) - before) == 2)  # drained, then stopped
+        # The third is drained, then stopped.
+        wait_for(lambda: hosts & set(server.pids("host")) == server.hosts_of(contract, "a", "c"))
         assert [release["releaseVersion"] for release in client.releases(contract)] == ["a", "c"]
         ask(server, contract, NOTICE)
         assert sorted(ask(server, contract, 10)) == ["a"] * 5 + ["c"] * 5
@@ -192,10 +194,9 @@ def stopped(pid):
 def test_shadows_over_the_backlog_are_dropped_and_told_and_a_new_backlog_needs_no_reload(server, contract):
     contract_of(server, contract)
     deploy(server, contract, "v1")
-    before = set(server.pids("host"))
     shadow = {"enabled": True, "maxBacklog": 2}
     deploy(server, contract, "dark", policySettings=rules({"NeverValid": {}}), shadow=shadow)
-    (pid,) = set(server.pids("host")) - before
+    (pid,) = server.hosts_of(contract, "dark")
 
     early = shade_one(server, contract, "dark")
 
@@ -217,4 +218,4 @@ def test_shadows_over_the_backlog_are_dropped_and_told_and_a_new_backlog_needs_n
     assert server.http.put(f"/{contract}/dark/shadow", json={"enabled": False}).status_code == 200
     assert ask(server, contract, 5) == ["v1"] * 5
     assert told() == (10, 11)
-    assert set(server.pids("host")) - before == {pid}, "the same process all the time"
+    assert server.hosts_of(contract, "dark") == {pid}, "the same process all the time"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-import time
 import warnings
 import zipfile
 import zlib
@@ -144,9 +143,7 @@ def test_methods_java_cannot_read(tmp_path: Path, method: int) -> None:
 def test_bomb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bomb = write(tmp_path / "bomb.zip", ("trees/t.bin", bytes(300 << 20)))
     assert bomb.stat().st_size < 1 << 20
-    start = time.perf_counter()
     refused(bomb, "-fold: a zip bomb")
-    assert time.perf_counter() - start < 5
     monkeypatch.setattr(archive, "MAX_RATIO", 5000)  # the same archive, the protection off
     read_archive(bomb)
 
@@ -215,9 +212,3 @@ def test_every_damage_is_a_refusal_or_harmless(tmp_path: Path) -> None:
                 assert read_archive(path).category == "Regression"
             except ArtifactRejected:
                 continue
-
-
-def test_a_real_archive_is_read_quickly(tmp_path: Path) -> None:
-    start = time.perf_counter()
-    read_archive(EXAMPLES / "energy_gbm_v2.zip")
-    assert time.perf_counter() - start < 0.5
