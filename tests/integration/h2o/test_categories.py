@@ -19,12 +19,13 @@ MODELS = [
     "gbm_regression", "gbm_binomial", "gbm_multinomial", "gbm_poisson_offset", "gbm_binomial_offset",
     "gbm_quasibinomial", "gbm_balanced", "gbm_platt", "gbm_isotonic", "drf_regression", "drf_binomial",
     "drf_double_trees", "drf_many_levels", "xgb_regression", "xgb_binomial", "xgb_multinomial", "xgb_offset",
-    "isolation_forest", "isolation_forest_flag", "extended_isolation_forest", "uplift", "gbm_one_hot_explicit", "gbm_binary", "gbm_eigen",
-    "gbm_label_encoder", "gbm_sort_by_response", "gbm_enum", "gbm_enum_limited", "xgb_sort_by_response", "deep_binary",
-    "deep_eigen", "deep_label_encoder", "glm_regression", "glm_binomial", "glm_multinomial", "glm_poisson",
-    "glm_ordinal", "gam_regression", "gam_binomial", "coxph", "rulefit", "rulefit_binomial", "isotonic_regression",
-    "deep_regression", "deep_binomial", "deep_multinomial", "autoencoder", "kmeans", "pca", "glrm", "ensemble",
-    "ensemble_binomial", "ensemble_multinomial", "target_encoder",
+    "isolation_forest", "isolation_forest_flag", "extended_isolation_forest", "uplift", "gbm_one_hot_explicit",
+    "gbm_binary", "gbm_eigen", "gbm_label_encoder", "gbm_sort_by_response", "gbm_enum", "gbm_enum_limited",
+    "xgb_sort_by_response", "deep_binary", "deep_eigen", "deep_label_encoder", "glm_regression", "glm_binomial",
+    "glm_multinomial", "glm_poisson", "glm_ordinal", "gam_regression", "gam_binomial", "coxph", "rulefit",
+    "rulefit_binomial", "isotonic_regression", "deep_regression", "deep_binomial", "deep_multinomial",
+    "autoencoder", "kmeans", "pca", "glrm", "ensemble", "ensemble_binomial", "ensemble_multinomial",
+    "target_encoder",
 ]  # fmt: skip
 
 # H2O's own MOJO scoring (EasyPredict, which ours equals) differs from its cluster in these encodings.
