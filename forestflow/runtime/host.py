@@ -154,6 +154,7 @@ class ReplicaProtocol(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        wire.widen(transport)
         self._transport.write(wire.hello(self._nonce))
 
     def get_buffer(self, sizehint: int) -> memoryview:

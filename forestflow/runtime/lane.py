@@ -37,6 +37,8 @@ class DispatchSettings:
 class Links:
     """One link to each replica that the Plan names. What leaves the Plan gets nothing new but may finish."""
 
+    wide = True  # connections hold several long requests, for the replica to merge
+
     def __init__(self, fqrv: Fqrv, settings: DispatchSettings) -> None:
         self.fqrv = fqrv
         self.links: dict[str, Link] = {}
@@ -59,7 +61,12 @@ class Links:
         for address in new:
             settings = self._settings
             self.links[address.replica_id] = Link(
-                self, address, node_id=settings.node_id, secret=settings.secret, max_frame=settings.max_frame
+                self,
+                address,
+                node_id=settings.node_id,
+                secret=settings.secret,
+                max_frame=settings.max_frame,
+                wide=self.wide,
             )
         return bool(new)
 
@@ -110,6 +117,8 @@ class ShadowLane(Links):
 
     Without shadows in the Plan it has no connections.
     """
+
+    wide = False  # a replica that does not keep up is to be noticed
 
     def __init__(self, fqrv: Fqrv, settings: DispatchSettings) -> None:
         super().__init__(fqrv, settings)

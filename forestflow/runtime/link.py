@@ -88,8 +88,16 @@ class Link(asyncio.Protocol):
     """A connection to one replica, for requests of one priority. ``outstanding`` are those not yet answered."""
 
     def __init__(
-        self, owner: LinkOwner, address: ReplicaAddress, *, node_id: str, secret: bytes, max_frame: int
+        self,
+        owner: LinkOwner,
+        address: ReplicaAddress,
+        *,
+        node_id: str,
+        secret: bytes,
+        max_frame: int,
+        wide: bool = False,
     ) -> None:
+        """``wide``: the kernel may hold more of what is sent."""
         self.address = address
         self.outstanding: dict[int, Pending] = {}
         self.up = False
@@ -97,6 +105,7 @@ class Link(asyncio.Protocol):
         self._local = address.node_id == node_id
         self._secret = secret
         self._max_frame = max_frame
+        self._wide = wide
         self._nonce = b""
         self._reader = wire.FrameReader(wire.HANDSHAKE_MAX)
         self._transport: asyncio.Transport | None = None
@@ -165,6 +174,8 @@ class Link(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        if self._wide:
+            wire.widen(transport)
         self._write = self._transport.write
         self._reader = wire.FrameReader(wire.HANDSHAKE_MAX)
         self._nonce = secrets.token_bytes(wire.NONCE_BYTES)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 
 import pytest
 
@@ -71,10 +72,10 @@ async def linked(tmp_path, monkeypatch):
     """``linked()`` makes a link to the socket of the test."""
     links = []
 
-    def make():
+    def make(**options):
         address = ReplicaAddress("1", "here", str(tmp_path / "r.sock"), "127.0.0.1:1")
         owner = Owner()
-        links.append(Link(owner, address, node_id="here", secret=SECRET, max_frame=1000))
+        links.append(Link(owner, address, node_id="here", secret=SECRET, max_frame=1000, **options))
         return links[-1], owner
 
     yield make
@@ -82,6 +83,22 @@ async def linked(tmp_path, monkeypatch):
         link.close()
         await link.wait_closed()
     await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("wide", [False, True])
+async def test_the_kernel_holds_more_of_what_a_wide_link_sends(linked, tmp_path, wide):
+    async def script(reader, writer):
+        await handshake(reader, writer)
+        await reader.read()
+
+    with socket.socket(socket.AF_UNIX) as plain:
+        usual = plain.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
+    async with Impostor(tmp_path / "r.sock", script):
+        link, owner = linked(wide=wide)
+        while not owner.ups:
+            await asyncio.sleep(0.01)
+        size = link._transport.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
+    assert (size > usual) is wide
 
 
 def pending(outcomes):
