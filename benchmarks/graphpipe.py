@@ -1,4 +1,4 @@
-"""What GraphPipe over HTTP costs: ``python -m benchmarks.graphpipe [--seconds 3] [--runs 3]``.
+"""What GraphPipe over HTTP costs: ``python -m benchmarks.graphpipe [--seconds 6] [--runs 3]``.
 
 The models have five features, those of the example and a fifth: a GBM of 50 trees, and a GLM, which takes next to no
 time itself; an H2O cluster of its own trains them first.
@@ -19,9 +19,10 @@ from pathlib import Path
 import numpy as np
 import orjson
 
-from benchmarks import java_loop, ours, payloads, wrk
+from benchmarks import java_loop, ours, payloads
 from benchmarks.payloads import Address
 from benchmarks.processes import PYTHON, REPOSITORY
+from benchmarks.turns import in_turns, of_wrk
 
 MANY_ROWS, FEW_ROWS = 10_000, 1_000
 FIELDS = (*payloads.FIELDS, "WindSpeedMetersPerSecond")
@@ -77,10 +78,6 @@ def measure(folder: Path, seconds: float) -> dict[str, tuple[float, float]]:
     found: dict[str, tuple[float, float]] = {}
     long = 0.0
     with ours.serving() as server:
-
-        def rate(where: str, body: bytes, count: int) -> float:
-            return wrk.run(where, body, connections=1, seconds=seconds, warm_up=2).per_second * count
-
         for number, (case, (model, threads)) in enumerate(CASES.items()):
             address = Address(contract_number=number)
             request = payloads.deploy(address) | {"path": folder.as_uri()}
@@ -92,11 +89,9 @@ def measure(folder: Path, seconds: float) -> dict[str, tuple[float, float]]:
             expected = server.http.post(server.score_url(address), content=basic(few)).json()["Prediction"]["datum"]
             _check(answer.content, [datum["tensors"][0]["Float64"]["data"][0] for datum in expected])
             if (model, threads) == (GBM, 1):
-                long = rate(url, message(many), MANY_ROWS)
-            found[f"1,000 rows, {case}: GraphPipe ÷ BASIC JSON"] = (
-                rate(url, message(few), FEW_ROWS),
-                rate(server.score_url(address), basic(few), FEW_ROWS),
-            )
+                long = of_wrk(url, message(many), 1)(seconds) * MANY_ROWS
+            taken = in_turns(of_wrk(url, message(few), 1), of_wrk(server.score_url(address), basic(few), 1), seconds)
+            found[f"1,000 rows, {case}: GraphPipe ÷ BASIC JSON"] = (taken[0] * FEW_ROWS, taken[1] * FEW_ROWS)
             server.http.delete(f"{address.path}/{address.release_version}").raise_for_status()
     loop = java_loop.rows_per_second(folder / f"{GBM}.zip", RANGES)
     return {"10,000 rows, GBM: GraphPipe ÷ Java score0 loop": (long, loop), **found}
@@ -113,7 +108,7 @@ def _check(answer: bytes, expected: list[float]) -> None:
 def main() -> None:
     """Print the ratios."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=3)
+    parser.add_argument("--seconds", type=float, default=6, help="of each load, in turns (6)")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--train", type=Path, help="only train the models, into this folder")
     options = parser.parse_args()

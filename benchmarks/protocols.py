@@ -1,4 +1,4 @@
-"""What further protocols cost: ``python -m benchmarks.protocols [--seconds 3] [--runs 3] [--only grpc,tfserving,oip]``.
+"""What further protocols cost: ``python -m benchmarks.protocols [--seconds 6] [--runs 3] [--only grpc,tfserving,oip]``.
 
 1. gRPC Score of two rows to the example GBM, 16 in flight ÷ a bare ``grpc.aio`` echo of the same bytes.
 2. TensorFlow-Serving REST predict of one 784-vector ÷ BASIC JSON of the same, 16 connections.
@@ -12,15 +12,21 @@ import json
 import statistics
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from functools import cache
+from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import orjson
 
-from benchmarks import grpc_echo, ours, payloads, wrk
+from benchmarks import grpc_echo, ours, payloads
 from benchmarks.payloads import Address
 from benchmarks.processes import PYTHON, REPOSITORY, Running, free_ports
+from benchmarks.turns import in_turns, of_wrk
 
 MLP = Address("samples", "mnist", 0, "1")
 
@@ -28,18 +34,17 @@ MLP = Address("samples", "mnist", 0, "1")
 def grpc_score(seconds: float) -> tuple[float, float]:
     """Calls/s of Score and of the echo."""
     address = Address()
-    with tempfile.TemporaryDirectory() as folder, ours.serving() as server:
+    (port,) = free_ports(1)
+    echo = [PYTHON, "-m", "benchmarks.grpc_echo", "serve", str(port)]
+    with tempfile.TemporaryDirectory() as folder, ours.serving() as server, Running(echo):
         server.deploy(address)
         file = Path(folder, "message")
         file.write_bytes(_score_message(address))
-        score = _load(server.grpc, "/forestflow.v1.ForestFlow/Score", file, seconds)
-    (port,) = free_ports(1)
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder, "message")
-        file.write_bytes(_score_message(address))
-        with Running([PYTHON, "-m", "benchmarks.grpc_echo", "serve", str(port)]):
-            echo = _load(f"127.0.0.1:{port}", grpc_echo.METHOD, file, seconds)
-    return score, echo
+        return in_turns(
+            lambda turn: _load(server.grpc, "/forestflow.v1.ForestFlow/Score", file, turn),
+            lambda turn: _load(f"127.0.0.1:{port}", grpc_echo.METHOD, file, turn),
+            seconds,
+        )
 
 
 def _score_message(address: Address) -> bytes:
@@ -94,6 +99,34 @@ def deploy_mlp(server: ours.Ours, folder: Path) -> None:
     server.http.post("/servable", json=payload, timeout=120).raise_for_status()
 
 
+@cache
+def loaded(model: str) -> Any:
+    """The default signature, with one thread of TensorFlow."""
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    return tf.saved_model.load(model).signatures["serving_default"]
+
+
+def signature_calls(model: str, name: str, batch: np.ndarray, seconds: float) -> float:
+    """Calls a second of the signature in this process, NumPy in and out; ``name`` is its input's."""
+    import tensorflow as tf
+
+    call = loaded(model)
+    count, began = 0, time.perf_counter()
+    while (passed := time.perf_counter() - began) < seconds:
+        for _ in range(20):
+            next(iter(call(**{name: tf.constant(batch)}).values())).numpy()
+        count += 20
+    return count / passed
+
+
+def elsewhere() -> ProcessPoolExecutor:
+    """A process for what is measured without a server; it keeps what it has loaded."""
+    return ProcessPoolExecutor(1, mp_context=get_context("spawn"))
+
+
 def tfserving(seconds: float) -> tuple[float, float]:
     """Requests/s of TF-Serving's REST predict and of BASIC, the same 784 numbers."""
     vector = [round(float(value), 4) for value in np.random.default_rng(5).uniform(size=784)]
@@ -102,9 +135,8 @@ def tfserving(seconds: float) -> tuple[float, float]:
         deploy_mlp(server, Path(folder))
         base = str(server.http.base_url).rstrip("/")
         predict = f"{base}/v1/models/{MLP.organization}.{MLP.project}.{MLP.contract_number}:predict"
-        theirs = wrk.run(predict, orjson.dumps({"instances": [vector]}), connections=16, seconds=seconds)
-        own = wrk.run(server.score_url(MLP), orjson.dumps(basic), connections=16, seconds=seconds)
-        return theirs.per_second, own.per_second
+        theirs = of_wrk(predict, orjson.dumps({"instances": [vector]}), 16)
+        return in_turns(theirs, of_wrk(server.score_url(MLP), orjson.dumps(basic), 16), seconds)
 
 
 def oip(seconds: float) -> tuple[float, float]:
@@ -113,29 +145,17 @@ def oip(seconds: float) -> tuple[float, float]:
     tensor = {"name": "x", "shape": [64, 784], "datatype": "FP32", "parameters": {"binary_data_size": batch.nbytes}}
     head = orjson.dumps({"inputs": [tensor], "parameters": {"binary_data_output": True}})
     headers = {"Inference-Header-Content-Length": str(len(head)), "Content-Type": "application/octet-stream"}
-    calls = """
-import sys, time
-import numpy as np, tensorflow as tf
-tf.config.threading.set_intra_op_parallelism_threads(1)
-tf.config.threading.set_inter_op_parallelism_threads(1)
-f = tf.saved_model.load(sys.argv[1]).signatures["serving_default"]
-batch = np.random.default_rng(5).uniform(size=(64, 784)).astype(np.float32)
-for _ in range(200): f(x=tf.constant(batch))["y"].numpy()
-count, end = 0, time.perf_counter() + float(sys.argv[2])
-began = time.perf_counter()
-while time.perf_counter() < end:
-    f(x=tf.constant(batch))["y"].numpy(); count += 1
-print(count / (time.perf_counter() - began))
-"""
-    with tempfile.TemporaryDirectory() as folder:
-        with ours.serving() as server:
-            deploy_mlp(server, Path(folder))
-            base = str(server.http.base_url).rstrip("/")
-            url = f"{base}/v2/models/{MLP.organization}.{MLP.project}.{MLP.contract_number}/infer"
-            answered = wrk.run(url, head + batch.tobytes(), connections=16, seconds=seconds, headers=headers)
-        command = [PYTHON, "-c", calls, str(Path(folder, "mlp")), str(seconds)]
-        plain = float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-    return answered.per_second, plain
+    with tempfile.TemporaryDirectory() as folder, ours.serving() as server, elsewhere() as process:
+        deploy_mlp(server, Path(folder))
+        base = str(server.http.base_url).rstrip("/")
+        url = f"{base}/v2/models/{MLP.organization}.{MLP.project}.{MLP.contract_number}/infer"
+        answered = of_wrk(url, head + batch.tobytes(), 16, headers)
+
+        def calls(turn: float) -> float:
+            return process.submit(signature_calls, str(Path(folder, "mlp")), "x", batch, turn).result()
+
+        calls(1)
+        return in_turns(answered, calls, seconds)
 
 
 MEASURES: dict[str, tuple[str, float, Callable[[float], tuple[float, float]]]] = {
@@ -147,7 +167,7 @@ MEASURES: dict[str, tuple[str, float, Callable[[float], tuple[float, float]]]] =
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=3)
+    parser.add_argument("--seconds", type=float, default=6, help="of each load, in turns (6)")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--only", default=",".join(MEASURES))
     options = parser.parse_args()

