@@ -1,4 +1,3 @@
-from forestflow._gen import contract_pb2 as _contract_pb2
 from google.rpc import status_pb2 as _status_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
@@ -12,9 +11,9 @@ class ScoreEnvelope(_message.Message):
     __slots__ = ("contract", "request")
     CONTRACT_FIELD_NUMBER: _ClassVar[int]
     REQUEST_FIELD_NUMBER: _ClassVar[int]
-    contract: _contract_pb2.Contract
+    contract: _containers.RepeatedScalarFieldContainer[bytes]
     request: _containers.RepeatedScalarFieldContainer[bytes]
-    def __init__(self, contract: _Optional[_Union[_contract_pb2.Contract, _Mapping]] = ..., request: _Optional[_Iterable[bytes]] = ...) -> None: ...
+    def __init__(self, contract: _Optional[_Iterable[bytes]] = ..., request: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class ScoreStreamEnvelope(_message.Message):
     __slots__ = ("id", "score", "key", "timeout_seconds")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from google.protobuf.message import DecodeError
 from google.rpc.status_pb2 import Status
 
+from forestflow._gen.contract_pb2 import Contract as ContractMessage
 from forestflow._gen.envelope_pb2 import ScoreEnvelope, ScoreStreamAnswer, ScoreStreamEnvelope
 from forestflow.codecs.messages import contract_from
 from forestflow.domain.errors import Malformed
@@ -18,15 +20,23 @@ def open_envelope(message: bytes) -> tuple[Contract, bytes]:
     """The contract, and the bytes of the InferenceRequest. Raises Malformed, InvalidIdentifier."""
     try:
         envelope = ScoreEnvelope.FromString(message)
+        contract = _contract(_joined(envelope.contract))
     except DecodeError as error:
         raise Malformed(f"not a ScoreRequest: {error}") from None
-    if not envelope.IsInitialized():
-        raise Malformed("not a ScoreRequest: it names no contract, or not all of it")
     if not envelope.request:
         raise Malformed("not a ScoreRequest: it holds no request")
-    if isinstance(envelope.contract.organization, bytes) or isinstance(envelope.contract.project, bytes):
+    return contract, _joined(envelope.request)
+
+
+@lru_cache(maxsize=4096)
+def _contract(message: bytes) -> Contract:
+    """The same few come again and again. Raises DecodeError, Malformed, InvalidIdentifier."""
+    contract = ContractMessage.FromString(message)
+    if not contract.IsInitialized():
+        raise Malformed("not a ScoreRequest: it names no contract, or not all of it")
+    if isinstance(contract.organization, bytes) or isinstance(contract.project, bytes):
         raise Malformed("not a ScoreRequest: a name is not UTF-8")  # protobuf hands out such a string as bytes
-    return contract_from(envelope.contract), _joined(envelope.request)
+    return contract_from(contract)
 
 
 @dataclass(frozen=True, slots=True)
