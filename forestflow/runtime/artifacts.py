@@ -206,8 +206,12 @@ class ArtifactCache:
         for lock in self._held.values():
             lock.close()
         self._held.clear()
-        for path in self._root.glob("*.lock"):
-            with path.open("ab") as lock:
+        for path in self._locks():
+            try:
+                lock = path.open("ab")
+            except FileNotFoundError:  # another host removed it, and then the folder
+                continue
+            with lock:
                 try:
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:
@@ -216,6 +220,12 @@ class ArtifactCache:
                 path.unlink(missing_ok=True)
         with suppress(OSError):  # not there, or others hold something in it
             self._root.rmdir()
+
+    def _locks(self) -> list[Path]:
+        try:
+            return list(self._root.glob("*.lock"))
+        except FileNotFoundError:  # another host removed the folder just now
+            return []
 
     def _fetch(self, digest: str, name: str, target: Path) -> None:
         incoming = Path(tempfile.mkdtemp(prefix="incoming-", dir=self._root))
