@@ -26,6 +26,7 @@ from benchmarks import ours, sessions, wrk
 from benchmarks.micro import per_call
 from benchmarks.payloads import Address
 from benchmarks.processes import StartFailed
+from benchmarks.turns import in_turns, of_wrk
 from forestflow.codecs.basic import PredictionEncoder, decode_request
 from forestflow.domain.ids import Contract, Fqrv
 from forestflow.domain.tensors import Batch
@@ -33,6 +34,7 @@ from forestflow.domain.tensors import Batch
 IRIS_FIELDS = ("sepal length (cm)", "sepal width (cm)", "petal length (cm)", "petal width (cm)")
 XGBOOST_ROWS, CODEC_ROWS, COLUMNS, TREES = 1_000, 10_000, 30, 100
 FIELDS = tuple(f"f{i}" for i in range(COLUMNS))
+PEERS = {"mlserver": "≥ 8", "bentoml": "≥ 10"}
 Figures = dict[str, float]
 
 
@@ -83,16 +85,16 @@ def iris(seconds: float) -> Figures:
         deploy(server, folder, address)
         if values(server, address, request, "Int64") != [str(model.predict(features[:1])[0])]:
             raise StartFailed("not the model's own answer")
-        load = wrk.run(
-            server.score_url(address), request, connections=sessions.CONNECTIONS, seconds=seconds, warm_up=3.0
-        )
-    figures = {"iris.rate": load.per_second, "iris.p99": load.p99}
-    for name in ("mlserver", "bentoml"):
-        try:
-            figures |= sessions.peer(name, {f"{name}.rate"}, seconds)
-        except Exception as problem:
-            say(f"{name}: NOT MEASURED: {problem}")
-    return figures
+        ours_ = of_wrk(server.score_url(address), request, sessions.CONNECTIONS, warm_up=3)
+        figures: Figures = {}
+        for name in PEERS:
+            try:
+                with sessions.serving_peer(name) as peer:
+                    theirs = of_wrk(peer.url, peer.body, sessions.CONNECTIONS, warm_up=3)
+                    figures[f"iris.beside_{name}"], figures[f"{name}.rate"] = in_turns(ours_, theirs, seconds)
+            except Exception as problem:
+                say(f"{name}: NOT MEASURED: {problem}")
+        return figures
 
 
 def xgboost(seconds: float) -> Figures:
@@ -143,16 +145,10 @@ def ratios(figures: Figures) -> list[tuple[str, float, str]]:
     """What a round says: title, number, target."""
     has = figures.__contains__
     found = []
-    if has("iris.rate"):
-        found += [
-            (
-                f"iris {figures['iris.rate']:,.0f}/s ÷ {name} {figures[f'{name}.rate']:,.0f}/s",
-                figures["iris.rate"] / figures[f"{name}.rate"],
-                target,
-            )
-            for name, target in (("mlserver", "≥ 8"), ("bentoml", "≥ 10"))
-            if has(f"{name}.rate")
-        ] or [(f"iris {figures['iris.rate']:,.0f}/s, p99 {figures['iris.p99'] * 1e3:.2f} ms", figures["iris.rate"], "")]
+    for name, target in PEERS.items():
+        if has(f"{name}.rate"):
+            one, other = figures[f"iris.beside_{name}"], figures[f"{name}.rate"]
+            found.append((f"iris {one:,.0f}/s ÷ {name} {other:,.0f}/s", one / other, target))
     if has("xgboost.rows"):
         ours_, theirs = figures["xgboost.rows"], figures["xgboost.in_process"]
         found.append((f"xgboost {ours_:,.0f} rows/s ÷ in process {theirs:,.0f} rows/s", ours_ / theirs, "≥ 0.5"))

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -126,16 +127,23 @@ def ray(variant: str, wanted: set[str], seconds: float) -> Figures:
         shutil.rmtree(temp, ignore_errors=True)
 
 
-def peer(name: str, wanted: set[str], seconds: float) -> Figures:
-    """MLServer or BentoML with an iris model, one row."""
+@contextmanager
+def serving_peer(name: str) -> Iterator[iris.Peer]:
+    """MLServer or BentoML with an iris model, that answers."""
     temp = Path(tempfile.mkdtemp(prefix="ffb"))
     try:
         started = iris.mlserver(free_ports(3), temp) if name == "mlserver" else iris.bentoml(free_ports(1), temp)
         with Running(started.command, env=started.env, cwd=started.cwd) as running:
             _wait_answer(running, started.url, started.body, started.answer_key)
-            return _loads(name, started.url, started.body, wanted, seconds)
+            yield started
     finally:
         shutil.rmtree(temp, ignore_errors=True)
+
+
+def peer(name: str, wanted: set[str], seconds: float) -> Figures:
+    """The same, one row."""
+    with serving_peer(name) as started:
+        return _loads(name, started.url, started.body, wanted, seconds)
 
 
 def _loads(name: str, url: str, body: bytes, wanted: set[str], seconds: float) -> Figures:
