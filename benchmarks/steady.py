@@ -70,12 +70,13 @@ def run(
     connections: int = 64,
     key: str | None = None,
     over: Callable[[], bool] = lambda: False,
+    answered: Callable[[str], None] = lambda release: None,
 ) -> Latencies:
     """Offer ``per_second`` requests for ``seconds``, or until it is ``over``, each with that ``key``; answers are BASIC
-    predictions.
+    predictions. ``answered`` is told of each release when it first answers.
     """
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_run(url, body, per_second, seconds, connections, key, over))
+        return runner.run(_run(url, body, per_second, seconds, connections, key, over, answered))
 
 
 async def _run(
@@ -86,6 +87,7 @@ async def _run(
     connections: int,
     key: str | None,
     over: Callable[[], bool],
+    answered: Callable[[str], None],
 ) -> Latencies:
     parts = urlsplit(url)
     head = f"POST {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Type: application/json\r\n"
@@ -108,18 +110,21 @@ async def _run(
         free.put_nowait(connection)
         if answer.startswith(b"HTTP/1.1 200"):
             start = answer.find(b'"releaseVersion":"') + 18
-            found.seconds.setdefault(answer[start : answer.find(b'"', start)].decode(), []).append(took)
+            release = answer[start : answer.find(b'"', start)].decode()
+            if release not in found.seconds:
+                found.seconds[release] = []
+                answered(release)
+            found.seconds[release].append(took)
         else:
             found.failures.append(answer[:200])
 
     began = time.perf_counter()
-    tasks = []
-    for number in range(int(per_second * seconds)):
-        if over():
-            break
-        due = began + number / per_second
-        if (wait := due - time.perf_counter()) > 0:
-            await asyncio.sleep(wait)
-        tasks.append(loop.create_task(one(due)))
-    await asyncio.gather(*tasks)
+    async with asyncio.TaskGroup() as out:  # keeps no ended ones: to collect 100,000 would stall this loop for 0.2 s
+        for number in range(int(per_second * seconds)):
+            if over():
+                break
+            due = began + number / per_second
+            if (wait := due - time.perf_counter()) > 0:
+                await asyncio.sleep(wait)
+            out.create_task(one(due))
     return found
