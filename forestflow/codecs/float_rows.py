@@ -3,7 +3,7 @@
 All records of such a body are the same text but for their numbers, which are one flat list each. So the body is cut
 wherever that text stands between two lists, and the lists, joined, are one flat array of numbers, which simdjson reads.
 That the rest of the body is right, one and two small records in it show, decoded as any other body; that the lists are
-lists of as many numbers, their commas show.
+lists of as many numbers, their commas show. All this is done to some of the lists at a time.
 
 Measured (CPython 3.11, one core): 1,000 x 30 doubles of twelve digits 1.1 ms, 1.7 ms with an object for each.
 """
@@ -25,7 +25,7 @@ from forestflow.domain.tensors import Batch, Column, TensorType
 _NAME = b'"data"'
 _COUNT = np.uint16  # of commas in a list; one that overflows shows in the number of all
 _MAX_WIDTH = np.iinfo(_COUNT).max
-_KEPT = 1 << 22  # bytes of a text up to which the parser's memory is kept for the next one
+PIECE = 1 << 16  # bytes read at a time: what they need is little beside the numbers
 _parser = simdjson.Parser()
 _MINUS_ZERO = re.compile(rb"-0(?![.0-9eE])")  # an integer, whose sign would be lost
 
@@ -51,10 +51,21 @@ def decode_floats(body: bytes, decode: Callable[[bytes], ScoreRequest]) -> Score
     (column,) = one.batch.columns
     if column.type is not TensorType.Float64:
         return None
-    lists = body[first[0] : last[1]]
-    rows = 1 + lists.count(between)
-    numbers = _numbers(lists, between, rows, column.data.size)
-    if numbers is None:
+    width = column.data.size
+    rows = 1 + body.count(between, first[0], last[1])
+    if rows * (2 * width - 1) > last[1] - first[0]:  # a number and a comma are two bytes
+        return None
+    numbers = np.empty((rows, width))
+    done, start = 0, first[0]
+    while start <= last[1]:
+        stop = body.find(between, start + PIECE, last[1])
+        stop = last[1] if stop < 0 else stop
+        some = _numbers(body[start:stop], between, width)
+        if some is None or done + len(some) > rows:
+            return None
+        numbers[done : done + len(some)] = some
+        done, start = done + len(some), stop + len(between)
+    if done != rows:
         return None
     made = Column(column.type, column.fields, numbers.reshape(rows, *column.data.shape[1:]))
     return ScoreRequest(Batch(rows, (made,)), one.configs)
@@ -67,26 +78,25 @@ def _list_after(body: bytes, name: int) -> tuple[int, int] | None:
     return (start, end) if name >= 0 and 0 < start <= end else None
 
 
-def _numbers(text: bytes, between: bytes, rows: int, width: int) -> npt.NDArray[np.float64] | None:
-    """All of them, in order; ``None`` if a list has not ``width`` numbers or they are not plain ones.
+def _numbers(text: bytes, between: bytes, width: int) -> npt.NDArray[np.float64] | None:
+    """All of some lists, a row each; ``None`` if a list has not ``width`` numbers or they are not plain ones.
 
     ``text`` holds the lists, with ``between`` between them.
     """
     letters = np.frombuffer(bytearray(text.replace(between, b"]")), np.uint8)
     ends = np.flatnonzero(letters == ord("]"))
-    if not 0 < width <= _MAX_WIDTH or not letters.size or ends.size != rows - 1 or (letters == ord("[")).any():
+    if not 0 < width <= _MAX_WIDTH or not letters.size or (letters == ord("[")).any():
         return None
     commas = np.add.reduceat((letters == ord(",")).view(np.uint8), [0, *ends], dtype=_COUNT)
     if (commas != width - 1).any():
         return None
     letters[ends] = ord(",")
     flat = b"".join((b"[", letters.data, b"]"))
-    parser = _parser if len(flat) <= _KEPT else simdjson.Parser()
     try:
-        array = cast(simdjson.Array, parser.parse(flat))
+        array = cast(simdjson.Array, _parser.parse(flat))
         numbers = np.frombuffer(array.as_buffer(of_type="d"), np.float64)
     except (ValueError, TypeError, RuntimeError):  # other values, or what is no JSON at all
         return None
-    if numbers.size != width * rows or (not numbers.all() and _MINUS_ZERO.search(flat)):
+    if numbers.size != width * (len(ends) + 1) or (not numbers.all() and _MINUS_ZERO.search(flat)):
         return None
-    return numbers
+    return numbers.reshape(-1, width)

@@ -5,14 +5,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, cast
 
 from forestflow.codecs import strict_json
 from forestflow.codecs.columns import Schema, Tensor
+from forestflow.codecs.packed import Packed
 from forestflow.codecs.strict_json import malformed, members
 from forestflow.domain.errors import InvalidInput
-from forestflow.domain.tensors import TensorType
+from forestflow.domain.tensors import Column, TensorType
 
 # A tensor's key in a datum, in the order of the oneof's numbers: of two given, the first counts.
 TENSOR_KEYS: dict[str, TensorType] = {
@@ -59,20 +60,42 @@ _VALUES: dict[TensorType, tuple[frozenset[type], _Reader]] = {
     TensorType.UInt64: _INTEGERS,
 }
 
+_PACKED_FLOATS = frozenset({TensorType.Int64, TensorType.UInt64, TensorType.Float64})
+_PACKED_AS: dict[TensorType, frozenset[TensorType]] = {
+    **{kind: _PACKED_FLOATS for kind, reader in _VALUES.items() if reader is _FLOATS},
+    **{kind: frozenset({TensorType.Int64}) for kind, reader in _VALUES.items() if reader is _INTEGERS},
+    TensorType.UInt64: frozenset({TensorType.Int64, TensorType.UInt64}),
+    TensorType.Bool: frozenset({TensorType.Bool}),
+}
+
+
+def _is(kind: TensorType, column: Column) -> bool:
+    """Whether numbers or booleans from JSON are values of that kind without a look at each of them."""
+    if column.type not in _PACKED_AS.get(kind, ()):
+        return False
+    signed = kind is TensorType.UInt64 and column.type is TensorType.Int64
+    return not signed or bool(column.data.min(initial=0) >= 0)
+
 
 def parse(body: bytes | memoryview) -> tuple[Schema, list[list[Tensor]], dict[str, str]]:
     """Schema, datums and configs of a request; raises Malformed, or InvalidInput for a tensor that holds nothing."""
-    request = members(strict_json.loads(body), _REQUEST, "request")
+    document = strict_json.loads(body)
+    request = members(document, _REQUEST, "request")
+    schema, configs = head(document)
+    datums = [datum(one, f"datum[{i}]") for i, one in enumerate(strict_json.items(request.get("datum", []), "datum"))]
+    return schema, datums, configs
+
+
+def head(document: object) -> tuple[Schema, dict[str, str]]:
+    """Schema and configs of a parsed request; raises Malformed."""
+    request = members(document, _REQUEST, "request")
     schema = [
         _entry(entry, f"schema[{i}]") for i, entry in enumerate(strict_json.items(request.get("schema", []), "schema"))
-    ]
-    datums = [
-        _datum(datum, f"datum[{i}]") for i, datum in enumerate(strict_json.items(request.get("datum", []), "datum"))
     ]
     configs = request.get("configs", {})
     if type(configs) is not dict:
         raise strict_json.expected("an object", configs, "configs")
-    return schema, datums, {key: strict_json.text(value, f"configs[{key!r}]") for key, value in configs.items()}
+    return schema, {key: strict_json.text(value, f"configs[{key!r}]") for key, value in configs.items()}
 
 
 def _entry(value: object, where: str) -> tuple[TensorType, tuple[str, ...]]:
@@ -95,7 +118,8 @@ def _type(value: object, where: str) -> TensorType:
         ) from None
 
 
-def _datum(value: object, where: str) -> list[Tensor]:
+def datum(value: object, where: str) -> list[Tensor]:
+    """The tensors of a parsed record, whose long lists may be packed; raises Malformed, or InvalidInput."""
     tensors = strict_json.items(members(value, _DATUM, where).get("tensors", []), f"{where}.tensors")
     return [_tensor(tensor, f"{where}.tensors[{i}]") for i, tensor in enumerate(tensors)]
 
@@ -111,6 +135,11 @@ def _tensor(value: object, where: str) -> Tensor:
     for name in _DATA[1:]:
         if name in data and _type(data[name], f"{where}.{name}") is not kind:
             raise InvalidInput(f"{where}: its tensorType is {data[name]!r}")
+    packed = data.get("data")
+    if isinstance(packed, Packed):
+        if _is(kind, packed.column):
+            return kind, cast(Sequence[Any], packed.column.data)
+        data["data"] = packed.column.data.tolist()
     values = strict_json.items(data.get("data", []), f"{where}.data")
     plain, read = _VALUES[kind]
     if not plain.issuperset(map(type, values)):

@@ -77,15 +77,15 @@ def _flatten(name: str, value: Any) -> tuple[tuple[int, ...], list[Any]]:
     level = [value]
     while level and type(level[0]) is list:
         if {list} != set(map(type, level)):
-            raise InvalidInput(f"{_of(name)}: lists and single values are mixed at level {len(shape)}")
+            raise InvalidInput(f"{input_named(name)}: lists and single values are mixed at level {len(shape)}")
         lengths = set(map(len, level))
         if len(lengths) > 1:
             raise InvalidInput(
-                f"{_of(name)}: lists of {min(lengths)} and of {max(lengths)} entries at level {len(shape)}; "
+                f"{input_named(name)}: lists of {min(lengths)} and of {max(lengths)} entries at level {len(shape)}; "
                 "a tensor needs lists of one length"
             )
         if len(shape) == MAX_AXES:
-            raise InvalidInput(f"{_of(name)} has more than {MAX_AXES} levels of lists")
+            raise InvalidInput(f"{input_named(name)} has more than {MAX_AXES} levels of lists")
         shape.append(lengths.pop())
         level = level[0] if len(level) == 1 else list(chain.from_iterable(level))
     return tuple(shape), level
@@ -115,7 +115,7 @@ def _typed(name: str, flat: list[Any]) -> tuple[TensorType, Array]:
         try:
             return TensorType.Float64, _packed(flat)
         except (OverflowError, struct.error):
-            raise InvalidInput(f"{_of(name)} holds an integer that no 64-bit float comes near") from None
+            raise InvalidInput(f"{input_named(name)} holds an integer that no 64-bit float comes near") from None
     if kinds == {bool}:
         return TensorType.Bool, np.array(flat, np.bool_)
     if kinds == {str}:
@@ -123,7 +123,7 @@ def _typed(name: str, flat: list[Any]) -> tuple[TensorType, Array]:
     if kinds <= {str, dict} and all(type(value) is str or is_b64(value) for value in flat):
         return TensorType.Bytes, _objects([v.encode() if type(v) is str else from_b64(v) for v in flat])
     found = ", ".join(sorted({_NAMES.get(kind, "a number") for kind in kinds}))
-    raise InvalidInput(f"{_of(name)} holds {found}; expected numbers, booleans or strings, of one type")
+    raise InvalidInput(f"{input_named(name)} holds {found}; expected numbers, booleans or strings, of one type")
 
 
 def _integers(name: str, flat: list[int]) -> tuple[TensorType, Array]:
@@ -132,7 +132,7 @@ def _integers(name: str, flat: list[int]) -> tuple[TensorType, Array]:
             return kind, np.array(flat, DTYPES[kind])
         except OverflowError:
             continue
-    raise InvalidInput(f"{_of(name)} holds integers of more than 64 bits")
+    raise InvalidInput(f"{input_named(name)} holds integers of more than 64 bits")
 
 
 def _objects(values: list[Any]) -> Array:
@@ -141,7 +141,8 @@ def _objects(values: list[Any]) -> Array:
     return array
 
 
-def _of(name: str) -> str:
+def input_named(name: str) -> str:
+    """An input in an error's message."""
     return f"input {name!r}" if name else "the input"
 
 

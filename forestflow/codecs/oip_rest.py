@@ -14,7 +14,9 @@ import msgspec
 import numpy as np
 import orjson
 
-from forestflow.codecs import envelope, nested
+from forestflow.codecs import envelope, nested, packed
+from forestflow.codecs.columns import in_place
+from forestflow.codecs.long_json import LONG
 from forestflow.codecs.oip_tensors import (
     NAMES,
     Array,
@@ -36,6 +38,7 @@ from forestflow.domain.tensors import DTYPES, Batch, Column, TensorType
 _BINARY_SIZE = "binary_data_size"
 _BINARY = "binary_data"
 _BINARY_OUTPUT = "binary_data_output"
+_MAX_INPUTS = 10_000
 _FLOATS = frozenset({"FP16", "FP32", "FP64"})
 
 
@@ -108,12 +111,15 @@ def decode(payload: bytes) -> ScoreRequest:
 
 def _read(text: memoryview) -> _Request:
     """Bare NaN and infinities, which JSON has not but NumPy's users send, among its numbers. Raises Malformed."""
+    if len(text) <= LONG:
+        try:
+            return _decode(text)
+        except (ValueError, RecursionError):  # msgspec's errors are ValueErrors, as is invalid UTF-8
+            pass
     try:
-        return _decode(text)
-    except (ValueError, RecursionError):  # msgspec's errors are ValueErrors, as is invalid UTF-8
-        pass
-    try:
-        return msgspec.convert(nested.loads(text), _Request)
+        return msgspec.convert(
+            packed.loads(text, few=_MAX_INPUTS) if len(text) > LONG else nested.loads(text), _Request
+        )
     except (Malformed, msgspec.ValidationError) as error:
         raise Malformed(f"not an inference request: {error}") from None
 
@@ -125,8 +131,47 @@ def _text(value: Any) -> str:
 def _from_json(tensor: _Input, kind: TensorType, shape: tuple[int, ...]) -> tuple[TensorType, Array]:
     if tensor.data is None:
         raise InvalidInput(f"input {tensor.name!r} has no data")
+    if packed.is_found(tensor.data):
+        return _from_packed(tensor, packed.tensor(tensor.name, tensor.data), kind, shape)
     flat = _flat(tensor.data) if isinstance(tensor.data, list) else [tensor.data]
     return _column(tensor.name, tensor.datatype, kind, flat, shape)
+
+
+def _from_packed(tensor: _Input, column: Column, kind: TensorType, shape: tuple[int, ...]) -> tuple[TensorType, Array]:
+    """Of a long list, which is a tensor already."""
+    flat = column.data.reshape(-1)
+    if kind is TensorType.Bytes and column.type is TensorType.String:
+        return TensorType.String, shaped(tensor.name, flat, shape)
+    if kind is TensorType.Bytes:
+        raise InvalidInput(f"input {tensor.name!r} is {tensor.datatype}; its data must be strings")
+    wanted = _ALLOWED.get(tensor.datatype, _WHOLE)
+    if column.type not in wanted:
+        raise InvalidInput(f"input {tensor.name!r} is {tensor.datatype}; its data holds {_FOUND[column.type]}")
+    if DTYPES[kind].kind in "iu" and flat.size:
+        limits = np.iinfo(DTYPES[kind])
+        if flat.min() < limits.min or flat.max() > limits.max:
+            raise _too_large(tensor.name, tensor.datatype)
+    infinite = np.count_nonzero(np.isinf(flat))
+    array = in_place(flat, lambda some: some.astype(DTYPES[kind]), DTYPES[kind])
+    if DTYPES[kind].kind == "f" and np.count_nonzero(np.isinf(array)) > infinite:
+        raise _too_large(tensor.name, tensor.datatype)
+    return kind, shaped(tensor.name, array, shape)
+
+
+_WHOLE = frozenset({TensorType.Int64, TensorType.UInt64})
+_ALLOWED = {"BOOL": frozenset({TensorType.Bool})} | dict.fromkeys(_FLOATS, _WHOLE | {TensorType.Float64})
+_FOUND = {
+    TensorType.Bool: "booleans",
+    TensorType.Int64: "numbers",
+    TensorType.UInt64: "numbers",
+    TensorType.Float64: "fractions",
+    TensorType.String: "strings",
+    TensorType.Bytes: "objects",
+}
+
+
+def _too_large(name: str, datatype: str) -> InvalidInput:
+    return InvalidInput(f"input {name!r} holds a number that {datatype} cannot")
 
 
 def _flat(data: list[Any]) -> list[Any]:
@@ -161,7 +206,7 @@ def _column(
         else:
             array = np.array(flat, dtype=DTYPES[kind])
     except OverflowError:
-        raise InvalidInput(f"input {name!r} holds a number that {datatype} cannot") from None
+        raise _too_large(name, datatype) from None
     return kind, shaped(name, array, shape)
 
 

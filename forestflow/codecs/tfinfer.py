@@ -12,8 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from forestflow.codecs import nested
+from forestflow.codecs import nested, packed
 from forestflow.codecs.envelope import pack, unpack
+from forestflow.codecs.long_json import LONG
 from forestflow.codecs.request import ScoreRequest
 from forestflow.domain.errors import ForestFlowError, InvalidInput, Malformed
 from forestflow.domain.ids import Fqrv
@@ -76,10 +77,14 @@ class Input:
 def decode_request(payload: bytes | memoryview) -> ScoreRequest:
     """Raises Malformed, InvalidInput."""
     head, body = unpack(payload)
-    document = nested.loads(body)
+    document = packed.loads(body) if len(body) > LONG else nested.loads(body)
     method = head["method"]
     inputs = [Input(name, TensorType(kind), shape) for name, (kind, shape) in head["inputs"].items()]
-    if head["batched"] and head["transpose"]:
+    if head["batched"] and head["transpose"] and isinstance(document, packed.Records) and document.no_object is None:
+        form = EXAMPLES
+        inputs = inputs or [Input(name, None, None) for name in document.names]
+        values = {io.name: _value(document.columns, io, method) for io in inputs}
+    elif head["batched"] and head["transpose"]:
         form = EXAMPLE if type(document) is dict else EXAMPLES
         examples = [document] if form == EXAMPLE else document
         if type(examples) is not list or {dict} != set(map(type, examples)):
@@ -89,13 +94,17 @@ def decode_request(payload: bytes | memoryview) -> ScoreRequest:
     else:
         form = OBJECT
         if type(document) is not dict:
-            raise Malformed(f"method {method} takes one object of values by name, got {type(document).__name__}")
+            raise Malformed(f"method {method} takes one object of values by name, got {_type(document)}")
         inputs = inputs or [Input(name, None, None) for name in document]
         values = {io.name: _value(document, io, method) for io in inputs}
     batch = nested.batch_of([_tensor(io, values[io.name]) for io in inputs])
     if head["batched"] and batch.layout is Layout.WHOLE:
         raise InvalidInput("The outer dimension of tensors did not match")
     return ScoreRequest(batch, {SIGNATURE_KEY: method}, form)
+
+
+def _type(document: Any) -> str:
+    return "list" if packed.is_found(document) else type(document).__name__
 
 
 def _value(example: Mapping[str, Any], io: Input, method: str) -> Any:
@@ -106,7 +115,7 @@ def _value(example: Mapping[str, Any], io: Input, method: str) -> Any:
 
 def _tensor(io: Input, value: Any) -> Column:
     try:
-        column = nested.tensor(io.name, value)
+        column = packed.tensor(io.name, value)
     except InvalidInput as error:
         raise InvalidInput(f"Incompatible types for key {io.name}: {error.message}") from None
     if column.data.size and io.type is not None and not _fits(column.type, io.type):

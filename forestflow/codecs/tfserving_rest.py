@@ -13,8 +13,9 @@ from typing import Any
 
 import msgspec
 
-from forestflow.codecs import nested
+from forestflow.codecs import nested, packed
 from forestflow.codecs.envelope import unpack
+from forestflow.codecs.long_json import LONG
 from forestflow.codecs.request import ScoreRequest
 from forestflow.codecs.tf_example import check_context, examples_of
 from forestflow.domain.errors import ForestFlowError, InvalidInput, Malformed
@@ -45,7 +46,7 @@ def decode_request(payload: bytes | memoryview) -> ScoreRequest:
     request = _rows_of_fractions(head, body)
     if request is not None:
         return request
-    document = nested.loads(body)
+    document = packed.loads(body) if len(body) > LONG else nested.loads(body)
     if type(document) is not dict:
         raise Malformed("JSON Value: Is not object")
     signature = document.get("signature_name", head.get("signature", ""))
@@ -53,7 +54,8 @@ def decode_request(payload: bytes | memoryview) -> ScoreRequest:
         raise InvalidInput("not formatted correctly. 'signature_name' key must be a string value.")
     verb = head["verb"]
     if verb != PREDICT and not document.keys() & {"instances", "inputs"}:
-        return ScoreRequest(_examples(document, verb), _configs(signature), Form(verb, RESULTS, by_row=True))
+        examples = _long_examples(document) or _examples(nested.loads(body) if len(body) > LONG else document, verb)
+        return ScoreRequest(examples, _configs(signature), Form(verb, RESULTS, by_row=True))
     if "instances" in document:
         if "inputs" in document:
             raise InvalidInput("Not formatted correctly expecting only one of 'inputs' or 'instances' keys to exist")
@@ -88,7 +90,7 @@ def _rows_of_fractions(head: Mapping[str, Any], body: memoryview) -> ScoreReques
 
     Raises InvalidInput for rows of different lengths.
     """
-    if head["verb"] != PREDICT or b"." not in bytes(body[:_PEEK]):
+    if head["verb"] != PREDICT or len(body) > LONG or b"." not in bytes(body[:_PEEK]):
         return None
     try:
         document = _decode_rows(body)
@@ -110,6 +112,10 @@ def _rows_of_fractions(head: Mapping[str, Any], body: memoryview) -> ScoreReques
 
 def _instances(instances: Any) -> Batch:
     """The row form: each instance is a value of the only input, or an object with one of each input."""
+    if isinstance(instances, packed.Records):
+        return _records(instances)
+    if isinstance(instances, packed.Packed | packed.Broken):
+        return nested.batch_of([packed.tensor("", instances)])
     if type(instances) is not list:
         raise InvalidInput("Expecting 'instances' to be an list/array")
     if not instances:
@@ -117,24 +123,53 @@ def _instances(instances: Any) -> Batch:
     if not _is_object(instances[0]):
         if any(map(_is_object, instances) if dict in set(map(type, instances)) else ()):
             raise InvalidInput("Expecting value/list but got object in the list of 'instances'")
-        return nested.batch_of([nested.tensor("", instances)])
+        return nested.batch_of([packed.tensor("", instances)])
     names = list(instances[0])
     keys = instances[0].keys()
     for i, instance in enumerate(instances):
         if not _is_object(instance):
-            raise InvalidInput(f"Expecting object but got list at item {i} of input list")
+            raise _no_object(i)
         if instance.keys() != keys:
-            raise InvalidInput(
-                f"Failed to process element: {i} of 'instances' list. Keys must be equal to: {_joined(names)}"
-            )
-    return nested.batch_of([nested.tensor(name, [instance[name] for instance in instances]) for name in names])
+            raise _other_keys(i, names)
+    return nested.batch_of([packed.tensor(name, [instance[name] for instance in instances]) for name in names])
+
+
+def _records(instances: packed.Records) -> Batch:
+    """The same of a long list."""
+    i, other = instances.no_object, instances.odd
+    if i is not None and (other is None or i < other):
+        raise _no_object(i)
+    if other is not None:
+        raise _other_keys(other, instances.names)
+    return nested.batch_of([packed.tensor(name, instances.columns[name]) for name in instances.names])
+
+
+def _no_object(i: int) -> InvalidInput:
+    return InvalidInput(f"Expecting object but got list at item {i} of input list")
+
+
+def _other_keys(i: int, names: Sequence[str]) -> InvalidInput:
+    return InvalidInput(f"Failed to process element: {i} of 'instances' list. Keys must be equal to: {_joined(names)}")
 
 
 def _inputs(inputs: Any) -> Batch:
     """The column form: each input's tensor by name, or that of the only input."""
     if _is_object(inputs):
-        return nested.batch_of([nested.tensor(name, value) for name, value in inputs.items()])
-    return nested.batch_of([nested.tensor("", inputs)])
+        return nested.batch_of([packed.tensor(name, value) for name, value in inputs.items()])
+    return nested.batch_of([packed.tensor("", inputs)])
+
+
+def _long_examples(document: dict[str, Any]) -> Batch | None:
+    """Features by name of a long list of examples; ``None`` where not all have the same, or they are few."""
+    examples, context = document.get("examples"), document.get("context", {})
+    if not isinstance(examples, packed.Records) or not _is_object(context) or examples.columns.keys() & context.keys():
+        return None
+    broken = any(isinstance(column, packed.Broken) for column in examples.columns.values())
+    if broken or examples.odd is not None or examples.no_object is not None:
+        return None
+    check_context(len(nested.dumps(context)), examples.rows)
+    shared = [packed.tensor(name, [value] * examples.rows) for name, value in context.items()]
+    return nested.batch_of([*shared, *[packed.tensor(name, examples.columns[name]) for name in examples.names]])
 
 
 def _examples(document: dict[str, Any], verb: str) -> Batch:

@@ -27,10 +27,13 @@ _SIGNATURE = Signature((IOMetadata("x", TensorType.Float32, (2,)), IOMetadata("s
 
 @dataclass(frozen=True)
 class Target:
-    """``read`` decodes bytes as a replica does, and answers what it made of them."""
+    """``read`` decodes bytes as a replica does, and answers what it made of them; where a message ``grows``, parts of
+    it may be repeated.
+    """
 
     read: Callable[[bytes], Any]
     seeds: tuple[bytes, ...]
+    grows: bool = True
 
 
 def _graphpipe() -> Target:
@@ -41,7 +44,7 @@ def _graphpipe() -> Target:
         convert.InferReq("", [np.arange(6, dtype=np.int8), np.float16(1.5), np.zeros((0, 3), np.uint64)]),
     ]
     seeds = tuple(bytes(convert.serialize_infer_request(request)) for request in requests)
-    return Target(lambda body: codec.decode(payload_of(body)), seeds)
+    return Target(lambda body: codec.decode(payload_of(body)), seeds, grows=False)
 
 
 def _tfinfer() -> Target:
@@ -101,7 +104,7 @@ def _openinference_binary() -> Target:
     def read(body: bytes) -> Any:
         return codec.decode(pack({"json": int.from_bytes(body[:2], "little")}, body[2:]))
 
-    return Target(read, (seed,))
+    return Target(read, (seed,), grows=False)
 
 
 def _protobuf() -> Target:

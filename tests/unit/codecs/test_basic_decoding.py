@@ -10,7 +10,7 @@ from google.protobuf.json_format import MessageToDict
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forestflow.codecs import basic, protobuf
+from forestflow.codecs import basic, basic_body, protobuf
 from forestflow.codecs.basic import decode_request
 from forestflow.domain.errors import InvalidInput, Malformed
 from forestflow.domain.tensors import DTYPES, TensorType
@@ -48,42 +48,8 @@ def test_what_protobuf_prints_is_read_exactly(message, snake_case, enum_numbers,
     ours, theirs = decode_request(text), protobuf.from_message(message)
     assert ours.configs == dict(message.configs)
     assert_same(ours.batch, theirs.batch)
-    assert_same(basic._decode_any(text).batch, theirs.batch)
+    assert_same(basic_body._decode_any(text).batch, theirs.batch)
     assert_same(decode_request(memoryview(text)).batch, theirs.batch)
-
-
-@settings(deadline=None, max_examples=up_to(300))
-@given(inference_requests(), st.sampled_from([None, 1]), st.data())
-def test_one_pass_gives_what_two_give_or_leaves_it_to_them(message, indent, data):
-    text = json.dumps(MessageToDict(message), indent=indent).encode()
-    once = basic._decode_at_once(text)
-    if once is not None:
-        assert_same(once.batch, decode_request(text).batch)
-        assert once.configs == dict(message.configs)
-    start = data.draw(st.integers(0, len(text)))
-    mutant = text[:start] + data.draw(st.binary(max_size=3)) + text[start + data.draw(st.integers(0, 3)) :]
-    try:
-        once = basic._decode_at_once(mutant)
-    except InvalidInput:  # a field of the schema lost its name, say
-        with pytest.raises(InvalidInput):
-            decode_request(mutant)
-        return
-    if once is not None:
-        assert_same(once.batch, decode_request(mutant).batch)
-
-
-def test_long_bodies_take_one_pass():
-    floats, whole = ("Float64", "a", "b"), ("Int64", "c")
-    datums = [[("Float64", [i, i / 3]), ("Int64", [i])] for i in range(3000)]
-    plain = body([floats, whole], *datums)
-    assert len(plain) > basic.LONG_BODY
-    once = basic._decode_at_once(plain)
-    assert once is not None
-    assert once.batch.columns[0].data[:, 1].tolist() == [i / 3 for i in range(3000)]
-    called_datum = body([("Float64", "datum", "b"), whole], *datums)
-    assert basic._decode_at_once(called_datum) is None
-    assert basic._decode_at_once(body([whole, floats], *datums)) is None, "another order than the schema's"
-    assert decode_request(called_datum).batch.columns[1].data.reshape(-1).tolist() == list(range(3000))
 
 
 @settings(deadline=None, max_examples=up_to(200))

@@ -7,14 +7,14 @@ from google.protobuf.json_format import MessageToDict
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forestflow.codecs import basic, control, examples, journal, protobuf
+from forestflow.codecs import basic, basic_body, control, examples, journal, protobuf
 from forestflow.domain.errors import ForestFlowError
 from tests.profiles import up_to
 from tests.unit.codecs.strategies import inference_requests, serve_requests
 
 DECODERS = [
     basic.decode_request,
-    basic._decode_any,
+    basic_body._decode_any,
     protobuf.decode_request,
     control.parse_contract_settings,
     control.parse_policy_settings,
@@ -90,7 +90,7 @@ def test_well_formed_documents_with_one_value_replaced(data):
     text = json.dumps(document).encode()
     survives(text)
     outcomes = []
-    for decode in (basic.decode_request, basic._decode_any):
+    for decode in (basic.decode_request, basic_body._decode_any):
         try:
             outcomes.append([c.data.tolist() for c in decode(text).batch.columns])
         except ForestFlowError as error:

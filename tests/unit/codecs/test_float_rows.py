@@ -127,7 +127,7 @@ def test_long_bodies_are_read_so(monkeypatch):
     body = body_of(rows)
     assert len(body) > basic.LONG_BODY
     expected = general(body)
-    monkeypatch.setattr(basic, "_decode_at_once", lambda body: pytest.fail("number by number"))
+    monkeypatch.setattr(basic, "decode_basic", lambda body: pytest.fail("number by number"))
     assert_same(decode_request(body).batch, expected.batch)
     assert decode_request(memoryview(body)).batch.rows == 2_000
     monkeypatch.undo()
