@@ -78,6 +78,8 @@ def decode(payload: bytes) -> ScoreRequest:
         layout = Layout(message.layout)
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise Malformed(f"not a batch of columns: {error}") from None
+    if not columns:
+        raise Malformed("not a batch of columns: it has none")
     if any(len(column.data) != message.rows for column in columns):
         raise Malformed("not a batch of columns: their lengths differ")
     return ScoreRequest(Batch(message.rows, columns, layout), message.configs)

@@ -25,6 +25,7 @@ from forestflow.domain.tensors import Batch, Column, TensorType
 _NAME = b'"data"'
 _COUNT = np.uint16  # of commas in a list; one that overflows shows in the number of all
 _MAX_WIDTH = np.iinfo(_COUNT).max
+MAX_AROUND = 1 << 16  # bytes of one and two records with all that is no record
 PIECE = 1 << 16  # bytes read at a time: what they need is little beside the numbers
 _parser = simdjson.Parser()
 _MINUS_ZERO = re.compile(rb"-0(?![.0-9eE])")  # an integer, whose sign would be lost
@@ -41,6 +42,8 @@ def decode_floats(body: bytes, decode: Callable[[bytes], ScoreRequest]) -> Score
         return None
     head, between, tail = body[: first[0]], body[first[1] : second[0]], body[last[1] :]
     sample = body[first[0] : first[1]]
+    if len(head) + len(between) + len(tail) + 2 * len(sample) > MAX_AROUND:
+        return None
     try:
         one = decode(b"".join((head, sample, tail)))
         two = decode(b"".join((head, sample, between, sample, tail)))

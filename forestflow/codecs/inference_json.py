@@ -5,12 +5,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, cast
 
+import numpy.typing as npt
+
 from forestflow.codecs import strict_json
-from forestflow.codecs.columns import Schema, Tensor
-from forestflow.codecs.packed import Packed
+from forestflow.codecs.columns import Schema, Tensor, array
+from forestflow.codecs.growing import Growing
+from forestflow.codecs.packed import LongList, numbers
 from forestflow.codecs.strict_json import malformed, members
 from forestflow.domain.errors import InvalidInput
 from forestflow.domain.tensors import Column, TensorType
@@ -60,38 +63,24 @@ _VALUES: dict[TensorType, tuple[frozenset[type], _Reader]] = {
     TensorType.UInt64: _INTEGERS,
 }
 
-_PACKED_FLOATS = frozenset({TensorType.Int64, TensorType.UInt64, TensorType.Float64})
-_PACKED_AS: dict[TensorType, frozenset[TensorType]] = {
-    **{kind: _PACKED_FLOATS for kind, reader in _VALUES.items() if reader is _FLOATS},
-    **{kind: frozenset({TensorType.Int64}) for kind, reader in _VALUES.items() if reader is _INTEGERS},
-    TensorType.UInt64: frozenset({TensorType.Int64, TensorType.UInt64}),
-    TensorType.Bool: frozenset({TensorType.Bool}),
-}
-
-
-def _is(kind: TensorType, column: Column) -> bool:
-    """Whether numbers or booleans from JSON are values of that kind without a look at each of them."""
-    if column.type not in _PACKED_AS.get(kind, ()):
-        return False
-    signed = kind is TensorType.UInt64 and column.type is TensorType.Int64
-    return not signed or bool(column.data.min(initial=0) >= 0)
-
 
 def parse(body: bytes | memoryview) -> tuple[Schema, list[list[Tensor]], dict[str, str]]:
     """Schema, datums and configs of a request; raises Malformed, or InvalidInput for a tensor that holds nothing."""
     document = strict_json.loads(body)
-    request = members(document, _REQUEST, "request")
     schema, configs = head(document)
-    datums = [datum(one, f"datum[{i}]") for i, one in enumerate(strict_json.items(request.get("datum", []), "datum"))]
-    return schema, datums, configs
+    return schema, datums(document), configs
+
+
+def datums(document: object) -> list[list[Tensor]]:
+    """The records of a parsed request; raises Malformed, or InvalidInput."""
+    request = members(document, _REQUEST, "request")
+    return [datum(one, i) for i, one in enumerate(strict_json.items(request.get("datum", []), "datum"))]
 
 
 def head(document: object) -> tuple[Schema, dict[str, str]]:
-    """Schema and configs of a parsed request; raises Malformed."""
+    """Schema and configs of a parsed request, in which long lists may be unread; raises Malformed."""
     request = members(document, _REQUEST, "request")
-    schema = [
-        _entry(entry, f"schema[{i}]") for i, entry in enumerate(strict_json.items(request.get("schema", []), "schema"))
-    ]
+    schema = [_entry(entry, f"schema[{i}]") for i, entry in enumerate(_each(request.get("schema", []), "schema"))]
     configs = request.get("configs", {})
     if type(configs) is not dict:
         raise strict_json.expected("an object", configs, "configs")
@@ -102,8 +91,9 @@ def _entry(value: object, where: str) -> tuple[TensorType, tuple[str, ...]]:
     given = members(value, _ENTRY, where)
     if "type" not in given:
         raise malformed(f"{where}: required field 'type' is missing")
-    fields = strict_json.items(given.get("fields", []), f"{where}.fields")
-    return _type(given["type"], f"{where}.type"), tuple(strict_json.text(f, f"{where}.fields") for f in fields)
+    once: dict[str, str] = {}  # of names that are equal
+    fields = (strict_json.text(f, f"{where}.fields") for f in _each(given.get("fields", []), f"{where}.fields"))
+    return _type(given["type"], f"{where}.type"), tuple(once.setdefault(field, field) for field in fields)
 
 
 def _type(value: object, where: str) -> TensorType:
@@ -118,13 +108,18 @@ def _type(value: object, where: str) -> TensorType:
         ) from None
 
 
-def datum(value: object, where: str) -> list[Tensor]:
-    """The tensors of a parsed record, whose long lists may be packed; raises Malformed, or InvalidInput."""
-    tensors = strict_json.items(members(value, _DATUM, where).get("tensors", []), f"{where}.tensors")
-    return [_tensor(tensor, f"{where}.tensors[{i}]") for i, tensor in enumerate(tensors)]
+def datum(value: object, number: int) -> list[Tensor]:
+    """The tensors of a parsed record, in which long lists may be unread; raises Malformed, or InvalidInput."""
+    where = f"datum[{number}]"
+    tensors = _each(members(value, _DATUM, where).get("tensors", []), f"{where}.tensors")
+    return [_tensor(tensor, f"{where}.tensors[{i}]", number) for i, tensor in enumerate(tensors)]
 
 
-def _tensor(value: object, where: str) -> Tensor:
+def _each(value: object, where: str) -> Iterable[Any]:
+    return value.elements() if isinstance(value, LongList) else strict_json.items(value, where)
+
+
+def _tensor(value: object, where: str, number: int) -> Tensor:
     given = members(value, TENSOR_KEYS, where)
     key = next((key for key in TENSOR_KEYS if key in given), None)
     if key is None:
@@ -135,13 +130,43 @@ def _tensor(value: object, where: str) -> Tensor:
     for name in _DATA[1:]:
         if name in data and _type(data[name], f"{where}.{name}") is not kind:
             raise InvalidInput(f"{where}: its tensorType is {data[name]!r}")
-    packed = data.get("data")
-    if isinstance(packed, Packed):
-        if _is(kind, packed.column):
-            return kind, cast(Sequence[Any], packed.column.data)
-        data["data"] = packed.column.data.tolist()
-    values = strict_json.items(data.get("data", []), f"{where}.data")
+    values = data.get("data", [])
+    if isinstance(values, LongList):
+        return kind, cast(Sequence[Any], _array(kind, values, where, number))
+    return kind, _values(kind, strict_json.items(values, f"{where}.data"), where, 0)
+
+
+def _values(kind: TensorType, values: list[Any], where: str, first: int) -> list[Any]:
     plain, read = _VALUES[kind]
-    if not plain.issuperset(map(type, values)):
-        values = [read(v, f"{where}.data[{i}]") for i, v in enumerate(values)]
-    return kind, values
+    if plain.issuperset(map(type, values)):
+        return values
+    return [read(v, f"{where}.data[{first + i}]") for i, v in enumerate(values)]
+
+
+def _array(kind: TensorType, values: LongList, where: str, number: int) -> npt.NDArray[Any]:
+    """A long list, a piece at a time."""
+    made: Growing | None = None
+    count = 0
+    for first, end in values.pieces():
+        column = numbers(b"".join((b"[", values.document.body[first:end], b"]")))
+        some: Any
+        if column is not None and column.data.ndim == 1 and _is(kind, column):
+            some = column.data
+        else:
+            some = _values(kind, values.document.some(first, end), where, count)
+        piece = Column(kind, ("",), array(kind, some, number, count))
+        if made is None:
+            made = Growing(piece)
+        else:
+            made.add(piece)
+        count += len(some)
+    assert made is not None  # for it is long
+    return made.column().data
+
+
+def _is(kind: TensorType, column: Column) -> bool:
+    """Whether numbers from JSON are values of that kind without a look at each of them."""
+    _, read = _VALUES[kind]
+    if read is strict_json.number:
+        return True
+    return read is strict_json.integer and column.type is TensorType.Int64 and kind is not TensorType.UInt64

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import simdjson
@@ -23,7 +24,7 @@ from forestflow.domain.errors import InvalidInput, Malformed
 from forestflow.domain.tensors import Column, TensorType
 
 MAX_MEMBERS = 10_000  # of an object that is opened; no model has so many inputs
-MAX_OPENED = 6  # levels; what is long and deeper is parsed as a whole
+MAX_OPENED = 12  # levels; what is long and deeper is refused
 FEW = 1000  # objects of a list that is left as it is
 
 _NEWLINE = b"\n"
@@ -71,6 +72,22 @@ def loads(body: memoryview, few: int = FEW) -> Any:
         raise Malformed(f"JSON Parse error: {error}") from None
 
 
+def lists(body: memoryview, name: str) -> Iterator[list[Any]]:
+    """The elements of that long list of a document that ``loads`` has read, some at a time."""
+    document = Document(body)
+    _, place = document.members_but(name)
+    assert place is not None
+    for first, end in document.pieces(*place):
+        yield document.some(first, end)
+
+
+def unpacked(values: dict[str, Any]) -> dict[str, Any]:
+    """An object whose long lists are lists. Raises InvalidInput for one that holds different things."""
+    if _FOUND.isdisjoint(map(type, values.values())):
+        return values
+    return {name: tensor(name, one).data.tolist() if is_found(one) else one for name, one in values.items()}
+
+
 def is_found(value: Any) -> bool:
     """Whether a list was long."""
     return type(value) in _FOUND or (type(value) is list and not _FOUND.isdisjoint(map(type, value)))
@@ -107,18 +124,28 @@ def _stacked(name: str, values: list[Any]) -> Column:
 class Document:
     """A long body, opened where it is long; ``parse`` reads what is short, ``few`` objects of a list stay a list.
 
-    Methods raise NotJson, and what ``parse`` does, Malformed.
+    ``lazy``: long lists come as :class:`LongList`. Methods raise NotJson, and what ``parse`` does, Malformed.
     """
 
-    def __init__(self, body: memoryview, few: int = FEW, parse: Callable[[bytes | memoryview], Any] = nested.loads):
+    def __init__(
+        self,
+        body: memoryview,
+        few: int = FEW,
+        parse: Callable[[bytes | memoryview], Any] = nested.loads,
+        *,
+        lazy: bool = False,
+    ) -> None:
         self.body = body
         self.few = few
         self.parse = parse
+        self._lazy = lazy
 
     def opened(self, start: int, stop: int, level: int = 0) -> Any:
         """The value between these bytes, that many levels deep."""
         body, start = self.body, skip_blanks(self.body, start)
-        if stop - start > LONG and level < MAX_OPENED:
+        if stop - start > LONG and body[start] in b"{[" and level == MAX_OPENED:
+            raise NotJson(f"what is at byte {start} is long, and inside of {level} lists and objects")
+        if stop - start > LONG:
             if body[start] == ord("{"):
                 document: dict[str, Any] = {}
                 for found in self._members(start, stop):
@@ -128,12 +155,25 @@ class Document:
                         name, value, end = found
                         document[name] = self.opened(value, end, level + 1)
                 return document
+            if body[start] == ord("[") and self._lazy:
+                return LongList(self, start, stop, level)
             if body[start] == ord("["):
                 gathered = _Gathered(self)
-                for first, end in self._pieces(start, stop):
+                for first, end in self.pieces(start, stop):
                     gathered.read(first, end, level + 1)
                 return gathered.result()
+            return self._text(start, stop)
         return self.parse(body[start:stop])
+
+    def _text(self, start: int, stop: int) -> Any:
+        """A long string, or something with many blanks behind it."""
+        text = bytes(self.body[start:stop]).rstrip()
+        if len(text) <= LONG:
+            return self.parse(text)
+        try:
+            return msgspec.json.decode(text, type=str)  # parsers of any document take memory for one of that length
+        except ValueError as error:  # msgspec's errors are, as is invalid UTF-8
+            raise NotJson(f"what begins at byte {start} is not JSON: {error}") from None
 
     def members_but(self, name: str) -> tuple[dict[str, Any], Range | None]:
         """The body's members, and between which bytes the long list of that name is."""
@@ -141,7 +181,7 @@ class Document:
         place: Range | None = None
         start = skip_blanks(self.body, 0)
         if start == len(self.body) or self.body[start] != ord("{"):
-            return self.parse(self.body), None
+            return self.opened(start, len(self.body)), None
         for found in self._members(start, len(self.body)):
             if isinstance(found, dict):
                 document |= found
@@ -149,13 +189,13 @@ class Document:
             elif found[0] == name and self.body[skip_blanks(self.body, found[1])] == ord("["):
                 place = skip_blanks(self.body, found[1]), found[2]
             else:
-                document[found[0]] = self.parse(self.body[found[1] : found[2]])
+                document[found[0]] = self.opened(found[1], found[2], 1)
         return document, place
 
     def _members(self, start: int, stop: int) -> Iterator[dict[str, Any] | tuple[str, int, int]]:
         """Short ones, and the name of a long one with where its value begins and ends."""
         count = 0
-        for first, end in self._pieces(start, stop):
+        for first, end in self.pieces(start, stop):
             if end - first > LONG:
                 count += 1
                 yield (*self._member(first, end), end)
@@ -165,11 +205,6 @@ class Document:
                 yield short
             if count > MAX_MEMBERS:
                 raise NotJson(f"an object of more than {MAX_MEMBERS} members")
-
-    def elements(self, start: int, stop: int) -> Iterator[list[Any] | Range]:
-        """Of a long list: some short ones, parsed, or between which bytes a long one is."""
-        for first, end in self._pieces(start, stop):
-            yield (first, end) if end - first > LONG else self.some(first, end)
 
     def some(self, first: int, end: int) -> list[Any]:
         """The elements between these bytes, parsed."""
@@ -187,7 +222,8 @@ class Document:
         before = bytes(self.body[:byte])
         return f"line {before.count(_NEWLINE) + 1} column {byte - before.rfind(_NEWLINE)} (char {byte})"
 
-    def _pieces(self, start: int, stop: int) -> Iterator[Range]:
+    def pieces(self, start: int, stop: int) -> Iterator[Range]:
+        """Of a list or an object: between which bytes some elements are, or a long one."""
         end = yield from ranges(self.body, start)
         if not is_blank(self.body[end:stop]):
             raise NotJson(f"unexpected content at byte {skip_blanks(self.body, end)}")
@@ -206,6 +242,28 @@ class Document:
         if type(name) is not str:
             raise NotJson(f"expected a name at byte {first}")
         return name, colon + 1
+
+
+@dataclass(slots=True, eq=False)
+class LongList:
+    """A long list that is not read yet."""
+
+    document: Document
+    start: int
+    stop: int
+    level: int
+
+    def pieces(self) -> Iterator[Range]:
+        """Between which bytes some elements are, or a long one."""
+        return self.document.pieces(self.start, self.stop)
+
+    def elements(self) -> Iterator[Any]:
+        """One after another, with long lists inside that are not read yet either."""
+        for first, end in self.pieces():
+            if end - first > LONG:
+                yield self.document.opened(first, end, self.level + 1)
+            else:
+                yield from self.document.some(first, end)
 
 
 class _Gathered:

@@ -39,7 +39,9 @@ def loads(body: bytes | memoryview) -> Any:
 
 
 def expected(what: str, value: object, where: str) -> Malformed:
-    return malformed(f"{where}: expected {what}, got {_NAMES.get(type(value), 'null')}")
+    return malformed(
+        f"{where}: expected {what}, got {_NAMES.get(type(value), 'null' if value is None else 'an array')}"
+    )
 
 
 def members(value: object, known: Collection[str], where: str) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import msgspec
 
 from forestflow.codecs import nested, packed
 from forestflow.codecs.envelope import unpack
+from forestflow.codecs.growing import Growing
 from forestflow.codecs.long_json import LONG
 from forestflow.codecs.request import ScoreRequest
 from forestflow.codecs.tf_example import check_context, examples_of
@@ -54,7 +55,8 @@ def decode_request(payload: bytes | memoryview) -> ScoreRequest:
         raise InvalidInput("not formatted correctly. 'signature_name' key must be a string value.")
     verb = head["verb"]
     if verb != PREDICT and not document.keys() & {"instances", "inputs"}:
-        examples = _long_examples(document) or _examples(nested.loads(body) if len(body) > LONG else document, verb)
+        examples = _long_examples(document, body) if len(body) > LONG else None
+        examples = examples or _examples(document, verb)
         return ScoreRequest(examples, _configs(signature), Form(verb, RESULTS, by_row=True))
     if "instances" in document:
         if "inputs" in document:
@@ -159,17 +161,28 @@ def _inputs(inputs: Any) -> Batch:
     return nested.batch_of([packed.tensor("", inputs)])
 
 
-def _long_examples(document: dict[str, Any]) -> Batch | None:
-    """Features by name of a long list of examples; ``None`` where not all have the same, or they are few."""
+def _long_examples(document: dict[str, Any], body: memoryview) -> Batch | None:
+    """``_examples`` of a long list of them; ``None`` where there is none."""
     examples, context = document.get("examples"), document.get("context", {})
-    if not isinstance(examples, packed.Records) or not _is_object(context) or examples.columns.keys() & context.keys():
+    if not packed.is_found(examples):
         return None
+    if not _is_object(context) or not isinstance(examples, packed.Records) or examples.no_object is not None:
+        raise InvalidInput("Example must be JSON object")
+    size = len(nested.dumps(context))
+    check_context(size, examples.rows)
     broken = any(isinstance(column, packed.Broken) for column in examples.columns.values())
-    if broken or examples.odd is not None or examples.no_object is not None:
-        return None
-    check_context(len(nested.dumps(context)), examples.rows)
-    shared = [packed.tensor(name, [value] * examples.rows) for name, value in context.items()]
-    return nested.batch_of([*shared, *[packed.tensor(name, examples.columns[name]) for name in examples.names]])
+    if examples.names and not broken and examples.odd is None and not examples.columns.keys() & context.keys():
+        shared = [packed.tensor(name, [value] * examples.rows) for name, value in context.items()]
+        return nested.batch_of([*shared, *[packed.tensor(name, examples.columns[name]) for name in examples.names]])
+    serialized: Growing | None = None
+    for objects in packed.lists(body, "examples"):
+        column = examples_of([packed.unpacked({**context, **example}) for example in objects])
+        if serialized is None:
+            serialized = Growing(column)
+        else:
+            serialized.add(column)
+    assert serialized is not None
+    return nested.batch_of([serialized.column()])
 
 
 def _examples(document: dict[str, Any], verb: str) -> Batch:
@@ -191,10 +204,10 @@ def _examples(document: dict[str, Any], verb: str) -> Batch:
     names = list(whole[0])
     if names and all(example.keys() == whole[0].keys() for example in whole):
         try:
-            return nested.batch_of([nested.tensor(name, [example[name] for example in whole]) for name in names])
+            return nested.batch_of([packed.tensor(name, [example[name] for example in whole]) for name in names])
         except InvalidInput:  # lists of different lengths; if it is something else, it is found again below
             pass
-    return nested.batch_of([examples_of(whole)])
+    return nested.batch_of([examples_of([packed.unpacked(example) for example in whole])])
 
 
 def _is_object(value: object) -> bool:

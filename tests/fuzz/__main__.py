@@ -20,17 +20,20 @@ from pathlib import Path
 
 import atheris
 
-with atheris.instrument_imports(include=["forestflow.codecs"]):
-    from tests.fuzz.targets import TARGETS
-
 from forestflow.domain.errors import ForestFlowError
 
 MAX_SECONDS = 0.1
 MAX_TIMES = 4
-SLACK_BYTES = 768 << 10
+SLACK_BYTES = 64 << 10
+GROWN_SLACK_BYTES = 768 << 10
 LONG_BYTES = 512 << 10
+# Of code that atheris instruments it keeps the arrays that are compared, for ever.
+ARRAYS = ["forestflow.codecs.long_json", "forestflow.codecs.float_rows", "forestflow.codecs.growing"]
 
 _REPEAT = struct.Struct("<HHB")  # start and length of the repeated part; odd: repeat it
+
+with atheris.instrument_imports(include=["forestflow.codecs"], exclude=ARRAYS):
+    from tests.fuzz.targets import TARGETS
 
 
 def grown(data: bytes) -> bytes:
@@ -55,7 +58,7 @@ def main() -> None:
     name = sys.argv[1] if len(sys.argv) > 1 else ""
     if name not in TARGETS:
         sys.exit(f"usage: python -m tests.fuzz {{{','.join(TARGETS)}}} [-max_total_time=SECONDS] [libFuzzer's flags]")
-    with atheris.instrument_imports(include=["forestflow.codecs"]):
+    with atheris.instrument_imports(include=["forestflow.codecs"], exclude=ARRAYS):
         target = TARGETS[name]()
         for seed in target.seeds:
             target.read(seed)  # or the seeds are none
@@ -77,7 +80,7 @@ def main() -> None:
             seconds = min(seconds_of(message) for _ in range(3))  # tracing memory takes time of its own
         if seconds > MAX_SECONDS:
             raise AssertionError(f"{len(message)} bytes took {seconds * 1000:.0f} ms")
-        if memory > MAX_TIMES * len(message) + SLACK_BYTES:
+        if memory > MAX_TIMES * len(message) + (GROWN_SLACK_BYTES if target.grows else SLACK_BYTES):
             raise AssertionError(f"{len(message)} bytes became {memory}")
 
     with tempfile.TemporaryDirectory(prefix=f"fuzz-{name}-") as corpus:

@@ -121,7 +121,7 @@ def check_cut(text: bytes, chunk: int = 24) -> None:
 
 
 @settings(deadline=None, max_examples=up_to(300))
-@given(inference_requests(), st.sampled_from([None, 1]), st.booleans(), st.integers(16, 200), st.data())
+@given(inference_requests(), st.sampled_from([None, 1]), st.booleans(), st.integers(100, 400), st.data())
 def test_cut_bodies_give_what_the_whole_gives(message, indent, sort, chunk, data):
     text = json.dumps(MessageToDict(message), indent=indent, sort_keys=sort).encode()
     check_cut(text, chunk)
