@@ -13,7 +13,8 @@ import numpy.typing as npt
 from forestflow.codecs import strict_json
 from forestflow.codecs.columns import Schema, Tensor, array
 from forestflow.codecs.growing import Growing
-from forestflow.codecs.packed import LongList, numbers
+from forestflow.codecs.number_lists import numbers
+from forestflow.codecs.packed import LongList
 from forestflow.codecs.strict_json import malformed, members
 from forestflow.domain.errors import InvalidInput
 from forestflow.domain.tensors import Column, TensorType

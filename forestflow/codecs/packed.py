@@ -10,18 +10,17 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
-import simdjson
 
 from forestflow.codecs import nested
 from forestflow.codecs.growing import Growing
 from forestflow.codecs.long_json import LONG, NotJson, Range, is_blank, ranges, skip_blanks
+from forestflow.codecs.number_lists import numbers
 from forestflow.domain.errors import InvalidInput, Malformed
-from forestflow.domain.tensors import Column, TensorType
+from forestflow.domain.tensors import Column
 
 MAX_MEMBERS = 10_000  # of an object that is opened; no model has so many inputs
 MAX_OPENED = 12  # levels; what is long and deeper is refused
@@ -29,8 +28,6 @@ FEW = 1000  # objects of a list that is left as it is
 
 _NEWLINE = b"\n"
 _PLACE = re.compile(r"line \d+ column \d+ \(char (\d+)\)$")
-_NUMBERS = b"0123456789+-.eE \t\r\n"
-_parser = simdjson.Parser()
 
 
 @dataclass(slots=True)
@@ -78,7 +75,7 @@ def lists(body: memoryview, name: str) -> Iterator[list[Any]]:
     _, place = document.members_but(name)
     assert place is not None
     for first, end in document.pieces(*place):
-        yield document.some(first, end)
+        yield [document.opened(first, end, 2)] if end - first > LONG else document.some(first, end)
 
 
 def unpacked(values: dict[str, Any]) -> dict[str, Any]:
@@ -375,38 +372,3 @@ class _GrowingRecords:
 def _why(name: str, error: InvalidInput) -> str:
     """The error's message without the name of the input, for it may be known by another one."""
     return error.message.removeprefix(nested.input_named(name))
-
-
-def numbers(text: bytes) -> Column | None:
-    """A short list of numbers, or of lists of them, as a tensor; ``None`` for what is anything else, or not regular."""
-    skeleton = text.translate(None, _NUMBERS)
-    shape = _shape(skeleton) if not skeleton.strip(b"[],") else None
-    if shape is None:
-        return None
-    whole = b"." not in text and b"e" not in text and b"E" not in text
-    try:
-        array = cast(simdjson.Array, _parser.parse(text))
-        flat: npt.NDArray[Any]
-        if whole:
-            flat = np.frombuffer(array.as_buffer(of_type="i"), np.int64)
-        else:
-            flat = np.frombuffer(array.as_buffer(of_type="d"), np.float64)
-    except (ValueError, TypeError, RuntimeError):  # what is no JSON, or integers that are longer
-        return None
-    kind = TensorType.Int64 if whole else TensorType.Float64
-    return Column(kind, ("",), flat.reshape(shape)) if flat.size == np.prod(shape) else None
-
-
-def _shape(skeleton: bytes) -> tuple[int, ...] | None:
-    """That of lists whose brackets and commas these are, if all of a level are as long; none of them is empty."""
-    depth = len(skeleton) - len(skeleton.lstrip(b"["))
-    unit = skeleton[depth - 1 : skeleton.find(b"]") + 1]
-    shape = [unit.count(b",") + 1]
-    for level in range(depth - 2, -1, -1):
-        last = skeleton.find(unit + b"]", level + 1)
-        if last < 0:
-            return None
-        count = (last - level - 1) // (len(unit) + 1) + 1
-        unit = b"[%b]" % b",".join([unit] * count)
-        shape.append(count)
-    return tuple(reversed(shape)) if unit == skeleton else None

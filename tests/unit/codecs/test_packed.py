@@ -160,7 +160,8 @@ def assert_read_alike(read, document, chunk):
 @given(RECORDS, st.integers(16, 60))
 def test_tensorflow_servings_rows(records, chunk):
     assert_read_alike(a_predict, {"instances": records, "signature_name": "s"}, chunk)
-    assert_read_alike(a_classify, {"examples": records, "context": {"c": 1.5}}, chunk)
+    floats = [record | {"x": [float(value) for value in record["x"]]} for record in records]
+    assert_read_alike(a_classify, {"examples": floats, "context": {"c": 1.5}}, chunk)
 
 
 @given(st.dictionaries(st.sampled_from("abc"), tensors(SCALARS), max_size=3), st.integers(16, 60))
