@@ -13,6 +13,7 @@ import numpy.typing as npt
 from forestflow.codecs import strict_json
 from forestflow.codecs.columns import Schema, Tensor, array
 from forestflow.codecs.growing import Growing
+from forestflow.codecs.long_json import LONG
 from forestflow.codecs.number_lists import numbers
 from forestflow.codecs.packed import LongList
 from forestflow.codecs.strict_json import malformed, members
@@ -149,12 +150,7 @@ def _array(kind: TensorType, values: LongList, where: str, number: int) -> npt.N
     made: Growing | None = None
     count = 0
     for first, end in values.pieces():
-        column = numbers(b"".join((b"[", values.document.body[first:end], b"]")))
-        some: Any
-        if column is not None and column.data.ndim == 1 and _is(kind, column):
-            some = column.data
-        else:
-            some = _values(kind, values.document.some(first, end), where, count)
+        some = _some(kind, values, first, end, where, count)
         piece = Column(kind, ("",), array(kind, some, number, count))
         if made is None:
             made = Growing(piece)
@@ -163,6 +159,18 @@ def _array(kind: TensorType, values: LongList, where: str, number: int) -> npt.N
         count += len(some)
     assert made is not None  # for it is long
     return made.column().data
+
+
+def _some(
+    kind: TensorType, values: LongList, first: int, end: int, where: str, count: int
+) -> list[Any] | npt.NDArray[Any]:
+    document = values.document
+    if end - first > LONG:
+        return _values(kind, [document.opened(first, end, values.level + 1)], where, count)
+    column = numbers(b"".join((b"[", document.body[first:end], b"]")))
+    if column is not None and column.data.ndim == 1 and _is(kind, column):
+        return column.data
+    return _values(kind, document.some(first, end), where, count)
 
 
 def _is(kind: TensorType, column: Column) -> bool:

@@ -17,7 +17,7 @@ import numpy as np
 
 from forestflow.codecs import nested
 from forestflow.codecs.growing import Growing
-from forestflow.codecs.long_json import LONG, NotJson, Range, is_blank, ranges, skip_blanks
+from forestflow.codecs.long_json import CHUNK, LONG, NotJson, Range, is_blank, ranges, skip_blanks
 from forestflow.codecs.number_lists import numbers
 from forestflow.domain.errors import InvalidInput, Malformed
 from forestflow.domain.tensors import Column
@@ -26,7 +26,6 @@ MAX_MEMBERS = 10_000  # of an object that is opened; no model has so many inputs
 MAX_OPENED = 12  # levels; what is long and deeper is refused
 FEW = 1000  # objects of a list that is left as it is
 
-_NEWLINE = b"\n"
 _PLACE = re.compile(r"line \d+ column \d+ \(char (\d+)\)$")
 
 
@@ -65,6 +64,14 @@ def loads(body: memoryview, few: int = FEW) -> Any:
     """``nested.loads`` of a long body; a list of objects is left as it is if these are ``few``. Raises Malformed."""
     try:
         return Document(body, few).opened(0, len(body))
+    except NotJson as error:
+        raise Malformed(f"JSON Parse error: {error}") from None
+
+
+def short_parts(body: memoryview) -> Iterator[tuple[dict[str, Any] | list[Any], int]]:
+    """Everything in a long document, in parts that are parsed, with how deep they are. Raises Malformed."""
+    try:
+        yield from Document(body).short_parts(0, len(body))
     except NotJson as error:
         raise Malformed(f"JSON Parse error: {error}") from None
 
@@ -203,6 +210,24 @@ class Document:
             if count > MAX_MEMBERS:
                 raise NotJson(f"an object of more than {MAX_MEMBERS} members")
 
+    def short_parts(self, start: int, stop: int, level: int = 0) -> Iterator[tuple[dict[str, Any] | list[Any], int]]:
+        """Everything in a long list or object, in parts that are parsed, with how deep in it they are."""
+        start = skip_blanks(self.body, start)
+        if stop - start <= LONG or self.body[start] not in b"{[" or level == MAX_OPENED:
+            self.opened(start, stop, level)  # a long text, or what is refused
+        elif self.body[start] == ord("["):
+            for first, end in self.pieces(start, stop):
+                if end - first > LONG:
+                    yield from self.short_parts(first, end, level + 1)
+                else:
+                    yield self.some(first, end), level
+        else:
+            for found in self._members(start, stop):
+                if isinstance(found, dict):
+                    yield found, level
+                else:
+                    yield from self.short_parts(found[1], found[2], level + 1)
+
     def some(self, first: int, end: int) -> list[Any]:
         """The elements between these bytes, parsed."""
         read: list[Any] = self._short(b"[", first, end, b"]")
@@ -216,8 +241,12 @@ class Document:
             raise Malformed(_PLACE.sub(lambda found: self._place(first - 1 + int(found[1])), error.message)) from None
 
     def _place(self, byte: int) -> str:
-        before = bytes(self.body[:byte])
-        return f"line {before.count(_NEWLINE) + 1} column {byte - before.rfind(_NEWLINE)} (char {byte})"
+        line, last = 1, -1
+        for start in range(0, byte, CHUNK):
+            part = bytes(self.body[start : min(byte, start + CHUNK)])
+            if lines := part.count(b"\n"):
+                line, last = line + lines, start + part.rfind(b"\n")
+        return f"line {line} column {byte - last} (char {byte})"
 
     def pieces(self, start: int, stop: int) -> Iterator[Range]:
         """Of a list or an object: between which bytes some elements are, or a long one."""

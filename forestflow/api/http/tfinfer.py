@@ -22,7 +22,7 @@ from forestflow.api.http.errors import Header, HttpRefusal, status_of
 from forestflow.api.http.exchange import JSON, Answer, Exchange
 from forestflow.api.http.urls import UrlFetcher
 from forestflow.api.models import Models
-from forestflow.codecs import nested, tfinfer
+from forestflow.codecs import tfinfer
 from forestflow.codecs.table import TFINFER
 from forestflow.domain.errors import Code, ForestFlowError, InvalidInput
 from forestflow.domain.ids import Contract
@@ -83,10 +83,7 @@ class TfInferHttp:
         transpose = self._settings.batch_transpose
         if tfinfer.is_batched(signature) and transpose and tfinfer.is_empty_list(body):
             return b"[]"
-        if b"url" in body or b"\\u" in body:  # the letters of "url" may be escaped
-            document = nested.loads(body)
-            if await self._urls.fill(document):
-                body = nested.dumps(document)
+        body = await self._urls.filled(body)
         payload = tfinfer.payload_of(name, signature, body, transpose=transpose)
         return await exchange.score(contract, TFINFER, payload)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import ipaddress
+import re
 import socket
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any
@@ -16,12 +17,17 @@ from typing import Any
 import httpx
 
 from forestflow.api.http.errors import HttpRefusal
+from forestflow.codecs import nested
+from forestflow.codecs.long_json import LONG
+from forestflow.codecs.packed import short_parts
 from forestflow.domain.addresses import Address, is_public
 from forestflow.domain.errors import Code, InvalidInput
 
 MAX_URLS = 32
 MAX_BYTES = 10 << 20  # of all urls of a request
 SECONDS = 3.0
+
+_MAYBE = re.compile(rb'"url"|\\u00(?:75|72|6[cC])')  # its letters may be escaped
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
@@ -45,6 +51,13 @@ class UrlFetcher:
         self._hosts = frozenset(host.lower() for host in hosts)
         self._resolve = resolve
         self._allowed = allowed
+
+    async def filled(self, body: bytes) -> bytes:
+        """The body with ``{"b64": …}`` in the place of every url. Raises what ``fill`` does, and Malformed."""
+        if not _MAYBE.search(body) or (len(body) > LONG and not await asyncio.to_thread(_any_url, body)):
+            return body
+        document = nested.loads(body)
+        return nested.dumps(document) if await self.fill(document) else body
 
     async def fill(self, document: Any) -> bool:
         """Put ``{"b64": …}`` in the place of every url below the document's own objects; whether there was any.
@@ -112,6 +125,16 @@ class UrlFetcher:
         if (f"{host}:{url.port}" if url.port is not None else host) not in self._hosts:
             raise HttpRefusal(403, Code.INVALID, (), f"the host of the url {_short(text)} is not among url_hosts")
         return url
+
+
+def _any_url(body: bytes) -> bool:
+    """Of a long body; a part at a time, so that other threads are not kept waiting."""
+    in_list = body.lstrip(b" \t\r\n").startswith(b"[")
+    for part, level in short_parts(memoryview(body)):
+        own = level == 0 or (level == 1 and in_list and isinstance(part, dict))
+        if next(urls_of(part if own else {"": part}), None) is not None:
+            return True
+    return False
 
 
 def urls_of(document: Any) -> Iterator[dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -162,3 +163,30 @@ def test_where_urls_are_looked_for() -> None:
     for _ in range(900):
         deep = [deep]
     assert list(urls_of({"x": deep})) == [{"url": "http://a"}]
+
+
+LONG = [{"image": ["a" * 50]}] * 2000
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        [*LONG, {"image": [{"url": "URL"}]}],
+        {"a": LONG, "b": [[{"u\u0072l": "URL"}]]},
+        [{"a": LONG, "b": {"url": "URL"}}],
+    ],
+)
+async def test_urls_in_long_bodies(pages: ThreadingHTTPServer, document: Any) -> None:
+    fetch, base = fetcher(pages)
+    body = json.dumps(document).replace("URL", f"{base}/picture").encode()
+    filled = json.loads(await fetch.filled(body))
+    assert json.dumps(filled) == json.dumps(document).replace('{"url": "URL"}', '{"b64": "/9ggcGljdHVyZQ=="}')
+    assert len(Pages.seen) == 1
+
+
+@pytest.mark.parametrize(
+    "document", [[*LONG, {"url": "an input of that name"}], {"a": LONG, "url": "an input"}, [{"a": LONG, "url": "x"}]]
+)
+async def test_inputs_of_that_name_are_no_urls(document: Any) -> None:
+    body = json.dumps(document).encode()
+    assert await UrlFetcher([]).filled(body) is body

@@ -207,6 +207,19 @@ def basic_body(kind, lists):
     return {"schema": schema, "datum": [{"tensors": [{kind: {"data": one}}]} for one in lists], "configs": {}}
 
 
+def assert_memory(read, text: bytes) -> None:
+    outcome(read, text)
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        tracemalloc.reset_peak()
+        outcome(read, text)
+        grown = tracemalloc.get_traced_memory()[1] - before
+    finally:
+        tracemalloc.stop()
+    assert grown < 4 * len(text) + (1 << 20), f"{grown / len(text):.1f} times {len(text)} bytes"
+
+
 @pytest.mark.parametrize(
     ("read", "document"),
     [
@@ -236,16 +249,7 @@ def basic_body(kind, lists):
 def test_reading_takes_four_times_the_bodys_memory_at_most(read, document):
     text = json.dumps(document, separators=(",", ":")).encode()
     assert len(text) > SOME // 2
-    outcome(read, text)
-    tracemalloc.start()
-    try:
-        before = tracemalloc.get_traced_memory()[0]
-        tracemalloc.reset_peak()
-        outcome(read, text)
-        grown = tracemalloc.get_traced_memory()[1] - before
-    finally:
-        tracemalloc.stop()
-    assert grown < 4 * len(text) + (1 << 20), f"{grown / len(text):.1f} times {len(text)} bytes"
+    assert_memory(read, text)
 
 
 def test_tensors_can_be_written_to():
@@ -253,3 +257,22 @@ def test_tensors_can_be_written_to():
     column.data[0] = 5
     assert column.data[:2].tolist() == [5, 1]
     assert isinstance(column.data, np.ndarray)
+
+
+@pytest.mark.parametrize(
+    ("read", "text"),
+    [
+        (decode_request, b'{"datum":[{"tensors":[{"Float64":{"data":[1.5%b]}}]}],"schema":[]}' % (b";" * SOME)),
+        (decode_request, b"!" * SOME),
+        (decode_request, b'{"schema":[{"type":"String","fields":["a"%b]}],"datum":[]}' % (b',"a"' * SOME)),
+        (an_infer, b'{"x":[1%b~]}' % (b",1" * SOME)),
+        (a_predict, b"!" * SOME),
+        (a_predict, b'{"instances":%b' % (b"[" * SOME)),
+        (a_predict, b'{"instances":[{%b}]}' % (b"\0" * SOME)),
+        (a_predict, b'{"instances":["%b"]}' % (b"a" * SOME)),
+        (a_predict, b'{"instances":["%b]}' % (b"NaN" * SOME)),
+        (an_oip, b'{"inputs":[%b]}' % (b'{"name":"' * SOME)),
+    ],
+)
+def test_so_does_what_is_wrong(read, text):
+    assert_memory(read, text)
