@@ -63,7 +63,7 @@ def decode_floats(body: bytes, decode: Callable[[bytes], ScoreRequest]) -> Score
     while start <= last[1]:
         stop = body.find(between, start + PIECE, last[1])
         stop = last[1] if stop < 0 else stop
-        some = _numbers(body[start:stop], between, width)
+        some = _numbers(body[start:stop], between, width) if stop - start <= 2 * PIECE else None
         if some is None or done + len(some) > rows:
             return None
         numbers[done : done + len(some)] = some

@@ -151,13 +151,20 @@ def _from_packed(tensor: _Input, column: Column, kind: TensorType, shape: tuple[
         limits = np.iinfo(DTYPES[kind])
         if flat.min() < limits.min or flat.max() > limits.max:
             raise _too_large(tensor.name, tensor.datatype)
-    infinite = np.count_nonzero(np.isinf(flat))
+    infinite = _infinities(flat)
     array = in_place(flat, lambda some: some.astype(DTYPES[kind]), DTYPES[kind])
-    if DTYPES[kind].kind == "f" and np.count_nonzero(np.isinf(array)) > infinite:
+    if _infinities(array) > infinite:
         raise _too_large(tensor.name, tensor.datatype)
     return kind, shaped(tensor.name, array, shape)
 
 
+def _infinities(array: Array) -> int:
+    if array.dtype.kind != "f":
+        return 0
+    return sum(int(np.count_nonzero(np.isinf(array[i : i + _SOME]))) for i in range(0, len(array), _SOME))
+
+
+_SOME = 1 << 14
 _WHOLE = frozenset({TensorType.Int64, TensorType.UInt64})
 _ALLOWED = {"BOOL": frozenset({TensorType.Bool})} | dict.fromkeys(_FLOATS, _WHOLE | {TensorType.Float64})
 _FOUND = {

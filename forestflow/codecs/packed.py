@@ -85,11 +85,11 @@ def lists(body: memoryview, name: str) -> Iterator[list[Any]]:
         yield [document.opened(first, end, 2)] if end - first > LONG else document.some(first, end)
 
 
-def unpacked(values: dict[str, Any]) -> dict[str, Any]:
-    """An object whose long lists are lists. Raises InvalidInput for one that holds different things."""
+def with_columns(values: dict[str, Any]) -> dict[str, Any]:
+    """An object whose long lists are columns. Raises InvalidInput for one that is no tensor."""
     if _FOUND.isdisjoint(map(type, values.values())):
         return values
-    return {name: tensor(name, one).data.tolist() if is_found(one) else one for name, one in values.items()}
+    return {name: tensor(name, one) if is_found(one) else one for name, one in values.items()}
 
 
 def is_found(value: Any) -> bool:

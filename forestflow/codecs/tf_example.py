@@ -14,11 +14,15 @@ from forestflow.domain.tensors import Column, TensorType
 
 MAX_CONTEXT = 1 << 24  # bytes that the features in common may become when every example has them
 
+_SOME = 1 << 14  # values of a column that are taken at a time
 _MIN, _MAX = -(2**63), 2**63 - 1
 
 
 def examples_of(objects: Sequence[Mapping[str, Any]]) -> Column:
-    """One serialized Example each, as one column without a name, shape (objects,). Raises InvalidInput."""
+    """One serialized Example each, as one column without a name, shape (objects,); a list of values may be a column.
+
+    Raises InvalidInput.
+    """
     serialized = np.empty(len(objects), object)
     serialized[:] = [_example(features) for features in objects]
     return Column(TensorType.Bytes, ("",), serialized)
@@ -36,7 +40,12 @@ def _example(features: Mapping[str, Any]) -> bytes:
     example = Example()
     example.features.SetInParent()
     for name, value in features.items():
-        _fill(name, value if type(value) is list else [value], example.features.feature[name])
+        feature = example.features.feature[name]
+        if isinstance(value, Column):
+            for start in range(0, len(value.data), _SOME):
+                _fill(name, value.data[start : start + _SOME].tolist(), feature)
+        else:
+            _fill(name, value if type(value) is list else [value], feature)
     return example.SerializeToString(deterministic=True)
 
 

@@ -176,7 +176,7 @@ def _long_examples(document: dict[str, Any], body: memoryview) -> Batch | None:
         return nested.batch_of([*shared, *[packed.tensor(name, examples.columns[name]) for name in examples.names]])
     serialized: Growing | None = None
     for objects in packed.lists(body, "examples"):
-        column = examples_of([packed.unpacked({**context, **example}) for example in objects])
+        column = examples_of([packed.with_columns({**context, **example}) for example in objects])
         if serialized is None:
             serialized = Growing(column)
         else:
@@ -207,7 +207,7 @@ def _examples(document: dict[str, Any], verb: str) -> Batch:
             return nested.batch_of([packed.tensor(name, [example[name] for example in whole]) for name in names])
         except InvalidInput:  # lists of different lengths; if it is something else, it is found again below
             pass
-    return nested.batch_of([examples_of([packed.unpacked(example) for example in whole])])
+    return nested.batch_of([examples_of([packed.with_columns(example) for example in whole])])
 
 
 def _is_object(value: object) -> bool:

@@ -27,12 +27,13 @@ _SIGNATURE = Signature((IOMetadata("x", TensorType.Float32, (2,)), IOMetadata("s
 
 @dataclass(frozen=True)
 class Target:
-    """``read`` decodes bytes as a replica does, and answers what it made of them; where a message ``grows``, parts of
-    it may be repeated.
+    """``read`` decodes a payload as a replica does, and answers what it made of it; ``payload`` makes it of a message,
+    as a router does. Where a message ``grows``, parts of it may be repeated.
     """
 
     read: Callable[[bytes], Any]
     seeds: tuple[bytes, ...]
+    payload: Callable[[bytes], bytes] = bytes
     grows: bool = True
 
 
@@ -44,21 +45,29 @@ def _graphpipe() -> Target:
         convert.InferReq("", [np.arange(6, dtype=np.int8), np.float16(1.5), np.zeros((0, 3), np.uint64)]),
     ]
     seeds = tuple(bytes(convert.serialize_infer_request(request)) for request in requests)
-    return Target(lambda body: codec.decode(payload_of(body)), seeds, grows=False)
+    return Target(codec.decode, seeds, payload_of, grows=False)
 
 
 def _tfinfer() -> Target:
     codec = codec_for(TFINFER, FQRV)
     seeds = (b'[{"x":[1,2.5],"s":"a"},{"x":[NaN,4],"s":{"b64":"/w=="}}]', b'{"x":[1,2],"s":"a","t":null}')
-    return Target(lambda body: codec.decode(tfinfer_payload("run", _SIGNATURE, body, transpose=True)), seeds)
+    seeds += (
+        b'[{"x":[1,2.5],"s":"a"},{"x":[1,2],"s":"b"},{"x":[1,2],"s":{"b64":"/w=="}}]',
+        b'[{"x":[1,1],"s":"","y":[1,1,1,1]}]',
+    )
+    return Target(codec.decode, seeds, lambda body: tfinfer_payload("run", _SIGNATURE, body, transpose=True))
 
 
 def _basic() -> Target:
     floats = b'{"schema":[{"type":"Float64","fields":["a","b"]},{"type":"String","fields":["c"]}],"datum":[{"tensors":'
     floats += b'[{"Float64":{"data":[1.5,"NaN"]}},{"String":{"data":["x"]}}]}],"configs":{"k":"v"}}'
-    return Target(
-        codec_for(BASIC, FQRV).decode, (floats, floats.replace(b"Float64", b"Int64").replace(b'1.5,"NaN"', b'1,"-2"'))
+    vector = (
+        b'{"schema":[{"type":"Float32","fields":["x"]}],"datum":[{"tensors":[{"Float32":{"data":[1,1,1,"1","1",1]}}]}]}'
     )
+    record = b'{"tensors":[{"Int8":{"data":[1]}}]}'
+    records = b'{"schema":[{"type":"Int8","fields":["a"]}],"datum":[%b]}' % b",".join([record] * 3)
+    seeds = (floats, floats.replace(b"Float64", b"Int64").replace(b'1.5,"NaN"', b'1,"-2"'), vector, records)
+    return Target(codec_for(BASIC, FQRV).decode, (*seeds, records.replace(b'{"tensors"', b'{ "tensors"')))
 
 
 def _basic_long() -> Target:
@@ -81,8 +90,20 @@ def _basic_long() -> Target:
 def _tfserving() -> Target:
     codec = codec_for(TFSERVING_REST, FQRV)
     seeds = (b'{"instances":[{"x":[1,2],"s":{"b64":"/w=="}}]}', b'{"inputs":{"x":[[1.5,NaN]]},"signature_name":"a"}')
-    seeds += (b'{"examples":[{"a":1,"b":["x"]}],"context":{"c":2.5}}',)
-    return Target(lambda body: codec.decode(pack({"verb": "classify"}, body)), seeds)
+    seeds += (
+        b'{"examples":[{"a":1,"b":["x"]}],"context":{"c":2.5}}',
+        b'{"examples":[{"a":1},{"a":1},{"b":[1,1,1]},{"a":2}]}',
+    )
+    seeds += (
+        b'{"instances":[1,1,1,1]}',
+        b'{"instances":[[1,2.5],[1,2],[1,2]]}',
+        b'{"instances":["a","b","c",{"b64":"/w=="}]}',
+    )
+    seeds += (
+        b'{"instances":[{"x":[1,2]},{"x":[1,2]},{"x":[3,4]}]}',
+        b'{"inputs":{"x":[[[true],[true],[false]]],"y":[]}}',
+    )
+    return Target(codec.decode, seeds, lambda body: pack({"verb": "classify"}, body))
 
 
 def _openinference() -> Target:
@@ -90,8 +111,11 @@ def _openinference() -> Target:
     seeds = (
         b'{"id":"1","inputs":[{"name":"x","shape":[1,2],"datatype":"FP32","data":[1,2.5]}],"outputs":[{"name":"y"}]}',
         b'{"inputs":[{"name":"s","shape":[2],"datatype":"BYTES","data":["a","b"],"parameters":{"k":1}}]}',
+        b'{"inputs":[{"name":"x","shape":[4],"datatype":"FP32","data":[1,1,1,1]}]}',
+        b'{"inputs":[{"name":"x","shape":[3],"datatype":"INT8","data":[[1],[1],[1]]}]}',
+        b'{"inputs":[{"name":"x","shape":[3],"datatype":"BYTES","data":["a","b","c"]}]}',
     )
-    return Target(lambda body: codec.decode(pack({}, body)), seeds)
+    return Target(codec.decode, seeds, lambda body: pack({}, body))
 
 
 def _openinference_binary() -> Target:
@@ -101,10 +125,10 @@ def _openinference_binary() -> Target:
     head += b'{"name":"s","shape":[1],"datatype":"BYTES","parameters":{"binary_data_size":6}}]}'
     seed = len(head).to_bytes(2, "little") + head + np.float32([1, 2.5]).tobytes() + b"\x02\x00\x00\x00ab"
 
-    def read(body: bytes) -> Any:
-        return codec.decode(pack({"json": int.from_bytes(body[:2], "little")}, body[2:]))
+    def payload(body: bytes) -> bytes:
+        return pack({"json": int.from_bytes(body[:2], "little")}, body[2:])
 
-    return Target(read, (seed,), grows=False)
+    return Target(codec.decode, (seed,), payload, grows=False)
 
 
 def _protobuf() -> Target:
@@ -113,7 +137,7 @@ def _protobuf() -> Target:
     floats = pb.InferenceRequest(schema=[pb.TensorSchema(type="Float64", fields=["a", "b"])], datum=datum)
     texts = pb.InferenceRequest(schema=[pb.TensorSchema(type="String", fields=["c"])], configs={"k": "v"})
     texts.datum.add().tensors.add(String=pb.StringData(data=["x"]))
-    return Target(codec.decode, (floats.SerializeToString(), texts.SerializeToString()))
+    return Target(codec.decode, (floats.SerializeToString(), texts.SerializeToString()), grows=False)
 
 
 TARGETS: dict[str, Callable[[], Target]] = {
