@@ -32,10 +32,13 @@ class Ours:
         """Where wrk posts to."""
         return f"{self.http.base_url}{address.path}/score"
 
-    def deploy(self, address: Address) -> float:
-        """Deploy the example; seconds from the request to the first answered score."""
+    def deploy(self, address: Address, **settings: object) -> float:
+        """Deploy the example with these deployment settings; seconds from the request to the first answered score."""
         began = time.monotonic()
-        answer = self.http.post("/servable", json=payloads.deploy(address))
+        payload = payloads.deploy(address)
+        if settings:
+            payload["servableSettings"]["deploymentSettings"] = settings
+        answer = self.http.post("/servable", json=payload)
         if answer.status_code != 200:
             raise StartFailed(f"deploy: {answer.status_code} {answer.text[:500]}")
         self.wait_score(address, 60)

@@ -1,6 +1,7 @@
-"""What further protocols cost: ``python -m benchmarks.protocols [--seconds 6] [--runs 3] [--only grpc,tfserving,oip]``.
+"""What further protocols cost: ``python -m benchmarks.protocols [--seconds 6] [--runs 3] [--only grpc,oip]``.
 
-1. gRPC Score of two rows to the example GBM, 16 in flight ÷ a bare ``grpc.aio`` echo of the same bytes.
+1. gRPC Score of two rows to the example GBM, 16 in flight ÷ a bare ``grpc.aio`` echo of the same bytes; and
+   (``grpc-merging``) of a release whose requests wait a millisecond for others, ``merging.maxWaitMS``.
 2. TensorFlow-Serving REST predict of one 784-vector ÷ BASIC JSON of the same, 16 connections.
 3. Open Inference Protocol, binary, 64 x 784 float32 ÷ in-process signature calls on the same batch in one thread.
 """
@@ -15,7 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from functools import cache
+from functools import cache, partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -31,13 +32,13 @@ from benchmarks.turns import in_turns, of_wrk
 MLP = Address("samples", "mnist", 0, "1")
 
 
-def grpc_score(seconds: float) -> tuple[float, float]:
-    """Calls/s of Score and of the echo."""
+def grpc_score(seconds: float, **settings: object) -> tuple[float, float]:
+    """Calls/s of Score, of a release with these deployment settings, and of the echo."""
     address = Address()
     (port,) = free_ports(1)
     echo = [PYTHON, "-m", "benchmarks.grpc_echo", "serve", str(port)]
     with tempfile.TemporaryDirectory() as folder, ours.serving() as server, Running(echo):
-        server.deploy(address)
+        server.deploy(address, **settings)
         file = Path(folder, "message")
         file.write_bytes(_score_message(address))
         return in_turns(
@@ -160,6 +161,7 @@ def oip(seconds: float) -> tuple[float, float]:
 
 MEASURES: dict[str, tuple[str, float, Callable[[float], tuple[float, float]]]] = {
     "grpc": ("gRPC Score, 2 rows, 16 in flight ÷ grpc.aio echo", 0.6, grpc_score),
+    "grpc-merging": ("the same, merging.maxWaitMS 1", 0.6, partial(grpc_score, merging={"maxWaitMS": 1})),
     "tfserving": ("TF-Serving REST predict ÷ BASIC JSON, one 784-vector", 0.9, tfserving),
     "oip": ("OIP binary 64 x 784 float32 ÷ in-process signature calls, one thread", 0.8, oip),
 }
