@@ -93,8 +93,8 @@ def with_columns(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def is_found(value: Any) -> bool:
-    """Whether a list was long."""
-    return type(value) in _FOUND or (type(value) is list and not _FOUND.isdisjoint(map(type, value)))
+    """Whether it stands for a long list."""
+    return type(value) in _FOUND
 
 
 def tensor(name: str, value: Any) -> Column:
@@ -107,9 +107,12 @@ def tensor(name: str, value: Any) -> Column:
         raise InvalidInput(
             f"{nested.input_named(name)} holds an object; expected numbers, booleans or strings, of one type"
         )
-    if is_found(value):
-        return _stacked(name, value)
-    return nested.tensor(name, value)
+    try:
+        return nested.tensor(name, value)
+    except InvalidInput:  # looked at more closely only now: most lists hold no long ones
+        if type(value) is not list or _FOUND.isdisjoint(map(type, value)):
+            raise
+    return _stacked(name, value)
 
 
 def _stacked(name: str, values: list[Any]) -> Column:
