@@ -1,7 +1,9 @@
 """What further protocols cost: ``python -m benchmarks.protocols [--seconds 6] [--runs 3] [--only grpc,oip]``.
 
 1. gRPC Score of two rows to the example GBM, 16 in flight ÷ a bare ``grpc.aio`` echo of the same bytes; and
-   (``grpc-merging``) of a release whose requests wait a millisecond for others, ``merging.maxWaitMS``.
+   (``grpc-merging``) of a release whose requests wait a millisecond for others, ``merging.maxWaitMS``; and
+   (``grpc-h2load``, which needs ``apt-get install nghttp2-client``) the same as the first with a client that is not
+   Python's, so that the server is what is measured.
 2. TensorFlow-Serving REST predict of one 784-vector ÷ BASIC JSON of the same, 16 connections.
 3. Open Inference Protocol, binary, 64 x 784 float32 ÷ in-process signature calls on the same batch in one thread.
 """
@@ -25,6 +27,7 @@ import numpy as np
 import orjson
 
 from benchmarks import grpc_echo, ours, payloads
+from benchmarks.h2load import of_h2load
 from benchmarks.payloads import Address
 from benchmarks.processes import PYTHON, REPOSITORY, Running, free_ports
 from benchmarks.turns import in_turns, of_wrk
@@ -44,6 +47,21 @@ def grpc_score(seconds: float, **settings: object) -> tuple[float, float]:
         return in_turns(
             lambda turn: _load(server.grpc, "/forestflow.v1.ForestFlow/Score", file, turn),
             lambda turn: _load(f"127.0.0.1:{port}", grpc_echo.METHOD, file, turn),
+            seconds,
+        )
+
+
+def grpc_by_h2load(seconds: float) -> tuple[float, float]:
+    """The same by h2load: calls/s of Score, and of the echo."""
+    address = Address()
+    (port,) = free_ports(1)
+    echo = [PYTHON, "-m", "benchmarks.grpc_echo", "serve", str(port)]
+    with ours.serving() as server, Running(echo):
+        server.deploy(address)
+        message = _score_message(address)
+        return in_turns(
+            of_h2load(server.grpc, "/forestflow.v1.ForestFlow/Score", message, grpc_echo.IN_FLIGHT),
+            of_h2load(f"127.0.0.1:{port}", grpc_echo.METHOD, message, grpc_echo.IN_FLIGHT),
             seconds,
         )
 
@@ -162,6 +180,7 @@ def oip(seconds: float) -> tuple[float, float]:
 MEASURES: dict[str, tuple[str, float, Callable[[float], tuple[float, float]]]] = {
     "grpc": ("gRPC Score, 2 rows, 16 in flight ÷ grpc.aio echo", 0.6, grpc_score),
     "grpc-merging": ("the same, merging.maxWaitMS 1", 0.6, partial(grpc_score, merging={"maxWaitMS": 1})),
+    "grpc-h2load": ("gRPC Score by h2load, 16 in flight ÷ grpc.aio echo", 0.6, grpc_by_h2load),
     "tfserving": ("TF-Serving REST predict ÷ BASIC JSON, one 784-vector", 0.9, tfserving),
     "oip": ("OIP binary 64 x 784 float32 ÷ in-process signature calls, one thread", 0.8, oip),
 }
