@@ -16,8 +16,9 @@ import statistics
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from functools import cache, partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -35,33 +36,37 @@ from benchmarks.turns import in_turns, of_wrk
 MLP = Address("samples", "mnist", 0, "1")
 
 
-def grpc_score(seconds: float, **settings: object) -> tuple[float, float]:
-    """Calls/s of Score, of a release with these deployment settings, and of the echo."""
+SCORE = "/forestflow.v1.ForestFlow/Score"
+
+
+@contextmanager
+def score_and_echo(**settings: object) -> Iterator[tuple[str, str, bytes]]:
+    """The addresses of ours, with a release of these deployment settings, and of the echo; a message for both."""
     address = Address()
     (port,) = free_ports(1)
-    echo = [PYTHON, "-m", "benchmarks.grpc_echo", "serve", str(port)]
-    with tempfile.TemporaryDirectory() as folder, ours.serving() as server, Running(echo):
+    with ours.serving() as server, Running([PYTHON, "-m", "benchmarks.grpc_echo", "serve", str(port)]):
         server.deploy(address, **settings)
+        yield server.grpc, f"127.0.0.1:{port}", _score_message(address)
+
+
+def grpc_score(seconds: float, **settings: object) -> tuple[float, float]:
+    """Calls/s of Score, of a release with these deployment settings, and of the echo."""
+    with tempfile.TemporaryDirectory() as folder, score_and_echo(**settings) as (score, echo, message):
         file = Path(folder, "message")
-        file.write_bytes(_score_message(address))
+        file.write_bytes(message)
         return in_turns(
-            lambda turn: _load(server.grpc, "/forestflow.v1.ForestFlow/Score", file, turn),
-            lambda turn: _load(f"127.0.0.1:{port}", grpc_echo.METHOD, file, turn),
+            lambda turn: _load(score, SCORE, file, turn),
+            lambda turn: _load(echo, grpc_echo.METHOD, file, turn),
             seconds,
         )
 
 
 def grpc_by_h2load(seconds: float) -> tuple[float, float]:
     """The same by h2load: calls/s of Score, and of the echo."""
-    address = Address()
-    (port,) = free_ports(1)
-    echo = [PYTHON, "-m", "benchmarks.grpc_echo", "serve", str(port)]
-    with ours.serving() as server, Running(echo):
-        server.deploy(address)
-        message = _score_message(address)
+    with score_and_echo() as (score, echo, message):
         return in_turns(
-            of_h2load(server.grpc, "/forestflow.v1.ForestFlow/Score", message, grpc_echo.IN_FLIGHT),
-            of_h2load(f"127.0.0.1:{port}", grpc_echo.METHOD, message, grpc_echo.IN_FLIGHT),
+            of_h2load(score, SCORE, message, grpc_echo.IN_FLIGHT),
+            of_h2load(echo, grpc_echo.METHOD, message, grpc_echo.IN_FLIGHT),
             seconds,
         )
 
