@@ -39,11 +39,7 @@ def assemble(schema: Schema, datums: Sequence[Sequence[Tensor]], first: int = 0)
     A tensor's values are of the Python type of its kind: ``float`` (or ``int``), ``int``, ``str``, ``bool``, ``bytes``;
     or they are an array of its dtype. ``first`` is the number of the first datum.
     """
-    if not datums or not datums[0]:
-        raise InvalidInput("No input data provided")
-    counts = set(map(len, datums))
-    if len(counts) > 1:
-        raise _wrong_count(counts, len(schema))
+    check_counts(len(datums[0]) if datums else 0, set(map(len, datums)), len(schema))
     rows = [sorted(datum, key=_kind) for datum in datums]
     kinds = [_kind(tensor) for tensor in rows[0]]
     for i, row in enumerate(rows):
@@ -55,6 +51,17 @@ def assemble(schema: Schema, datums: Sequence[Sequence[Tensor]], first: int = 0)
         for lane, position in enumerate(entries_of(schema, kinds))
     }
     return Batch(len(rows), tuple(columns[position] for position in sorted(columns)))
+
+
+def check_counts(first: int, counts: set[int], expected: int) -> None:
+    """Raise :class:`InvalidInput` where the first datum has no tensors, or another one has more or fewer of them.
+
+    A datum without tensors takes two bytes: who counts before making objects of the datums makes none of millions.
+    """
+    if not first:
+        raise InvalidInput("No input data provided")
+    if len(counts) > 1:
+        raise _wrong_count(counts, expected)
 
 
 def entries_of(schema: Schema, kinds: Sequence[TensorType]) -> list[int]:

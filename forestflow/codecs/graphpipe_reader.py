@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from forestflow.codecs.shapes import MAX_AXES, Room
 from forestflow.domain.errors import InvalidInput, Malformed
 from forestflow.domain.tensors import DTYPES, TensorType
 
@@ -37,7 +38,6 @@ TYPES: dict[int, TensorType] = {
     12: TensorType.String,
 }
 
-MAX_DIMENSIONS = 32
 MAX_TENSORS = 4096
 MAX_SHARING = 4
 _SLACK = 1 << 20
@@ -117,10 +117,7 @@ def _tensor(message: _Message, number: int, table: _Table) -> Tensor:
     if kind is None:
         raise InvalidInput(f"tensor {number} has the type {table.byte(0)}; GraphPipe's are 1 to {max(TYPES)}")
     shape = message.shape(table.reference(1))
-    size = math.prod(shape)
-    # Of an empty tensor, too, so that nobody loops over rows that take no place.
-    if min(shape, default=0) < 0 or max(shape, default=0) > message.size:
-        raise InvalidInput(f"tensor {number} of {message.size} bytes at most cannot have the shape {shape}")
+    size = math.prod(message.room.check(number, shape))
     if kind is TensorType.String:
         kind, strings = message.texts(table.reference(3))
         if size != len(strings):
@@ -175,6 +172,7 @@ class _Message:
     def __init__(self, payload: bytes | memoryview) -> None:
         self.data = payload
         self.size = len(payload)
+        self.room = Room(self.size)
         self._left = MAX_SHARING * self.size + _SLACK
 
     def _inside(self, start: int, length: int) -> None:
@@ -218,10 +216,10 @@ class _Message:
 
     def shape(self, place: int | None) -> list[int]:
         start, count = self.vector(place, 8)
-        if count > MAX_DIMENSIONS:
-            raise InvalidInput(f"a tensor has {count} dimensions; at most {MAX_DIMENSIONS} are taken")
-        dimensions: list[int] = np.frombuffer(self.data, "<i8", count, start).tolist()
-        return dimensions
+        if count > MAX_AXES:
+            raise InvalidInput(f"a tensor has {count} dimensions; at most {MAX_AXES} are taken")
+        sizes: list[int] = np.frombuffer(self.data, "<i8", count, start).tolist()
+        return sizes
 
     def offsets(self, place: int | None) -> list[int]:
         """The places that a short vector refers to."""

@@ -19,12 +19,11 @@ import numpy.typing as npt
 import orjson
 
 from forestflow.codecs.columns import packer
+from forestflow.codecs.shapes import MAX_AXES
 from forestflow.domain.errors import InvalidInput, Malformed, ModelFailed
 from forestflow.domain.tensors import DTYPES, Batch, Column, TensorType
 
 Array = npt.NDArray[Any]
-
-MAX_AXES = 32
 
 _NAMES = {dict: "an object", list: "a list", str: "a string", bool: "a boolean", type(None): "null"}
 

@@ -14,7 +14,6 @@ from forestflow.codecs.oip_tensors import (
     NAMES,
     Array,
     batch_of,
-    check_shape,
     from_raw,
     name_of,
     shaped,
@@ -22,6 +21,7 @@ from forestflow.codecs.oip_tensors import (
     type_of,
 )
 from forestflow.codecs.request import ScoreRequest
+from forestflow.codecs.shapes import Room
 from forestflow.domain.errors import ForestFlowError, InvalidInput, Malformed
 from forestflow.domain.ids import Fqrv
 from forestflow.domain.requests import OUTPUTS_KEY
@@ -53,9 +53,10 @@ def decode(payload: bytes) -> ScoreRequest:
     raws = request.raw_input_contents
     if raws and len(raws) != len(request.inputs):
         raise InvalidInput(f"raw_input_contents has {len(raws)} entries for {len(request.inputs)} inputs")
+    room = Room(len(payload))
     columns = []
     for i, tensor in enumerate(request.inputs):
-        kind, shape = type_of(tensor.datatype, tensor.name), check_shape(tensor.name, tensor.shape)
+        kind, shape = type_of(tensor.datatype, tensor.name), room.check(tensor.name, tuple(tensor.shape))
         if raws and tensor.HasField("contents"):
             raise InvalidInput(f"input {tensor.name!r} has contents beside raw_input_contents")
         array = from_raw(tensor.name, kind, raws[i], shape) if raws else _typed(tensor, kind, shape)

@@ -22,7 +22,6 @@ from forestflow.codecs.oip_tensors import (
     Array,
     batch_of,
     blob_of,
-    check_shape,
     from_raw,
     name_of,
     shaped,
@@ -30,6 +29,7 @@ from forestflow.codecs.oip_tensors import (
     type_of,
 )
 from forestflow.codecs.request import ScoreRequest
+from forestflow.codecs.shapes import Room
 from forestflow.domain.errors import ForestFlowError, InvalidInput, Malformed, ModelFailed
 from forestflow.domain.ids import Fqrv
 from forestflow.domain.requests import OUTPUTS_KEY
@@ -84,9 +84,10 @@ def decode(payload: bytes) -> ScoreRequest:
         raise Malformed(f"Inference-Header-Content-Length is {length}, the body has {len(body)} bytes")
     text, rest = (body, body[:0]) if length is None else (body[:length], body[length:])
     request = _read(text)
+    room = Room(len(body))
     columns, offset = [], 0
     for tensor in request.inputs:
-        kind, shape = type_of(tensor.datatype, tensor.name), check_shape(tensor.name, tensor.shape)
+        kind, shape = type_of(tensor.datatype, tensor.name), room.check(tensor.name, tensor.shape)
         size = tensor.parameters.get(_BINARY_SIZE)
         if size is None:
             kind, array = _from_json(tensor, kind, shape)

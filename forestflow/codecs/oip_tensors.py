@@ -31,7 +31,6 @@ DATATYPES: dict[str, TensorType] = {
     "BYTES": TensorType.Bytes,
 }
 NAMES = {kind: name for name, kind in DATATYPES.items()} | {TensorType.String: "BYTES"}
-_MAX_RANK = 32
 
 
 def type_of(datatype: str, name: str) -> TensorType:
@@ -40,13 +39,6 @@ def type_of(datatype: str, name: str) -> TensorType:
     if kind is None:
         raise InvalidInput(f"input {name!r} has the datatype {datatype!r}; known are {', '.join(DATATYPES)}")
     return kind
-
-
-def check_shape(name: str, shape: Sequence[int]) -> tuple[int, ...]:
-    """The shape of an input; raises InvalidInput for one that no tensor can have."""
-    if len(shape) > _MAX_RANK or any(size < 0 for size in shape):
-        raise InvalidInput(f"input {name!r} cannot have the shape {list(shape)[: _MAX_RANK + 1]}")
-    return tuple(shape)
 
 
 def shaped(name: str, array: Array, shape: tuple[int, ...]) -> Array:

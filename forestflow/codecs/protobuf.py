@@ -13,7 +13,7 @@ from forestflow._gen.inference_pb2 import Datum, InferenceRequest, Prediction, T
 from forestflow._gen.inference_pb2 import Tensor as TensorMessage
 from forestflow._gen.rows_pb2 import InferenceRows, PredictionRows
 from forestflow.codecs import messages
-from forestflow.codecs.columns import Tensor, assemble, entries_of
+from forestflow.codecs.columns import Tensor, assemble, check_counts, entries_of
 from forestflow.codecs.inference_json import TENSOR_KEYS
 from forestflow.codecs.protobuf_rows import Layout, learn
 from forestflow.codecs.request import ScoreRequest
@@ -98,6 +98,8 @@ def from_message(request: InferenceRequest) -> ScoreRequest:
     """A parsed InferenceRequest as columns; raises Malformed for a schema without a type, or InvalidInput."""
     if not request.IsInitialized():
         raise Malformed("not an InferenceRequest: a schema entry has no known type")
+    first = len(request.datum[0].tensors) if request.datum else 0
+    check_counts(first, {len(datum.tensors) for datum in request.datum}, len(request.schema))
     datums = [[_tensor(tensor) for tensor in datum.tensors] for datum in request.datum]
     return ScoreRequest(assemble(_schema(request), datums), _configs(request))
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from forestflow._gen import tensorflow_serving_pb2 as pb
 from forestflow._gen.tensorflow_serving_pb2 import Tensor, TensorShape
-from forestflow.codecs.nested import MAX_AXES
+from forestflow.codecs.shapes import Room
 from forestflow.domain.errors import InvalidInput, ModelFailed
 from forestflow.domain.tensors import DTYPES, Column, TensorType
 
@@ -58,15 +58,16 @@ _FIELDS: dict[TensorType, str] = {
     TensorType.Bytes: "string_val",
 }
 _SMALL = "int_val"  # of integers up to 32 bits
-MAX_REPEATED = 1 << 20  # bytes that one value may stand for
 
 
-def column_of(name: str, tensor: Tensor) -> Column:
+def column_of(name: str, tensor: Tensor, room: Room) -> Column:
     """The tensor as a column of its shape; numbers in ``tensor_content`` are not copied. Raises InvalidInput."""
     kind = _TYPES.get(tensor.dtype)
     if kind is None:
         raise InvalidInput(f"input {name!r} is of the type {_type_name(tensor.dtype)}, which cannot be served")
-    shape = _shape(name, tensor)
+    if tensor.tensor_shape.unknown_rank:
+        raise InvalidInput(f"input {name!r} has no shape of known sizes")
+    shape = room.check(name, tuple([dim.size for dim in tensor.tensor_shape.dim]))
     size = math.prod(shape)
     bits = tensor.dtype == pb.DT_BFLOAT16
     dtype = np.dtype(np.uint16) if bits else DTYPES[kind]
@@ -76,19 +77,14 @@ def column_of(name: str, tensor: Tensor) -> Column:
         data = _content(name, tensor.tensor_content, size, dtype)
     else:
         data = _listed(name, tensor, kind, size, dtype)
+    if len(data) < size:
+        room.repeat(name, shape, len(data))
+        # As in TensorFlow, the last value stands for all that follow, none for zeros.
+        last = data[-1] if len(data) else b"" if kind is TensorType.Bytes else dtype.type(0)
+        data = np.concatenate([data, np.full(size - len(data), last, data.dtype)])
     if bits:
         data = (data.astype(np.uint32) << 16).view(np.float32)
-    try:
-        return Column(kind, (name,), data.reshape(shape))
-    except ValueError:  # no values, but sizes that NumPy cannot count
-        raise InvalidInput(f"input {name!r} has the shape {list(shape)}, which is too big") from None
-
-
-def _shape(name: str, tensor: Tensor) -> tuple[int, ...]:
-    shape = tuple([dim.size for dim in tensor.tensor_shape.dim])
-    if tensor.tensor_shape.unknown_rank or len(shape) > MAX_AXES or min(shape, default=0) < 0:
-        raise InvalidInput(f"input {name!r} has no shape of up to {MAX_AXES} known sizes")
-    return shape
+    return Column(kind, (name,), data.reshape(shape))
 
 
 def _content(name: str, content: bytes, size: int, dtype: np.dtype[Any]) -> Array:
@@ -101,7 +97,7 @@ def _content(name: str, content: bytes, size: int, dtype: np.dtype[Any]) -> Arra
 
 
 def _listed(name: str, tensor: Tensor, kind: TensorType, size: int, dtype: np.dtype[Any]) -> Array:
-    """Values one by one; as in TensorFlow, the last one stands for all that follow, none for zeros."""
+    """Values one by one, at most as many as the shape has."""
     field = _FIELDS.get(kind, _SMALL)
     halves = tensor.dtype in (pb.DT_HALF, pb.DT_BFLOAT16)
     values: Any = tensor.half_val if halves else getattr(tensor, field)
@@ -111,18 +107,7 @@ def _listed(name: str, tensor: Tensor, kind: TensorType, size: int, dtype: np.dt
         data = np.array(list(values), np.uint16 if halves else dtype)  # a message's own list would wrap
     except OverflowError:
         raise InvalidInput(f"input {name!r}: a value in {field} is not of the type {kind.name}") from None
-    data = data if halves and dtype == np.uint16 else data.view(dtype)
-    return _filled(name, data, size, dtype.type(0))
-
-
-def _filled(name: str, data: Array, size: int, zero: Any) -> Array:
-    if len(data) == size:
-        return data
-    if size * data.dtype.itemsize > MAX_REPEATED:
-        raise InvalidInput(
-            f"input {name!r} has {len(data)} values, its shape {size}; one may stand for {MAX_REPEATED} bytes at most"
-        )
-    return np.concatenate([data, np.full(size - len(data), data[-1] if len(data) else zero, data.dtype)])
+    return data if halves and dtype == np.uint16 else data.view(dtype)
 
 
 def _texts(name: str, tensor: Tensor, size: int) -> Array:
@@ -131,7 +116,7 @@ def _texts(name: str, tensor: Tensor, size: int) -> Array:
         raise InvalidInput(f"input {name!r} has {len(values)} values in string_val, its shape {size}")
     data = np.empty(len(values), object)
     data[:] = values
-    return _filled(name, data, size, b"")
+    return data
 
 
 def _type_name(number: int) -> str:

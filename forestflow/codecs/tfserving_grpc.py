@@ -17,6 +17,7 @@ from forestflow._gen import tensorflow_serving_pb2 as pb
 from forestflow.codecs import nested, tf_tensors
 from forestflow.codecs.envelope import unpack
 from forestflow.codecs.request import ScoreRequest
+from forestflow.codecs.shapes import Room
 from forestflow.codecs.tf_example import check_context
 from forestflow.codecs.tfserving_rest import CLASSIFY, PREDICT
 from forestflow.domain.errors import ForestFlowError, InvalidInput, Malformed, ModelFailed
@@ -42,7 +43,7 @@ def decode_request(payload: bytes | memoryview) -> ScoreRequest:
     try:
         if verb == PREDICT:
             predict = pb.PredictRequest.FromString(bytes(body))
-            return _predict(predict, head, 8 * len(body) + tf_tensors.MAX_REPEATED)
+            return _predict(predict, head, Room(len(body)))
         examples = pb.ExampleRequest.FromString(bytes(body))
     except DecodeError as error:
         raise Malformed(f"not a request of PredictionService: {error}") from None
@@ -50,18 +51,12 @@ def decode_request(payload: bytes | memoryview) -> ScoreRequest:
     return ScoreRequest(nested.batch_of([_examples(examples.input)]), _configs(asked), asked)
 
 
-def _predict(request: pb.PredictRequest, head: dict[str, Any], room: int) -> ScoreRequest:
-    """The tensors may have ``room`` bytes together: a number of one byte in the message may become eight."""
+def _predict(request: pb.PredictRequest, head: dict[str, Any], room: Room) -> ScoreRequest:
     asked = _asked(request.model_spec, head)
     configs = _configs(asked)
     if request.output_filter:
         configs[OUTPUTS_KEY] = ",".join(request.output_filter)
-    columns = []
-    for name in sorted(request.inputs):
-        columns.append(tf_tensors.column_of(name, request.inputs[name]))
-        room -= columns[-1].data.nbytes
-        if room < 0:
-            raise InvalidInput(f"input {name!r} and those before it have far more values than the message")
+    columns = [tf_tensors.column_of(name, request.inputs[name], room) for name in sorted(request.inputs)]
     return ScoreRequest(nested.batch_of(columns), configs, asked)
 
 

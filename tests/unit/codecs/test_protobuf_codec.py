@@ -1,5 +1,7 @@
 """The binary form of BASIC."""
 
+import tracemalloc
+
 import pytest
 from google.protobuf import unknown_fields
 from hypothesis import given, settings
@@ -57,6 +59,21 @@ def test_strings_that_are_not_utf8(text):
 def test_junk(junk):
     with pytest.raises(Malformed, match="not an InferenceRequest"):
         decode_request(junk)
+
+
+@pytest.mark.parametrize("first", [b"", REQUEST.datum[0].SerializeToString()])
+def test_a_million_records_without_tensors_are_two_megabytes(first):
+    """An object for each of them would be 64."""
+    empty = pb.InferenceRequest(datum=[pb.Datum()]).SerializeToString()
+    start = pb.InferenceRequest(schema=REQUEST.schema, datum=[pb.Datum.FromString(first)]).SerializeToString()
+    body = start + 1_000_000 * empty
+    tracemalloc.start()
+    try:
+        with pytest.raises(InvalidInput, match=r"^(No input data provided|Number of inputs \(Found min: 0 max: 1\))"):
+            decode_request(body)
+        assert tracemalloc.get_traced_memory()[1] < 2 * len(body)
+    finally:
+        tracemalloc.stop()
 
 
 def test_no_data():
