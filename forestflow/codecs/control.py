@@ -34,6 +34,7 @@ from forestflow.domain.settings import (
     ShadowSettings,
 )
 from forestflow.domain.simulate import TimelinePoint
+from forestflow.domain.sources import check_length
 from forestflow.domain.versions import VersionsReport, WatchRequest
 
 # --- requests: raise Malformed if the body is not the message, Invalid and its subclasses if it makes no sense -------
@@ -72,7 +73,9 @@ def parse_serve_request(body: bytes, fqrv: Fqrv | None = None) -> ServeRequest:
     if type(document) is dict and document.get("flavor") is None and _is_mlflow(document):
         folder = document["path"].removesuffix("/MLmodel")
         document = {**document, "path": folder, "flavor": {"MLmodel": {}}}
-    return messages.serve_request_from(message_json.read(document, BasicServeRequest()), fqrv)
+    message = message_json.read(document, BasicServeRequest())
+    check_length(message.path)
+    return messages.serve_request_from(message_json.bounded(message), fqrv)
 
 
 def _is_mlflow(document: object) -> bool:

@@ -38,20 +38,20 @@ def decode_configs(payload: bytes) -> dict[str, str]:
 
 def configs_of(text: str) -> dict[str, str]:
     """``key:value,key:value``; a piece without a colon goes on with the value before it. Raises InvalidInput."""
-    configs: dict[str, str] = {}
+    configs: dict[str, list[str]] = {}
     if text == "{}":  # what the JavaScript client's documentation gives for none
-        return configs
+        return {}
     key = None
     for piece in filter(None, text.split(",")):
         name, colon, value = piece.partition(":")
         if colon:
             key = name.strip()
-            configs[key] = value.strip()
+            configs[key] = [value.strip()]
         elif key is None:
             raise InvalidInput(f"the config {piece[:40]!r} is not key:value")
         else:
-            configs[key] += "," + piece.strip()
-    return configs
+            configs[key].append(piece.strip())
+    return {name: ",".join(pieces) for name, pieces in configs.items()}
 
 
 class GraphPipeCodec:

@@ -28,12 +28,13 @@ _RANGES = {
     FieldDescriptor.CPPTYPE_UINT32: (0, 2**32, "a uint32"),
     FieldDescriptor.CPPTYPE_UINT64: (0, 2**64, "a uint64"),
 }
+MAX_TEXT = 8192  # characters of a name, path, line or tag that a request of the control API gives
 _FLOATING = (FieldDescriptor.CPPTYPE_FLOAT, FieldDescriptor.CPPTYPE_DOUBLE)
 
 
 def parse(body: bytes | memoryview, message: M) -> M:
-    """Fill ``message`` from a JSON document; raises :class:`~forestflow.domain.errors.Malformed`."""
-    return read(strict_json.loads(body), message)
+    """Fill ``message`` from a client's JSON document; raises :class:`~forestflow.domain.errors.Malformed`."""
+    return bounded(read(strict_json.loads(body), message))
 
 
 def read(document: object, message: M) -> M:
@@ -42,6 +43,25 @@ def read(document: object, message: M) -> M:
     if not message.IsInitialized():
         missing: list[str] = message.FindInitializationErrors()  # type: ignore[attr-defined]  # not in types-protobuf
         raise malformed(f"required fields are missing: {', '.join(missing)}")
+    return message
+
+
+def bounded(message: M) -> M:
+    """The message, if no text in it is longer than ``MAX_TEXT``: what a client gives is stored, and sent to others.
+
+    Raises Malformed. The journal's own entries are read without this bound, which older ones did not have.
+    """
+    field: Any
+    for field, value in message.ListFields():
+        if field.message_type is not None and field.message_type.GetOptions().map_entry:
+            parts = [*value.keys(), *value.values()]
+        else:
+            parts = value if field.is_repeated else [value]
+        for part in parts:
+            if isinstance(part, Message):
+                bounded(part)
+            elif isinstance(part, str) and len(part) > MAX_TEXT:
+                raise malformed(f"{field.json_name}: {len(part)} characters; at most {MAX_TEXT} are allowed")
     return message
 
 

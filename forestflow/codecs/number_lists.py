@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import simdjson
 
+from forestflow.codecs.shapes import MAX_AXES
 from forestflow.domain.tensors import Column, TensorType
 
 _NUMBERS = b"0123456789+-.eE \t\r\n"
@@ -42,6 +43,8 @@ def numbers(text: bytes) -> Column | None:
 def _shape(skeleton: bytes) -> tuple[int, ...] | None:
     """That of lists whose brackets and commas these are, if all of a level are as long; none of them is empty."""
     depth = len(skeleton) - len(skeleton.lstrip(b"["))
+    if depth > MAX_AXES:  # each level is a search of its own
+        return None
     unit = skeleton[depth - 1 : skeleton.find(b"]") + 1]
     shape = [unit.count(b",") + 1]
     for level in range(depth - 2, -1, -1):

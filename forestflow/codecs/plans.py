@@ -57,7 +57,7 @@ def parse_simulation(body: bytes) -> Proposal:
         if type(policies) is not dict:
             raise strict_json.expected("an object", policies, "SimulationRequest.policies")
         document = {name: member for name, member in document.items() if name != "policies"}
-    message = message_json.read(document, pb.SimulationRequest())
+    message = message_json.bounded(message_json.read(document, pb.SimulationRequest()))
     horizon = message.horizon_secs
     step = message.step_secs if message.HasField("step_secs") else max(1, -(-horizon // DEFAULT_POINTS))
     rate = message.events_per_second
@@ -66,7 +66,9 @@ def parse_simulation(body: bytes) -> Proposal:
     return Proposal(
         messages.contract_settings_from(message.contract_settings) if message.HasField("contract_settings") else None,
         {
-            release: messages.policy_settings_from(message_json.read(policy, PolicySettingsMessage()))
+            release: messages.policy_settings_from(
+                message_json.bounded(message_json.read(policy, PolicySettingsMessage()))
+            )
             for release, policy in (policies or {}).items()
         },
         horizon * 1000,

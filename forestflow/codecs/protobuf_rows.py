@@ -86,7 +86,10 @@ def learn(sample: Datum, prefix: Callable[[int], bytes] = lambda length: b"") ->
     record = prefix(len(record)) + record
     around, found = bytearray(record), []
     for kind, marks in lanes:
-        places = [record.find(mark.tobytes()) for mark in marks]
+        places, last = [], 0
+        for mark in marks:
+            last = record.find(mark.tobytes(), max(last, 0))
+            places.append(last)
         steps = set(np.diff(places).tolist())
         if -1 in places or len(steps) > 1:
             return None

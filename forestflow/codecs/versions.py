@@ -10,6 +10,7 @@ from forestflow.codecs import message_json, messages
 from forestflow.codecs.flavor_messages import flavor_from, flavor_to
 from forestflow.domain.errors import Invalid
 from forestflow.domain.ids import Contract
+from forestflow.domain.sources import check_length
 from forestflow.domain.versions import (
     DEFAULT_POLL_SECONDS,
     AllVersions,
@@ -36,6 +37,8 @@ def watch_request_from(document: dict[str, Any], contract: Contract | None = Non
     if type(fqrv) is dict and not {"release_version", "releaseVersion"} & fqrv.keys():
         document = {**document, "fqrv": {**fqrv, "releaseVersion": _IGNORED_RELEASE}}
     message = message_json.read(document, BasicServeRequest())
+    check_length(message.path)
+    message_json.bounded(message)
     if contract is None:
         if not message.HasField("fqrv"):
             raise Invalid("fqrv is missing: give its contract in the body or in the path")

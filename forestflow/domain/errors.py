@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from forestflow.domain.settings import ServableSettings
 
 
+MAX_MESSAGE = 8192  # characters: a message may hold what a client sent, which need not come back whole
+
+
 class Code(enum.IntEnum):
     """What went wrong, independent of any protocol. The numbers travel in reply frames."""
 
@@ -43,7 +46,8 @@ class ForestFlowError(Exception):
 
     @property
     def message(self) -> str:
-        return str(self.args[-1]) if self.args else type(self).__name__
+        text = str(self.args[-1]) if self.args else type(self).__name__
+        return text if len(text) <= MAX_MESSAGE else f"{text[:MAX_MESSAGE]}…"
 
     def __str__(self) -> str:
         return self.message

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from forestflow.domain.errors import Invalid
 from forestflow.domain.settings import MAX_WINDOW, MetricSettings
+
+MAX_METRICS = 256  # of a release, each with MAX_WINDOW samples at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,13 @@ class MetricReport:
 
 
 Samples = tuple[Sample, ...]
+
+
+def check_names(known: Iterable[str], reports: Iterable[MetricReport]) -> None:
+    """Raise Invalid where a release would have more than ``MAX_METRICS`` metrics after these reports."""
+    names = {*known, *[report.name for report in reports]}
+    if len(names) > MAX_METRICS:
+        raise Invalid(f"the release would have {len(names)} metrics; at most {MAX_METRICS} are kept")
 
 
 def with_report(known: Mapping[str, Samples], report: MetricReport) -> dict[str, Samples]:

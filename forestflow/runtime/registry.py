@@ -29,7 +29,7 @@ from forestflow.domain.events import (
 )
 from forestflow.domain.history import state_at
 from forestflow.domain.ids import Contract, Fqrv
-from forestflow.domain.metrics import MetricReport
+from forestflow.domain.metrics import MetricReport, check_names
 from forestflow.domain.plan import PlanUpdate
 from forestflow.domain.policies import percent_of, rules_hold
 from forestflow.domain.reports import Counts
@@ -206,7 +206,7 @@ class Registry:
         return events
 
     async def report_metrics(self, fqrv: Fqrv, reports: Sequence[MetricReport]) -> Fqrv:
-        self._state.known_release(fqrv)
+        check_names(self._state.known_release(fqrv).samples, reports)
         self._commit(fqrv.contract, [MetricReported(fqrv, report) for report in reports])
         return fqrv
 

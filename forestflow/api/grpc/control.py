@@ -207,7 +207,7 @@ def methods(
     def checked(kind: type[Request], message: bytes) -> Request:
         if len(message) > max_bytes:
             raise TooLarge(f"the message has {len(message)} bytes; at most {max_bytes} are allowed here")
-        return read(kind, message)
+        return message_json.bounded(read(kind, message))
 
     def one(kind: type[Request], handle: Callable[[Request], Awaitable[Message]]) -> grpc.RpcMethodHandler:
         async def answer(message: bytes, _call: Call) -> bytes:

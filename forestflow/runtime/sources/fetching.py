@@ -9,15 +9,13 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
 from forestflow.domain.errors import ArtifactRejected
-from forestflow.domain.sources import refuse_secrets
+from forestflow.domain.sources import MAX_PATH_LENGTH, refuse_secrets
 from forestflow.runtime.sources import archive, git, lfs, local, s3
 from forestflow.runtime.sources.fs import FsspecStore
 from forestflow.runtime.sources.rules import SourceRules
 from forestflow.runtime.sources.store import FolderStore, Store
 from forestflow.runtime.sources.transfer import Interrupted, Meter, again_or_raise, download, safe_name
 from forestflow.runtime.sources.web import WebStore
-
-MAX_PATH_LENGTH = 4096
 
 
 @dataclass(frozen=True, slots=True)

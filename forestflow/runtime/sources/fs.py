@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from forestflow.domain.errors import ArtifactRejected, DeadlineExceeded
 from forestflow.runtime.sources.rules import SourceRules
-from forestflow.runtime.sources.transfer import CHUNK_BYTES, MAX_FILES, Interrupted, Meter, Opener, TimedOut
+from forestflow.runtime.sources.transfer import CHUNK_BYTES, MAX_FILES, Interrupted, Meter, Opener, TimedOut, safe_name
 from forestflow.runtime.sources.web import netrc_login
 
 # Not what a path may name: the server's own files, and drivers around other drivers, which would escape the rules.
@@ -72,7 +72,7 @@ class FsspecStore:
                 count += 1
                 if count > MAX_FILES:
                     raise ArtifactRejected(f"more than {MAX_FILES} files lie under {path}")
-                relative = f"{folder}/{name}" if folder else name
+                relative = safe_name(f"{folder}/{name}" if folder else name)  # also bounds the depth of folders
                 if entry["type"] == "directory":
                     folders.append(relative)
                 else:

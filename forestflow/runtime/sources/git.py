@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from forestflow.domain.errors import ArtifactRejected
 from forestflow.runtime.sources.rules import SourceRules
-from forestflow.runtime.sources.transfer import Interrupted, Meter, again_or_raise
+from forestflow.runtime.sources.transfer import MAX_FILES, Interrupted, Meter, again_or_raise
 
 POLL_SECONDS = 0.25
 
@@ -73,7 +73,8 @@ def parse(path: str) -> GitSource | None:
     plain = url.startswith(("http://", "https://")) and url.endswith(".git")
     if not (plain or "://" not in url or url.startswith(("git+", "git://", "ssh://"))):
         return None
-    if "://" not in url and not re.match(r"[^/]*@[^/]*:", url):
+    _, at, address = url.partition("/")[0].partition("@")
+    if "://" not in url and not (at and ":" in address):
         return None
     if hash_sign and (not ref or _BAD_REF.search(ref)):
         raise ArtifactRejected(f"after the # a git path names a tag, a branch or a full commit, not {ref[:100]!r}")
@@ -162,7 +163,12 @@ class _Git:
                 raise GitFailed(self._explained(said.read(8192).decode(errors="replace")))
 
     def _measure(self) -> None:
-        size = sum(_size(Path(folder) / name) for folder, _, names in os.walk(self._folder) for name in names)
+        size = count = 0
+        for folder, _, names in os.walk(self._folder):
+            count += len(names)
+            size += sum(_size(Path(folder) / name) for name in names)
+        if count > 2 * MAX_FILES:
+            raise ArtifactRejected(f"the repository has more than {MAX_FILES} files")
         if size > 2 * self._meter.rules.max_bytes:  # the objects and the files made from them
             raise ArtifactRejected(
                 f"the repository is larger than {self._meter.rules.max_bytes} bytes (setting artifact_max_bytes)"

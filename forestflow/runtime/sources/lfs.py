@@ -197,7 +197,8 @@ def _actions(answer: bytes) -> dict[str, Any]:
         found = {}
         for entry in orjson.loads(answer)["objects"]:
             if "error" in entry:
-                raise ArtifactRejected(f"the LFS server lacks {entry['oid'][:12]}: {entry['error'].get('message')}")
+                said = str(entry["error"].get("message"))[:200]
+                raise ArtifactRejected(f"the LFS server lacks {entry['oid'][:12]}: {said}")
             found[entry["oid"]] = entry["actions"]["download"]
             str(found[entry["oid"]]["href"])
         return found

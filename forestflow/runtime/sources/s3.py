@@ -23,7 +23,9 @@ from forestflow.runtime.sources.transfer import CHUNK_BYTES, MAX_FILES, Interrup
 _NAMED_SERVICE = re.compile(
     r"(?P<url>s3:(?::https?:)?//\S+)\s+bucket=(?P<bucket>[a-z0-9.-]+)(?:\s+region=(?P<region>[a-z0-9-]+))?\s*"
 )
-_PLAIN = re.compile(r"s3://(?P<bucket>[A-Za-z0-9._-]+)(?:/(?P<key>[^?#]*?))?(?:\s+region=(?P<region>[a-z0-9-]+))?\s*")
+_PLAIN = re.compile(r"s3://(?P<bucket>[A-Za-z0-9._-]+)(?:/(?P<key>[^?#]*))?")
+_REGION = re.compile(r"region=([a-z0-9-]+)")
+MAX_PAGES = 10_000  # of a listing; a page has up to 1000 objects
 _SHAPE = "s3://bucket/folder or s3::https://host/bucket bucket=<bucket> [region=<region>]"
 
 
@@ -47,10 +49,12 @@ def parse(path: str) -> S3Location:
     named = _NAMED_SERVICE.fullmatch(path)
     if named is not None:
         return _parse_named(named["url"], named["bucket"], named["region"])
-    plain = _PLAIN.fullmatch(path)
+    url, *words = path.rsplit(None, 1)
+    region = _REGION.fullmatch(words[0]) if words else None
+    plain = _PLAIN.fullmatch(url if region else path.rstrip())
     if plain is None or " bucket=" in path:
         raise ArtifactRejected(f"an S3 path is {_SHAPE}, not {path[:200]!r}")
-    return S3Location(None, plain["bucket"], (plain["key"] or "").strip("/"), plain["region"], False, ())
+    return S3Location(None, plain["bucket"], (plain["key"] or "").strip("/"), region and region[1], False, ())
 
 
 def _parse_named(url: str, bucket: str, region: str | None) -> S3Location:
@@ -144,15 +148,16 @@ class S3Store:
 
     def _pages(self, prefix: str, **arguments: str) -> Iterator[Any]:
         count, more = 0, dict[str, Any]()
-        while True:
+        for _ in range(MAX_PAGES):  # a service could go on for ever with empty ones
             page = self._call("list_objects_v2", Prefix=prefix, **arguments, **more)
+            count += len(page.get("Contents", ())) + len(page.get("CommonPrefixes", ()))
+            if count > MAX_FILES:
+                break
             yield page
             if not page.get("IsTruncated"):
                 return
-            count += page["KeyCount"]
-            if count > MAX_FILES:
-                raise ArtifactRejected(f"more than {MAX_FILES} objects lie under s3://{self._bucket}/{prefix}")
             more = {"ContinuationToken": page["NextContinuationToken"]}
+        raise ArtifactRejected(f"more than {MAX_FILES} objects lie under s3://{self._bucket}/{prefix}")
 
     def opener(self, path: str) -> Opener:
         etag: str | None = None

@@ -14,6 +14,8 @@ from forestflow.runtime.sources.rules import SourceRules
 MAX_FAILURES = 4  # in a row, without a byte in between
 FIRST_PAUSE_SECONDS = 0.25
 MAX_FILES = 100_000
+MAX_NAME_LENGTH = 1024  # of a file below what was asked for; S3's keys are no longer
+MAX_DEPTH = 100
 CHUNK_BYTES = 1 << 20
 LOG_SECONDS = 10.0
 
@@ -126,6 +128,8 @@ def again_or_raise(error: Interrupted, failures: int, meter: Meter) -> None:
 
 def safe_name(name: str) -> str:
     """A relative name from an archive or a listing; raises ArtifactRejected for one that leads elsewhere."""
+    if len(name) > MAX_NAME_LENGTH or name.count("/") > MAX_DEPTH:
+        raise ArtifactRejected(f"the source holds a name that is too long, or in too many folders: {name[:80]!a}")
     parts = PurePosixPath(name).parts
     malformed = not name or "\\" in name or name[1:2] == ":" or any(ord(c) < 32 for c in name)
     if malformed or name.startswith("/") or ".." in parts:

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from forestflow.domain.errors import ArtifactRejected
+from forestflow.servables.mlmodel import yaml_text
 
 FILE = "MLmodel"
 MAX_BYTES = 4 << 20  # of the file, and of an input example: both are descriptions
@@ -28,13 +27,6 @@ _MODELS: Mapping[str, tuple[tuple[str, ...], str]] = {
     "onnx": (("data",), "model.onnx"),
     LAST_RESORT: (("data", "model_path"), "."),
 }
-
-
-class _Loader(yaml.SafeLoader):  # type: ignore[misc]  # PyYAML has no types
-    """Without merge keys, a few of which can stand for billions of members."""
-
-    def flatten_mapping(self, node: Any) -> None:
-        """Leave ``<<`` to be refused as a key that nothing constructs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,10 +136,9 @@ def _read(folder: Path) -> dict[str, Any]:
     if path.is_symlink() or not path.is_file():
         raise ArtifactRejected(f"there is no {FILE} file in the folder")
     try:
-        document = yaml.load(_bounded(path), _Loader)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        lines = str(error).splitlines() or [type(error).__name__]
-        raise ArtifactRejected(f"the {FILE} file is not YAML: {lines[0]}") from None
+        document = yaml_text.load(_bounded(path))
+    except ValueError as error:
+        raise ArtifactRejected(f"the {FILE} file is not YAML: {error}") from None
     if not isinstance(document, dict):
         raise ArtifactRejected(f"the {FILE} file is not a YAML mapping")
     return document
@@ -178,8 +169,8 @@ def _mojo(model: Path) -> Path:
         described = model / "h2o.yaml"
         if described.is_file():
             try:
-                settings = yaml.load(_bounded(described), _Loader)
-            except (yaml.YAMLError, ValueError, RecursionError):
+                settings = yaml_text.load(_bounded(described))
+            except ValueError:
                 raise ArtifactRejected("h2o.yaml is not YAML") from None
             name = settings.get("model_file") if isinstance(settings, dict) else None
             model = _inside(model, str(name))

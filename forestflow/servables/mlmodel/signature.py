@@ -49,7 +49,7 @@ def inputs_of(signature: Mapping[str, Any]) -> Inputs | None:
             return _unnamed(entries)
         optional = frozenset(str(entry["name"]) for entry in entries if entry.get("required") is False)
         return Inputs(tuple([_named_column(entry) for entry in entries]), optional=optional)
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise ArtifactRejected(f"the signature of the MLmodel file cannot be read: {error}") from None
 
 

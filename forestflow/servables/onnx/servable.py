@@ -158,6 +158,6 @@ def _made_up(signature: Signature, rows: int) -> Batch:
 def _reason(error: Exception) -> str:
     """The message of ONNX Runtime without its code, its source files and its addresses."""
     lines = str(error).strip().splitlines()
-    text = (lines[0] if lines else "") or type(error).__name__
+    text = ((lines[0] if lines else "") or type(error).__name__)[:2000]  # the searches take time by its square
     text = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", text)
     return re.sub(r"\S*/\S+", "…", text)[:500]

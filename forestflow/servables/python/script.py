@@ -16,6 +16,7 @@ from forestflow.domain.requests import Python
 from forestflow.servables.python.calling import foreign
 
 PATH_VARIABLE = "MODEL_PATH"
+MAX_BYTES = 2 << 20  # a syntax tree takes a hundred times as much memory
 
 _log = logging.getLogger("forestflow.servable")
 
@@ -23,6 +24,8 @@ _log = logging.getLogger("forestflow.servable")
 def check(root: Path, flavor: Python) -> None:
     """That the script is there, is Python and names the class at its top level. Raises ArtifactRejected."""
     script = _inside(root, flavor.script)
+    if script.stat().st_size > MAX_BYTES:
+        raise ArtifactRejected(f"{flavor.script} is larger than {MAX_BYTES} bytes; keep data in files beside it")
     try:
         tree = ast.parse(script.read_bytes(), flavor.script)
     except SyntaxError as error:
@@ -84,7 +87,9 @@ def _inside(root: Path, relative: str) -> Path:
 
 def _names(body: Iterable[ast.stmt]) -> Iterator[str]:
     """What the statements of a module bind, those inside of ``if``, ``try`` and ``with`` among them."""
-    for node in body:
+    waiting: list[Any] = list(body)
+    while waiting:
+        node = waiting.pop()
         match node:
             case ast.ClassDef(name=name) | ast.FunctionDef(name=name):
                 yield name
@@ -93,7 +98,5 @@ def _names(body: Iterable[ast.stmt]) -> Iterator[str]:
             case ast.Assign(targets=targets):
                 yield from (target.id for target in targets if isinstance(target, ast.Name))
             case _:
-                for field in ("body", "orelse", "finalbody"):
-                    yield from _names(getattr(node, field, ()))
-                for handler in getattr(node, "handlers", ()):
-                    yield from _names(handler.body)
+                for field in ("body", "orelse", "finalbody", "handlers"):
+                    waiting += getattr(node, field, ())

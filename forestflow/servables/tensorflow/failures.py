@@ -9,6 +9,7 @@ import tensorflow as tf
 from forestflow.domain.errors import ForestFlowError, InvalidInput, LoadFailed, ModelFailed
 
 _MAX_LENGTH = 500
+_MAX_SEARCHED = 4096
 # What surrounds the one line that says what happened.
 _NOISE = re.compile(r"\s+File |\s*$|<|Graph execution error|Detected at node|(Original s|S)tack trace|Node: ")
 _NODE = re.compile(r"\s*(\[\[\{\{node .*?\}\}\]\]|\[Op:[^\]]*\]|\{\{function_node .*?\}\}|\{\{node .*?\}\})|\s+name: $")
@@ -32,6 +33,8 @@ def reason(error: Exception) -> str:
     """What TensorFlow says, in one line of at most 500 characters."""
     message = error.message if isinstance(error, tf.errors.OpError) else str(error)
     lines = [line.strip() for line in message.splitlines() if not _NOISE.match(line)]
-    text = _HOST.sub(".", _NODE.sub("", " ".join(line for line in lines if line)))
+    # The searches below take time by the square of what they get, and a message may hold a client's own text.
+    said = " ".join(line for line in lines if line)[:_MAX_SEARCHED]
+    text = _HOST.sub(".", _NODE.sub("", said))
     text = _PATH.sub(r"\1", text).strip()
     return text if len(text) <= _MAX_LENGTH else f"{text[:_MAX_LENGTH]}…"

@@ -155,7 +155,7 @@ def test_a_value_that_stands_for_many() -> None:
 @pytest.mark.parametrize("values", [{}, {"float_val": [1.5]}, {"float_val": [1.5, 2.5]}])
 @pytest.mark.parametrize("shape", [[1, shapes.REPEATED + 3], [70_000_000], [70_000_000, 1], [2000, 1], [2**31, 2**31]])
 def test_a_value_that_stands_for_too_many(shape: list[int], values: dict[str, list[float]]) -> None:
-    with pytest.raises(InvalidInput, match="without a value of their own|cannot have the shape"):
+    with pytest.raises(InvalidInput, match=r"without a value of their own|cannot have the shape"):
         read(TFSERVING_GRPC, predict_request([shape], **values))
 
 

@@ -6,7 +6,8 @@ import pytest
 
 from forestflow.domain.errors import InvalidIdentifier, Malformed
 from forestflow.domain.ids import Contract, Fqrv
-from forestflow.domain.sources import below, fqrv_of, refuse_secrets
+from forestflow.domain.sources import MAX_PATH_LENGTH, below, check_length, fqrv_of, refuse_secrets
+from tests.growth import assert_linear
 
 
 @pytest.mark.parametrize(
@@ -85,3 +86,34 @@ def test_what_is_no_secret(path):
 )
 def test_what_lies_below_a_path(path, expected):
     assert below(path, "7") == expected
+
+
+def test_a_path_has_a_bound():
+    check_length("x" * MAX_PATH_LENGTH)
+    with pytest.raises(Malformed, match="4097 characters; at most 4096"):
+        check_length("x" * (MAX_PATH_LENGTH + 1))
+
+
+@pytest.mark.parametrize(
+    "part",
+    ["x", "://", "://:", ":", "://a:", "://a:1", "a://", "@", " ", "/", " bucket=a", " region=a\t", "a@", "#v1.", ".git#v",
+     "?", "&sig", "1"],
+)  # fmt: skip
+@pytest.mark.parametrize("around", ["{}", "s3://b{}!", "://{}", "git@h:a/{}", "://a:{} @"])
+def test_a_long_path_is_read_in_time_by_its_length(part, around):
+    """100,000 letters took 107 s."""
+
+    def read(path):
+        below(path, "7")
+        fqrv_of(path)
+        try:
+            refuse_secrets(path)
+        except Malformed:
+            return
+
+    assert_linear(lambda n: around.replace("{}", part * (n // len(part))), read, 2000)
+
+
+def test_a_contract_number_of_many_digits_is_none():
+    """Python makes no number of more than 4300 digits."""
+    assert fqrv_of(f"git@github.com:org/project.git#v{'1' * 5000}.r1") is None

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forestflow.servables.h2o.java_double import parse_java_double
+from tests.growth import assert_linear
 
 
 @pytest.mark.parametrize(
@@ -32,6 +33,13 @@ def test_numbers(text: str, value: float) -> None:
 )  # fmt: skip
 def test_nan(text: str) -> None:
     assert math.isnan(parse_java_double(text))
+
+
+@pytest.mark.parametrize("text", ["1", "1.", ".1", "0x1", "0x1.", "1e", " ", "1f"])
+def test_long_texts(text: str) -> None:
+    """Anybody may send them for a number."""
+    assert_linear(lambda n: text + "1" * n + "x", parse_java_double, 2000)
+    assert_linear(lambda n: text * n + "x", parse_java_double, 2000)
 
 
 @given(st.floats(allow_nan=False))
