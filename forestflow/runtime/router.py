@@ -82,7 +82,7 @@ class HttpConnection(Protocol):
     """What a router asks of an open connection."""
 
     def close_if_idle(self, before: float) -> None:
-        """Close it if it has waited for a request since before that time of the loop's clock."""
+        """Close it if it has waited for its client since before that time of the loop's clock."""
         ...
 
 
@@ -199,8 +199,6 @@ class Router:
                 date_header=False,
                 proxy_headers=False,
                 backlog=BACKLOG,
-                limit_concurrency=self._settings.max_connections,
-                timeout_keep_alive=int(IDLE_SECONDS),
                 timeout_graceful_shutdown=max(1, int(self._settings.drain_seconds)),
             )
         )
@@ -233,7 +231,7 @@ class Router:
                 dispatcher.apply(update)
 
     async def _close_idle(self, servers: list[uvicorn.Server]) -> None:
-        """Close connections that wait, or dawdle over the head of a request."""
+        """Close connections that wait, dawdle over the head of a request, or do not read their answers."""
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
             before = self._loop.time() - IDLE_SECONDS

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
+from pydantic import BeforeValidator
 from starlette.exceptions import HTTPException
 from starlette.responses import StreamingResponse
 from starlette.routing import Match
@@ -63,7 +64,18 @@ Instant = Annotated[
 ]
 
 
-Tail = Annotated[int, Query(description="How many lines of each replica, from the end.", ge=0, le=ALL_LINES)]
+def _digits(text: str) -> str:
+    """Raise ValueError for what ``int`` takes and is no number to anybody else, such as ``1_0``."""
+    if not (text.isascii() and text.isdigit()):
+        raise ValueError("a number is written in digits")
+    return text
+
+
+Tail = Annotated[
+    int,
+    BeforeValidator(_digits),
+    Query(description="How many lines of each replica, from the end.", ge=0, le=ALL_LINES),
+]
 Follow = Annotated[bool, Query(description="Whether to go on with what the replicas write, until the client leaves.")]
 
 

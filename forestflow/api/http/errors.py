@@ -6,6 +6,7 @@ The control API and the hot score route both answer from here, so that one error
 from __future__ import annotations
 
 from dataclasses import dataclass
+from http import HTTPStatus
 
 from forestflow.api.answers import HTTP_STATUS, retry_after
 from forestflow.codecs import control as codec
@@ -73,3 +74,9 @@ def wants_text(accept: str | None) -> bool:
         return False
     named = {part.partition(";")[0].strip().lower() for part in accept.split(",")}
     return "text/plain" in named and "application/json" not in named
+
+
+def response(status: int, headers: list[Header], body: bytes) -> bytes:
+    """A whole HTTP/1.1 response, past ASGI."""
+    lines = b"".join(b"%b: %b\r\n" % header for header in headers)
+    return b"HTTP/1.1 %d %b\r\n%b\r\n%b" % (status, HTTPStatus(status).phrase.encode(), lines, body)

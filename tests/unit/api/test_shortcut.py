@@ -231,7 +231,7 @@ GARBAGE = [
 async def test_what_is_not_http_is_refused(here):
     for garbage in GARBAGE:
         answer = await here.ask(garbage)
-        assert 400 <= answer.status < 500, garbage
+        assert answer.status in (400, 505), garbage
         assert json.loads(answer.body)["error"]["requestId"] == answer.headers["x-request-id"]
     assert sums(await here.ask(request())) == [3.0]
 
@@ -346,15 +346,6 @@ async def test_pipelined_requests_are_taken_only_as_fast_as_their_answers_are_re
     assert max(waiting) < 1 << 20
     for _ in range(400):
         assert (await client.answer()).status == 200
-
-
-async def test_over_the_connection_limit_is_503(tmp_path):
-    async with site(tmp_path, max_connections=3) as here:
-        clients = [await here.connect() for _ in range(2)]
-        for client in clients:
-            assert sums(await client.ask(request())) == [3.0]
-        third = await here.connect()
-        assert (await third.ask(request())).status == 503
 
 
 async def test_a_contract_that_goes_is_unknown_to_heads_seen_before(here):
