@@ -17,6 +17,8 @@ from typing import Any
 
 import psutil
 
+from forestflow.runtime.supervisor import unblock
+
 OBJECT_STORE_BYTES = 100 << 20  # models and requests do not travel through the object store
 LOOPBACK = "127.0.0.1"
 PROBE_SECONDS = 5.0
@@ -118,6 +120,7 @@ class RayNode:
             os._exit(1)
         if self._starting:
             os.setsid()
+            unblock()
 
 
 def probe(address: str) -> None:

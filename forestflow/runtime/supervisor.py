@@ -1,27 +1,19 @@
-"""Runs the server in one thread and listens for signals in another, the main one, which does nothing else.
+"""Runs the server in one thread, waits for signals in another, and has the main thread watch both.
 
 Python runs a signal's handler in the main thread, between two instructions of whatever that does: a handler that takes
-a lock may find it held by the very code that it interrupted, and a main thread that waits inside C runs no handler at
-all. So the handlers here do nothing. The interpreter itself writes the number of each signal into a pipe
-(``signal.set_wakeup_fd``), the main thread reads the pipe, and the server's thread is asked to end. Any number of
-signals asks once.
+a lock may find it held by the very code that it interrupted, and while the main thread waits inside C no handler runs.
+Libraries replace handlers, too: Ray's shutdown puts SIGTERM's default back, which kills. So there are no handlers: the
+signals are blocked in every thread, and one of them takes them up with ``sigwait``. Any number of signals asks once.
 """
 
 from __future__ import annotations
 
-import contextlib
-import os
-import select
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NoReturn
-
-# Whoever starts a server may have them ignored (`nohup make test &` does that to SIGINT) or blocked.
-_ENDING = (signal.SIGTERM, signal.SIGINT)
-_PIPE_BYTES = 4096
 
 
 class Stopped(Exception):
@@ -41,46 +33,62 @@ class Phase:
 
 
 class Work:
-    """The server's thread as both threads see it."""
+    """The server's thread, as all threads see it."""
 
-    def __init__(self, wake: Callable[[], None]) -> None:
-        self._wake = wake
-        self._asked = threading.Event()
-        self._phase = Phase(0), time.monotonic()
-        self.asked_at: float | None = None
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._phase = Phase(0)
+        self._began = time.monotonic()
+        self._asked_at: float | None = None
+        self._over = False
 
     def enter(self, phase: Phase) -> None:
         """Begin a phase. Raises Stopped if the end was asked for."""
-        self._phase = phase, time.monotonic()
-        self._wake()
+        with self._changed:
+            self._phase, self._began = phase, time.monotonic()
+            self._changed.notify_all()
         self.check()
 
     def check(self) -> None:
         """Raise Stopped if the end was asked for."""
-        if self._asked.is_set():
+        if self._asked_at is not None:
             raise Stopped
 
     def wait(self) -> None:
         """Return when the end is asked for."""
-        self._asked.wait()
+        with self._changed:
+            self._changed.wait_for(lambda: self._asked_at is not None)
 
     def ask(self) -> None:
         """Ask for the end; once is enough."""
-        if self.asked_at is None:
-            self.asked_at = time.monotonic()
-            self._asked.set()
+        with self._changed:
+            if self._asked_at is None:
+                self._asked_at = time.monotonic()
+                self._changed.notify_all()
 
-    def overdue(self) -> tuple[float | None, str | None]:
-        """Seconds until the main thread's patience ends, and why.
+    def end(self) -> None:
+        """Say that there is nothing left to do."""
+        with self._changed:
+            self._over = True
+            self._changed.notify_all()
 
-        There is no reason when the end was asked for in a phase that may be cut short.
-        """
-        phase, began = self._phase
+    def outlast(self, abandon: Callable[[str | None], NoReturn]) -> None:
+        """Return when the work is over. Call ``abandon`` when it takes longer than its phase allows."""
+        with self._changed:
+            while not self._over:
+                left, why = self._overdue()
+                if left == 0.0:
+                    abandon(why)
+                self._changed.wait(left)
+
+    def _overdue(self) -> tuple[float | None, str | None]:
+        """Seconds until patience ends, and why; a phase that may be cut short is ended without a reason."""
+        phase = self._phase
         ends: list[tuple[float, str | None]] = []
         if phase.limit_seconds is not None:
-            ends.append((began + phase.limit_seconds, phase.overdue))
-        if self.asked_at is not None:
-            ends.append((self.asked_at + phase.stop_seconds, phase.overdue if phase.stop_seconds else None))
+            ends.append((self._began + phase.limit_seconds, phase.overdue))
+        if self._asked_at is not None:
+            ends.append((self._asked_at + phase.stop_seconds, phase.overdue if phase.stop_seconds else None))
         if not ends:
             return None, None
         at, why = min(ends, key=lambda end: end[0])
@@ -91,81 +99,54 @@ def supervise(function: Callable[[Work], None], abandon: Callable[[str | None], 
     """Run ``function`` until it ends, and raise what it raises. A signal asks it to end.
 
     When it takes longer than its phase allows, ``abandon`` is called with the reason. It must end the process: a
-    thread that waits inside C cannot be ended otherwise.
+    thread that waits inside C cannot be ended otherwise. The signals stay blocked, for the process is at its end
+    afterwards and must not be interrupted there.
     """
-    with _signals() as (read, wake):
-        work = Work(wake)
-        failure: list[BaseException] = []
-        over = threading.Event()
+    numbers = block()
+    work = Work()
+    failure: list[BaseException] = []
 
-        def run() -> None:
-            try:
-                function(work)
-            except Stopped:
-                pass
-            except BaseException as error:
-                failure.append(error)
-            finally:
-                over.set()
-                wake()
+    def listen() -> None:
+        while True:
+            signal.sigwait(numbers)
+            work.ask()
 
-        thread = threading.Thread(target=run, name="server", daemon=True)
-        thread.start()
-        while not over.is_set():
-            left, why = work.overdue()
-            if left == 0.0:
-                abandon(why)
-            if _read(read, left):
-                work.ask()
-        thread.join()
+    def run() -> None:
+        try:
+            function(work)
+        except Stopped:
+            pass
+        except BaseException as error:
+            failure.append(error)
+        finally:
+            work.end()
+
+    threading.Thread(target=listen, name="signals", daemon=True).start()
+    threading.Thread(target=run, name="server", daemon=True).start()
+    work.outlast(abandon)
     if failure:
         raise failure[0]
 
 
-def ending_signals() -> tuple[signal.Signals, ...]:
-    """SIGTERM and SIGINT always; SIGHUP unless it is ignored, which is what nohup is for."""
-    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
-        return _ENDING
-    return (*_ENDING, signal.SIGHUP)
+def block() -> tuple[signal.Signals, ...]:
+    """Keep the signals that ask for the end until :func:`supervise` takes them up; which they are.
 
-
-@contextlib.contextmanager
-def _signals() -> Iterator[tuple[int, Callable[[], None]]]:
-    """The reading end of the pipe that signals write to, and a function that ends a wait for it.
-
-    Afterwards the signals are ignored: the process is at its end, and must not be interrupted there.
+    For the main thread, before any other is there: numpy starts threads when it is imported, and a signal goes to
+    whatever thread does not block it. Children must call :func:`unblock`.
     """
-    numbers = ending_signals()
-    read, write = os.pipe()
-    for descriptor in (read, write):
-        os.set_blocking(descriptor, False)
-
-    def wake() -> None:
-        with contextlib.suppress(BlockingIOError):  # a full pipe wakes, too
-            os.write(write, b"\0")
-
-    before = signal.set_wakeup_fd(write, warn_on_full_buffer=False)
-    for number in numbers:
-        signal.signal(number, _nothing)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
-    try:
-        yield read, wake
-    finally:
-        for number in numbers:
-            signal.signal(number, signal.SIG_IGN)
-        signal.set_wakeup_fd(before)
-        os.close(read)
-        os.close(write)
+    numbers = _ending_signals()
+    signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    for number in numbers:  # an ignored one would be dropped, and not wait to be taken up
+        signal.signal(number, signal.SIG_DFL)
+    return numbers
 
 
-def _nothing(_number: int, _frame: object) -> None:
-    """Only there so that the interpreter catches the signal."""
+def unblock() -> None:
+    """Let this process be ended by signals again: for a child, which inherits what its parent blocks."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ending_signals())
 
 
-def _read(descriptor: int, seconds: float | None) -> bool:
-    """Wait for bytes; whether there was a signal among them."""
-    select.select([descriptor], [], [], seconds)
-    try:
-        return any(os.read(descriptor, _PIPE_BYTES))
-    except BlockingIOError:
-        return False
+def _ending_signals() -> tuple[signal.Signals, ...]:
+    """SIGTERM and SIGINT whatever was inherited; SIGHUP unless it is ignored, which is what nohup is for."""
+    always = (signal.SIGTERM, signal.SIGINT)
+    return always if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else (*always, signal.SIGHUP)
