@@ -196,10 +196,12 @@ def values(response: httpx.Response) -> list[float]:
 @contextmanager
 def running(data_dir: Path, *flags: str, env: dict[str, str] | None = None) -> Iterator[RunningServer]:
     server = RunningServer(data_dir, *flags, env=env)
-    server.start()
     try:
-        yield server
+        server.start()
+        try:
+            yield server
+        finally:
+            if server.process is not None and server.process.poll() is None:
+                assert server.stop() == []
     finally:
-        if server.process is not None and server.process.poll() is None:
-            assert server.stop() == []
-        server.http.close()
+        server.end_all()
