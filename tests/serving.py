@@ -62,19 +62,24 @@ class RunningServer:
         self.url = f"http://127.0.0.1:{self.port}"
         self.grpc = f"127.0.0.1:{free_port()}"
         self.flags = flags
-        self.env = {**os.environ, **(env or {})}
+        self.mark = f"FORESTFLOW_TEST={data_dir}"  # in the environment of every process of this server
+        self.env = {**os.environ, **(env or {}), "FORESTFLOW_TEST": str(data_dir)}
         self.output = data_dir.parent / f"{data_dir.name}-output.txt"
         # It keeps every connection: httpcore may close a surplus idle one that another thread was just given.
         self.http = httpx.Client(base_url=self.url, timeout=60, limits=httpx.Limits(max_keepalive_connections=None))
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
+        self.launch()
+        self.wait_until_ready()
+
+    def launch(self) -> None:
+        """Start the process, and wait for nothing."""
         command = [sys.executable, "-m", "forestflow.cli", "serve"]
         command += ["--http", f"127.0.0.1:{self.port}", "--grpc", self.grpc]
         command += ["--data-dir", str(self.data_dir), *self.flags]
         with self.output.open("ab") as output:
             self.process = subprocess.Popen(command, stdout=output, stderr=output, env=self.env, start_new_session=True)
-        self.wait_until_ready()
 
     def wait_until_ready(self, seconds: float = START_SECONDS) -> None:
         deadline = time.monotonic() + seconds
@@ -94,6 +99,25 @@ class RunningServer:
         assert self.process is not None
         root = psutil.Process(self.process.pid)
         return [root, *root.children(recursive=True)]
+
+    def living(self) -> list[psutil.Process]:
+        """Every process that the server or a child of it started, whoever its parent is now."""
+        found = []
+        for process in psutil.process_iter():
+            with suppress(psutil.Error, OSError):
+                environment = Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0")
+                if self.mark.encode() in environment and process.status() != psutil.STATUS_ZOMBIE:
+                    found.append(process)
+        return found
+
+    def end_all(self) -> None:
+        """Kill what is left, so that a test that failed harms no other."""
+        for process in self.living():
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        if self.process is not None:
+            self.process.wait(10)
+        self.http.close()
 
     def pids(self, role: str) -> list[int]:
         """Process ids of the routers, the registry or the hosts."""
@@ -172,10 +196,12 @@ def values(response: httpx.Response) -> list[float]:
 @contextmanager
 def running(data_dir: Path, *flags: str, env: dict[str, str] | None = None) -> Iterator[RunningServer]:
     server = RunningServer(data_dir, *flags, env=env)
-    server.start()
     try:
-        yield server
+        server.start()
+        try:
+            yield server
+        finally:
+            if server.process is not None and server.process.poll() is None:
+                assert server.stop() == []
     finally:
-        if server.process is not None and server.process.poll() is None:
-            assert server.stop() == []
-        server.http.close()
+        server.end_all()

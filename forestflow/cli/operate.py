@@ -12,6 +12,7 @@ import typer
 
 from forestflow.cli.session import Exit, fail, print_json
 from forestflow.cli.tables import print_table
+from forestflow.runtime import supervisor
 from forestflow.runtime.config import ConfigError, Settings, default_of, flag_of, load
 
 ConfigFile = Annotated[
@@ -34,6 +35,7 @@ def serve(flags: Mapping[str, Any], config: ConfigFile = None) -> None:
 
     Example: forestflow serve --data-dir /var/lib/forestflow --http 127.0.0.1:8090
     """
+    supervisor.block()  # before an import starts a thread
     settings = _load(flags, config)
     from importlib import import_module
 

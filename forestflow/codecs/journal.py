@@ -136,4 +136,6 @@ def decode_event(kind: str, body: Mapping[str, Any]) -> Event:
                 return VersionsForgotten(decode_contract(body["contract"]), tuple(map(int, body["versions"])))
     except KeyError as error:
         raise Malformed(f"journal: {kind} without {error}") from None
+    except (TypeError, ValueError) as error:  # a field is there, and of another type
+        raise Malformed(f"journal: {kind}: {error}") from None
     raise Malformed(f"journal: event kind {kind!r} is unknown; it was written by a later version")

@@ -111,6 +111,15 @@ class StorageFailed(ForestFlowError):
     code = Code.STORAGE
 
 
+class JournalDamaged(StorageFailed):
+    """An entry of the journal cannot be read: ``JournalDamaged(seq, message)``; those before it can."""
+
+    @property
+    def seq(self) -> int:
+        """The number of the entry."""
+        return int(self.args[0])
+
+
 class NotImplementedByModel(ForestFlowError):
     """The model has no such output or method: ``NotImplementedByModel(message)``."""
 

@@ -23,7 +23,7 @@ from forestflow.domain.ids import Fqrv
 from forestflow.domain.plan import PlanUpdate
 from forestflow.domain.reports import Counts, LogPosition, ReplicaLoad, ReplicaLog
 from forestflow.domain.settings import Resources
-from forestflow.runtime import environment, logs, servablelog
+from forestflow.runtime import datadir, environment, logs, servablelog
 from forestflow.runtime.artifacts import ArtifactCache, ArtifactStore
 from forestflow.runtime.assignment import Assignment, Loaded
 from forestflow.runtime.host import Host
@@ -31,7 +31,6 @@ from forestflow.runtime.registry import Registry, RegistrySettings
 from forestflow.runtime.replicas import HostLost
 from forestflow.runtime.router import RegistryClient, Router, RouterSettings
 from forestflow.runtime.sources.rules import SourceRules
-from forestflow.runtime.store import Journal
 from forestflow.servables import loading
 
 REGISTRY_NAME = "registry"
@@ -348,7 +347,7 @@ class ForestFlowRegistry:
                 return
             settings = self._settings
             await asyncio.to_thread(servablelog.remove_old, settings.data_dir, time.time())
-            journal = Journal(settings.journal_url) if settings.journal_url else Journal.in_directory(settings.data_dir)
+            journal = datadir.open_journal(settings.data_dir, settings.journal_url)
             self._artifacts = ArtifactStore(
                 settings.data_dir / "artifacts", settings.artifact_max_bytes, settings.sources
             )

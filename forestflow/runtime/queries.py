@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from forestflow.codecs import journal as journal_codec
-from forestflow.domain.errors import Invalid, NoActiveServables, UnknownContract, UnknownServable
+from forestflow.domain.errors import ForestFlowError, Invalid, NoActiveServables, UnknownContract, UnknownServable
 from forestflow.domain.explain import PlanExplanation
 from forestflow.domain.explain import explain as explain_plan
 from forestflow.domain.history import HistoryEntry, PlanAt, concerns
@@ -33,7 +33,18 @@ from forestflow.runtime.counters import Counters
 from forestflow.runtime.deploys import Pending
 from forestflow.runtime.evaluate import snapshot
 from forestflow.runtime.replicas import ReplicaSet
-from forestflow.runtime.store import Journal
+from forestflow.runtime.store import Journal, damaged
+
+
+def history_of(journal: Journal) -> Iterator[HistoryEntry]:
+    """The journal's events in their order; raises JournalDamaged at the first that cannot be read."""
+    for entry in journal.replay():
+        kind = entry.record.kind
+        try:
+            event = journal_codec.decode_event(kind, entry.record.body)
+        except ForestFlowError as error:
+            raise damaged(entry.seq, kind, error.message) from error
+        yield HistoryEntry(entry.seq, entry.at_ms, event)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,9 +190,7 @@ class Queries:
     # --- small things ------------------------------------------------------------------------------------------------
 
     def _entries(self) -> Iterator[HistoryEntry]:
-        for entry in self._known.journal.replay():
-            event = journal_codec.decode_event(entry.record.kind, entry.record.body)
-            yield HistoryEntry(entry.seq, entry.at_ms, event)
+        return history_of(self._known.journal)
 
     def _some_releases(self, contract: Contract) -> list[Release]:
         releases = list(self._known.state.known_contract(contract).releases.values())

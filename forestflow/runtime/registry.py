@@ -14,7 +14,13 @@ from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from forestflow.codecs import journal as journal_codec
-from forestflow.domain.errors import ContractValidationError, Invalid, ServableAlreadyExists, StorageFailed
+from forestflow.domain.errors import (
+    ContractValidationError,
+    ForestFlowError,
+    Invalid,
+    ServableAlreadyExists,
+    StorageFailed,
+)
 from forestflow.domain.events import (
     ContractSet,
     Event,
@@ -52,10 +58,10 @@ from forestflow.runtime.counters import Counters
 from forestflow.runtime.deploys import Deploys
 from forestflow.runtime.evaluate import contract_plan, due_events, snapshot
 from forestflow.runtime.planbook import PlanBook
-from forestflow.runtime.queries import Knowledge, Queries
+from forestflow.runtime.queries import Knowledge, Queries, history_of
 from forestflow.runtime.replicas import Hosts, ReplicaSet, Wanted
 from forestflow.runtime.sources.directories import SourceDirectories
-from forestflow.runtime.store import Journal, Record
+from forestflow.runtime.store import Journal, Record, damaged
 from forestflow.runtime.versions import Directories, Versions
 
 TICK_SECONDS = 0.5
@@ -130,9 +136,12 @@ class Registry:
     # --- life --------------------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Replay the journal, take over surviving hosts, begin to reconcile."""
-        for entry in self._journal.replay():
-            self._state.apply(journal_codec.decode_event(entry.record.kind, entry.record.body))
+        """Replay the journal, take over surviving hosts, begin to reconcile; raises JournalDamaged."""
+        for entry in history_of(self._journal):
+            try:
+                self._state.apply(entry.event)
+            except (ForestFlowError, KeyError) as error:  # it speaks of what no entry before it made
+                raise damaged(entry.seq, type(entry.event).__name__, f"{type(error).__name__}: {error}") from error
         self._counters.load(release.fqrv for release in self._state.releases())
         self._artifacts.keep_only({release.digest for release in self._state.releases()})
         await self._replicas.adopt()

@@ -6,31 +6,29 @@ The process that runs this is the supervisor: it owns no state and serves no req
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import logging
 import os
-import secrets
-import shutil
-import signal
 import socket
 import sys
-import tempfile
-import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TextIO, cast
+from typing import Any, NoReturn, cast
 
-from forestflow.runtime import logs
+from forestflow.domain.errors import StorageFailed
+from forestflow.runtime import datadir, logs
 from forestflow.runtime.config import Endpoint, Settings
+from forestflow.runtime.raynode import NoRay, RayNode
 from forestflow.runtime.sources.rules import SourceRules
+from forestflow.runtime.supervisor import Phase, Work, supervise
 
-EMBEDDED_NODE_IP = "127.0.0.2"  # Ray replaces 127.0.0.1 by the machine's own address
-OBJECT_STORE_BYTES = 100 << 20  # models and requests do not travel through the object store
 FRAME_HEADROOM = 1 << 20
 STOP_SECONDS = 5.0
+JOIN_SECONDS = 60.0  # for a cluster that was there a moment ago
+LOOK_SECONDS = 0.2  # between two looks whether the end was asked for
+FAILED = 4  # the exit code of a process that must end without coming back to the command line
 
 _log = logging.getLogger("forestflow.serve")
 
@@ -48,6 +46,7 @@ class Server:
     registry: Any
     tf_infer: Endpoint | None = None
     routers: list[Any] = field(default_factory=list)
+    starting: list[Any] = field(default_factory=list)  # routers that do not answer yet
 
     @property
     def url(self) -> str:
@@ -55,107 +54,90 @@ class Server:
 
 
 def run(settings: Settings) -> None:
-    """Serve until SIGTERM or Ctrl-C. Raises CannotServe with a reason."""
-    stopped = threading.Event()
-    _on_signals(stopped)
+    """Serve until a signal asks for the end (see :mod:`forestflow.runtime.supervisor`).
+
+    Raises CannotServe with a reason. Ends the process itself when it hangs: while Ray starts at once, later when a stop
+    takes longer than it may.
+    """
+    terminal = _Terminal()
+    node = RayNode(settings.address or os.environ.get("RAY_ADDRESS"), settings.num_cpus)
+
+    def abandon(why: str | None) -> NoReturn:
+        node.end()
+        terminal.say("stopped") if why is None else terminal.complain(f"forestflow: {why}")
+        os._exit(FAILED if why else 0)
+
+    try:
+        supervise(lambda work: _serve(settings, node, terminal, work), abandon)
+    except (datadir.DataUnusable, NoRay) as error:
+        raise CannotServe(str(error)) from error
+    terminal.say("stopped")
+
+
+def _serve(settings: Settings, node: RayNode, terminal: _Terminal, work: Work) -> None:
+    """In a thread of its own, for Ray and databases wait inside C."""
     began = time.monotonic()
     with contextlib.ExitStack() as undo:
-        undo.enter_context(_data_directory(settings.data_dir))
+        undo.enter_context(datadir.held(settings.data_dir))
         logs.configure(_log_settings(settings))
         _endpoints(settings)  # what is wrong with them is told before Ray takes its seconds
-        terminal = undo.enter_context(_terminal(settings.data_dir / "logs" / "ray.log"))
-        undo.enter_context(_ray(settings))
-        _on_signals(stopped)  # again: Ray has put its own in place
-        server = undo.enter_context(_server(settings))
+        datadir.check_journal(settings.data_dir, settings.journal_url)
+        datadir.secret(settings.data_dir)
+        undo.enter_context(terminal.quiet(settings.data_dir / "logs" / "ray.log"))
+        limit = JOIN_SECONDS if node.address else None  # an embedded Ray has limits of its own
+        late = f"Ray at {node.address} did not let this server join within {JOIN_SECONDS:g} s; is this a node of it?"
+        work.enter(Phase(stop_seconds=0, limit_seconds=limit, overdue=late))
+        undo.enter_context(node.up(_namespace(settings)))
+        work.enter(Phase(stop_seconds=settings.drain_seconds + 4 * STOP_SECONDS))
+        server = undo.enter_context(_server(settings, work))
         also = f", tf-infer at http://{server.tf_infer}" if server.tf_infer else ""
-        terminal.write(
+        terminal.say(
             f"ForestFlow serves {server.url} and gRPC at {server.grpc}{also} (API at {server.url}/docs, "
-            f"data in {settings.data_dir}, up in {time.monotonic() - began:.1f} s); Ctrl-C stops it\n"
+            f"data in {settings.data_dir}, up in {time.monotonic() - began:.1f} s); Ctrl-C stops it"
         )
-        stopped.wait()
-        terminal.write("stopping: answering what is under way\n")
-    print("stopped", flush=True)
+        work.wait()
+        terminal.say("stopping: answering what is under way")
 
 
 # --- what serving needs, each undone in reverse -----------------------------------------------------------------------
 
 
-@contextlib.contextmanager
-def _data_directory(path: Path) -> Iterator[None]:
-    """Make it, and hold it for one server alone."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        lock = (path / "lock").open("w")
-    except OSError as error:
-        raise CannotServe(f"the data directory {path} cannot be used: {error.strerror}") from error
-    with lock:
+class _Terminal:
+    """The terminal for our own words; whatever Ray prints, from Python or C++, can be sent elsewhere."""
+
+    def __init__(self) -> None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        self._kept = [os.dup(1), os.dup(2)]
+
+    def say(self, text: str) -> None:
+        os.write(self._kept[0], f"{text}\n".encode())
+
+    def complain(self, text: str) -> None:
+        os.write(self._kept[1], f"{text}\n".encode())
+
+    @contextlib.contextmanager
+    def quiet(self, noise: Path) -> Iterator[None]:
+        """What anybody else prints goes to that file."""
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise CannotServe(f"another server uses {path}; give this one --data-dir") from None
-        yield
+            noise.parent.mkdir(parents=True, exist_ok=True)
+            sink = noise.open("ab")
+        except OSError as error:
+            raise CannotServe(f"{noise} cannot be written: {error.strerror}") from error
+        with sink:
+            try:
+                for number in (1, 2):
+                    os.dup2(sink.fileno(), number)
+                yield
+            finally:
+                sys.stdout.flush()
+                sys.stderr.flush()
+                for number, descriptor in zip((1, 2), self._kept, strict=True):
+                    os.dup2(descriptor, number)
 
 
 @contextlib.contextmanager
-def _terminal(noise: Path) -> Iterator[TextIO]:
-    """The terminal for our own words; whatever Ray prints, from Python or C++, goes to the file ``noise``."""
-    noise.parent.mkdir(parents=True, exist_ok=True)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    kept = [os.dup(1), os.dup(2)]
-    with noise.open("ab") as sink, os.fdopen(os.dup(1), "w", buffering=1) as terminal:
-        try:
-            for number in (1, 2):
-                os.dup2(sink.fileno(), number)
-            yield terminal
-        finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            for number, descriptor in zip((1, 2), kept, strict=True):
-                os.dup2(descriptor, number)
-                os.close(descriptor)
-
-
-@contextlib.contextmanager
-def _ray(settings: Settings) -> Iterator[None]:
-    address = settings.address or os.environ.get("RAY_ADDRESS")
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # what it says would reach the terminal
-    os.environ.setdefault("RAY_worker_niceness", "0")  # these workers serve users; Ray would run them at 15
-    import ray
-
-    common: dict[str, Any] = {
-        "namespace": _namespace(settings),
-        "log_to_driver": False,
-        "logging_level": "ERROR",
-    }
-    temporary = None
-    try:
-        if address:
-            ray.init(address, **common)
-        else:
-            temporary = tempfile.mkdtemp(prefix="ff-ray-", dir="/tmp")  # Ray's socket paths must stay short
-            ray.init(
-                "local",
-                num_cpus=settings.num_cpus,
-                include_dashboard=False,
-                object_store_memory=OBJECT_STORE_BYTES,
-                _node_ip_address=EMBEDDED_NODE_IP,
-                _temp_dir=temporary,
-                **common,
-            )
-        yield
-    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-        raise CannotServe(f"Ray failed: {error}") from error
-    finally:
-        ray.shutdown()
-        if temporary:
-            _end_children()
-            shutil.rmtree(temporary, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def _server(settings: Settings) -> Iterator[Server]:
+def _server(settings: Settings, work: Work) -> Iterator[Server]:
     import ray
 
     from forestflow.runtime import cluster
@@ -164,7 +146,7 @@ def _server(settings: Settings) -> Iterator[Server]:
     from forestflow.runtime.router import RouterSettings, TfInferSettings
 
     http, grpc, root = _endpoints(settings)
-    secret = _secret(settings.data_dir)
+    secret = datadir.secret(settings.data_dir)
     max_frame = settings.max_body_bytes * 4 + FRAME_HEADROOM  # answers may be longer than what was asked
     shared = cluster.ClusterSettings(
         namespace=_namespace(settings),
@@ -200,6 +182,7 @@ def _server(settings: Settings) -> Iterator[Server]:
     )
     server = Server((http.host, http.port), grpc, registry, root)
     try:
+        started = registry.start.remote()
         for _ in range(settings.routers):
             router = RouterSettings(
                 host=http.host,
@@ -229,16 +212,30 @@ def _server(settings: Settings) -> Iterator[Server]:
                 ),
             )
             actor = cast(Any, cluster.ForestFlowRouter).options(**options).remote(shared, router)
+            server.starting.append(actor)
+            server.endpoint, _ = _results([actor.endpoint.remote(), started], work)
+            server.starting.remove(actor)
             server.routers.append(actor)
-            server.endpoint = ray.get(actor.endpoint.remote())
-        ray.get(registry.start.remote())
-    except ray.exceptions.RayError as error:
-        _stop(server, settings.drain_seconds)
-        raise CannotServe(f"an actor did not start, {_log_settings(settings).file} may say more:\n{error}") from error
-    try:
         yield server
+    except ray.exceptions.RayError as error:
+        cause = getattr(error, "cause", None)
+        if isinstance(cause, StorageFailed):
+            raise CannotServe(datadir.unreadable(settings.data_dir, settings.journal_url, cause)) from error
+        raise CannotServe(f"an actor did not start, {_log_settings(settings).file} may say more:\n{error}") from error
     finally:
         _stop(server, settings.drain_seconds)
+
+
+def _results(references: Sequence[Any], work: Work) -> list[Any]:
+    """Wait for all of them; the first that fails, or a wish to end, ends the wait."""
+    import ray
+
+    waiting = list(references)
+    while waiting:
+        work.check()
+        done, waiting = ray.wait(waiting, timeout=LOOK_SECONDS)
+        ray.get(done)
+    return cast(list[Any], ray.get(list(references)))
 
 
 def _stop(server: Server, drain_seconds: float) -> None:
@@ -252,13 +249,8 @@ def _stop(server: Server, drain_seconds: float) -> None:
         ray.get(server.registry.stop.remote(), timeout=STOP_SECONDS * 2)
     except RayError as error:
         _log.error("the registry did not stop in order: %s", error)
-    for actor in [*server.routers, server.registry]:
+    for actor in [*server.routers, *server.starting, server.registry]:
         ray.kill(actor, no_restart=True)
-
-
-def _on_signals(stopped: threading.Event) -> None:
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopped.set())
 
 
 # --- small things -----------------------------------------------------------------------------------------------------
@@ -271,16 +263,6 @@ def _namespace(settings: Settings) -> str:
 
 def _log_settings(settings: Settings) -> logs.LogSettings:
     return logs.LogSettings(settings.log_level, settings.log_file or settings.data_dir / "logs" / "forestflow.jsonl")
-
-
-def _secret(directory: Path) -> bytes:
-    """The secret that routers and replicas share; made at the first start, readable by the owner alone."""
-    path = directory / "secret"
-    if not path.exists():
-        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(secrets.token_bytes(32))
-    return path.read_bytes()
 
 
 def _endpoints(settings: Settings) -> tuple[Endpoint, Endpoint, Endpoint | None]:
@@ -308,15 +290,3 @@ def _free(endpoint: Endpoint, flag: str) -> Endpoint:
             return Endpoint(endpoint.host, probe.getsockname()[1])
     except OSError as error:
         raise CannotServe(f"cannot listen on {endpoint}: {error.strerror}; choose another with {flag}") from error
-
-
-def _end_children() -> None:
-    """Whatever of the embedded Ray is still there ends now."""
-    import psutil
-
-    children = psutil.Process().children(recursive=True)
-    _, alive = psutil.wait_procs(children, timeout=STOP_SECONDS)
-    for process in alive:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.kill()
-    psutil.wait_procs(alive, timeout=STOP_SECONDS)
