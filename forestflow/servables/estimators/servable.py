@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,11 @@ from forestflow.domain.errors import ForestFlowError, InvalidInput, LoadFailed, 
 from forestflow.domain.tensors import DTYPES, Batch, Column, IOMetadata, Layout, ModelMetadata, Signature, TensorType
 from forestflow.servables import labels, warming
 from forestflow.servables.binding import Bindings, type_of
-from forestflow.servables.estimators.estimator import LABELLED, METHODS, Estimator
+from forestflow.servables.estimators.estimator import LABELLED, METHODS, Estimator, Feature
 from forestflow.servables.estimators.inputs import (
     MATRIX,
+    TEXTS,
+    UNUSED,
     Form,
     Inputs,
     NamedColumns,
@@ -22,12 +25,15 @@ from forestflow.servables.estimators.inputs import (
     in_form,
     made_up,
     renamed,
+    without,
 )
+from forestflow.servables.estimators.levels import Coding
 
 Array = npt.NDArray[Any]
 
 _SLICE_ROWS = 256
 _PROBE_ROWS = 2  # one row would not tell rows from columns
+_GUESSES = (0, 1, 0.5)  # numbers to make rows of: a model may take logarithms, or shares
 
 
 class EstimatorServable:
@@ -45,17 +51,25 @@ class EstimatorServable:
         example: Mapping[str, Array] | None = None,
         default: str | None = None,
     ) -> None:
-        inputs = inputs or _own_inputs(estimator)
-        _check_width(estimator, inputs)
+        assumed = inputs is None and example is None
+        if inputs is None:
+            inputs = _own_inputs(estimator)
+        else:
+            inputs = _ordered(inputs, estimator)
+            _check(estimator, inputs)
+        inputs = _with_categories(inputs, estimator)
         self._estimator = estimator
         self._inputs = inputs
+        levels = {io.name: feature.levels for io, feature in _matched(inputs, estimator) if feature.levels is not None}
+        self._coding = Coding(inputs.each, levels) if levels and not inputs.tensors else None
+        self._taken = inputs if self._coding is None else replace(inputs, each=self._coding.coded)
+        unused = {io.name for io, feature in _matched(inputs, estimator) if not feature.used}
+        self._unused = inputs.optional & unused
         self._default = default if default and default in estimator.methods else next(iter(estimator.methods))
-        self._form, self._bound = self._probed(inputs, example)
-        self._columns = None
         self._only = inputs.each[0].name if inputs.tensors and len(inputs.each) == 1 else None
-        if self._form is Form.MATRIX and not inputs.tensors:
-            self._columns = NamedColumns(inputs)
-        self._rows = self._rehearsed(inputs, example)
+        self._named = NamedColumns(self._taken)
+        self._form, self._rows = self._probed(example, assumed=assumed)
+        self._columns = self._named if self._form is Form.MATRIX and not inputs.tensors else None
         outputs = {method: self._outputs(method) for method in estimator.methods}
         self._labels = {METHODS[name]: estimator.labels for name in LABELLED & outputs.keys()}
         self._metadata = self._described(inputs.each, outputs)
@@ -75,6 +89,10 @@ class EstimatorServable:
 
     def predict(self, batch: Batch, configs: Mapping[str, str]) -> Batch:
         """Raises what :class:`~forestflow.servables.base.Servable` says."""
+        if self._unused:
+            batch = without(batch, self._unused)
+        if self._coding is not None:
+            batch = self._coding.encoded(batch)
         if self._columns is not None:
             batch = self._columns.joined(batch)
         elif self._only is not None:
@@ -93,7 +111,9 @@ class EstimatorServable:
 
     def _call(self, method: str, inputs: Mapping[str, Array], outputs: tuple[str, ...] = ()) -> Mapping[str, Array]:
         if self._inputs.optional and self._form is Form.FRAME and self._estimator.frames != "always":
-            inputs = completed(self._inputs, inputs)
+            inputs = completed(self._taken, inputs)
+        if self._coding is not None and self._form is Form.FRAME:
+            inputs = self._coding.framed(inputs)
         given = in_form(self._form, inputs)
         try:
             return _arrays(METHODS.get(method, method), self._estimator.methods[method](given))
@@ -106,33 +126,63 @@ class EstimatorServable:
 
     # --- what it takes and gives -------------------------------------------------------------------------------------
 
-    def _probed(self, inputs: Inputs, example: Mapping[str, Array] | None) -> tuple[Form, tuple[IOMetadata, ...]]:
-        """The first form that the estimator takes, and the inputs as they are then bound."""
-        matrix = (IOMetadata(MATRIX, self._estimator.number, (len(inputs.each),)),)
-        forms = inputs.forms(self._estimator.frames)
-        for form in forms:
-            self._form = form
-            self._bound = matrix if form is Form.MATRIX and not inputs.tensors else inputs.each
-            try:
-                found = self._call(self._default, self._rehearsed(inputs, example))
-            except ImportError as error:
-                raise LoadFailed(f"the model takes a DataFrame: install pandas ({error})") from error
-            except ForestFlowError:
-                continue
-            if all(array.shape[:1] == (_PROBE_ROWS,) for array in found.values()):
-                return form, self._bound
-        return forms[0], matrix if forms[0] is Form.MATRIX and not inputs.tensors else inputs.each
+    @property
+    def _bound(self) -> tuple[IOMetadata, ...]:
+        """The inputs as the form has them."""
+        if self._form is Form.MATRIX and not self._inputs.tensors:
+            return (IOMetadata(MATRIX, self._estimator.number, (len(self._inputs.each),)),)
+        return self._taken.each
 
-    def _rehearsed(self, inputs: Inputs, example: Mapping[str, Array] | None) -> dict[str, Array]:
-        """Two rows, as they are bound."""
-        if example is not None:
-            arrays = {name: np.resize(array, (_PROBE_ROWS, *array.shape[1:])) for name, array in example.items()}
-        else:
-            arrays = made_up(inputs.each, _PROBE_ROWS)
-        if self._bound is inputs.each:
-            return arrays
-        stacked = np.stack(list(completed(inputs, arrays).values()), axis=1)
-        return {MATRIX: stacked.astype(DTYPES[self._estimator.number])}
+    def _probed(self, example: Mapping[str, Array] | None, *, assumed: bool) -> tuple[Form, dict[str, Array]]:
+        """The first form that the estimator takes, and two rows as they are bound.
+
+        Raises LoadFailed where the inputs are ``assumed`` and the estimator takes none of the rows that are made up.
+        """
+        forms = self._taken.forms(self._estimator.frames)
+        refused = ""
+        for number in _GUESSES if assumed else _GUESSES[:1]:
+            for self._form in forms:
+                try:
+                    rows = self._rehearsed(example, number)
+                    found = self._call(self._default, rows)
+                except ImportError as error:
+                    raise LoadFailed(f"the model takes a DataFrame: install pandas ({error})") from error
+                except ForestFlowError as error:
+                    refused = error.message
+                    continue
+                if all(array.shape[:1] == (_PROBE_ROWS,) for array in found.values()):
+                    return self._form, rows
+        if assumed and refused and self._estimator.width is not None and self._estimator.refusals:
+            raise LoadFailed(
+                "what the model keeps of its columns is not enough to serve it: save it with an input example or a "
+                f"signature, as in save_model(..., input_example=frame.head()). {refused}"
+            )
+        self._form = forms[0]
+        return self._form, self._rehearsed(example, _GUESSES[0])
+
+    def _rehearsed(self, example: Mapping[str, Array] | None, number: float) -> dict[str, Array]:
+        """Two rows, as they are bound: of the example, or made up."""
+        rows = self._shown(example) if example is not None else None
+        if rows is None:
+            samples = {io.name: f.sample for io, f in _matched(self._inputs, self._estimator) if f.sample is not None}
+            arrays = made_up(self._taken.each, _PROBE_ROWS, samples, number)
+            if self._bound is self._taken.each:
+                return arrays
+            rows = self._named.joined(_batch(self._taken.each, arrays))
+        if self._bound is self._taken.each:
+            return {column.fields[0]: column.data for column in rows.columns}
+        (column,) = rows.columns
+        return {MATRIX: column.data.astype(DTYPES[self._estimator.number])}
+
+    def _shown(self, example: Mapping[str, Array]) -> Batch | None:
+        """Rows of the example; ``None`` where it holds what the model does not take."""
+        arrays = {name: np.resize(array, (_PROBE_ROWS, *array.shape[1:])) for name, array in example.items()}
+        batch = _batch(self._inputs.each, arrays)
+        try:
+            coded = batch if self._coding is None else self._coding.encoded(batch)
+            return coded if self._bound is self._taken.each else self._named.joined(coded)
+        except ForestFlowError:
+            return None
 
     def _rehearsal(self, rows: int) -> Batch:
         columns = [
@@ -164,19 +214,78 @@ class EstimatorServable:
 
 
 def _own_inputs(estimator: Estimator) -> Inputs:
-    """What the estimator knows of its features: their names, or how many they are."""
+    """What the estimator knows of its features: their names and types, or how many they are."""
     if estimator.features:
-        return Inputs(tuple([IOMetadata(name, estimator.number) for name in estimator.features]))
+        each = [
+            IOMetadata(f.name, _type(f) or estimator.number, description=None if f.used else UNUSED)
+            for f in estimator.features
+        ]
+        return Inputs(tuple(each), optional=frozenset([f.name for f in estimator.features if not f.used]))
+    kind = TensorType.String if estimator.texts else estimator.number
+    if estimator.texts and estimator.width is None:
+        return Inputs((IOMetadata(MATRIX, kind),))
     width = -1 if estimator.width is None else estimator.width
-    return Inputs((IOMetadata(MATRIX, estimator.number, (width,)),), tensors=True)
+    return Inputs((IOMetadata(MATRIX, kind, (width,)),), tensors=True)
 
 
-def _check_width(estimator: Estimator, inputs: Inputs) -> None:
-    if inputs.tensors or estimator.width is None or inputs.text or len(inputs.each) == estimator.width:
+def _type(feature: Feature) -> TensorType | None:
+    return feature.type if feature.levels is None else feature.levels.type
+
+
+def _ordered(inputs: Inputs, estimator: Estimator) -> Inputs:
+    """The columns of a signature in the order of the model's, where both name the same ones."""
+    by_name = {io.name: io for io in inputs.each}
+    names = [feature.name for feature in estimator.features]
+    if inputs.tensors or by_name.keys() != set(names):
+        return inputs
+    return replace(inputs, each=tuple([by_name[name] for name in names]))
+
+
+def _matched(inputs: Inputs, estimator: Estimator) -> list[tuple[IOMetadata, Feature]]:
+    """Inputs with what the model knows of them: by name, or by place where it has as many columns without the names."""
+    known = {feature.name: feature for feature in estimator.features}
+    by_name = [(io, known[io.name]) for io in inputs.each if io.name in known]
+    if by_name or inputs.tensors or len(inputs.each) != len(known):
+        return by_name
+    return list(zip(inputs.each, estimator.features, strict=True))
+
+
+def _with_categories(inputs: Inputs, estimator: Estimator) -> Inputs:
+    """With the categories of columns that say nothing else of themselves."""
+    levels = {io.name: f.levels for io, f in _matched(inputs, estimator) if f.levels is not None}
+    each = [
+        replace(io, description=levels[io.name].described) if io.name in levels and io.description is None else io
+        for io in inputs.each
+    ]
+    return replace(inputs, each=tuple(each))
+
+
+def _check(estimator: Estimator, inputs: Inputs) -> None:
+    """Raises LoadFailed for a signature that is not of this model."""
+    if inputs.tensors:
+        return
+    matched = dict(_matched(inputs, estimator))
+    for io, feature in matched.items():
+        if feature.levels is not None and not feature.levels.fits(io.type):
+            raise LoadFailed(
+                f"the signature has {io.type.name} for {io.name!r}, the categories of the model are "
+                f"{feature.levels.type.name}"
+            )
+    texts = [io for io in inputs.each if io.type in TEXTS and (io not in matched or matched[io].levels is None)]
+    if texts and estimator.frames == "never":
+        raise LoadFailed(
+            f"the signature has {texts[0].type.name} for {texts[0].name!r}, of which the model has no categories"
+        )
+    if estimator.width is None or texts or len(inputs.each) == estimator.width:
         return
     raise LoadFailed(
         f"the signature has {len(inputs.each)} columns, the model was trained with {estimator.width} features"
     )
+
+
+def _batch(inputs: tuple[IOMetadata, ...], arrays: Mapping[str, Array]) -> Batch:
+    columns = [Column(io.type, (io.name,), arrays[io.name]) for io in inputs if io.name in arrays]
+    return Batch(_PROBE_ROWS, tuple(columns), Layout.TENSORS)
 
 
 def _arrays(name: str, result: Any) -> dict[str, Array]:

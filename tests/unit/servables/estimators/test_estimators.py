@@ -26,9 +26,10 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from forestflow.domain.errors import InvalidInput, LoadFailed, ModelFailed
 from forestflow.domain.requests import SIGNATURE_KEY
 from forestflow.domain.tensors import DTYPES, Batch, Column, IOMetadata, Layout, TensorType
-from forestflow.servables.estimators.estimator import Estimator, of_scikit_learn
-from forestflow.servables.estimators.files import is_pickle, load_estimator
+from forestflow.servables.estimators.estimator import Estimator
+from forestflow.servables.estimators.files import load_estimator, runs_code
 from forestflow.servables.estimators.inputs import Inputs
+from forestflow.servables.estimators.scikit import of_scikit_learn
 from forestflow.servables.estimators.servable import EstimatorServable
 
 F32, F64, I64, TEXT, BOOL = (
@@ -274,7 +275,7 @@ def test_pickles_of_every_kind(tmp_path: Path, serialization: str | None) -> Non
         joblib.dump(model, path)
     else:
         path.write_bytes(pickle.dumps(model))
-    assert is_pickle(path, serialization)
+    assert runs_code(path, "sklearn", serialization)
     servable = EstimatorServable(load_estimator(path, 1, framework="sklearn", serialization=serialization))
     same(servable.predict(tensor("X", ROWS), {}).columns[0], model.predict(ROWS))
 
@@ -295,8 +296,10 @@ def test_files_that_cannot_be_loaded_say_why(tmp_path: Path) -> None:
 
 
 def test_only_pickles_run_code() -> None:
-    assert not is_pickle(Path("model.ubj"), None)
-    assert not is_pickle(Path("model.lgb"), "skops")
-    assert not is_pickle(Path("model.skops"), "skops")
-    assert is_pickle(Path("model.ubj"), "pickle")
-    assert is_pickle(Path("model"), None)
+    assert not runs_code(Path("model.ubj"), "xgboost", None)
+    assert not runs_code(Path("model.lgb"), "lightgbm", "skops")
+    assert not runs_code(Path("model.skops"), "sklearn", "skops")
+    assert not runs_code(Path("model.skops"), "sklearn", None)
+    assert runs_code(Path("model.ubj"), "xgboost", "pickle")
+    assert runs_code(Path("model.ubj"), "sklearn", None), "joblib reads it"
+    assert runs_code(Path("model"), "sklearn", None)
