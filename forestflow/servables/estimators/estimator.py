@@ -45,16 +45,16 @@ class Estimator:
     """A loaded model. Its methods take a matrix (rows, features), or a DataFrame: ``frames``.
 
     ``number`` is what the framework computes with. ``features`` are the columns, where it knows their names, and
-    ``width`` is their number. ``texts`` says that all of them hold texts. ``labels`` name the columns of probabilities.
-    ``merges`` says that rows are scored independently of each other, ``refusals`` which exceptions mean that the input
-    is wrong.
+    ``width`` is their number. ``texts`` are samples of columns without names, where all of them hold texts.
+    ``labels`` name the columns of probabilities. ``merges`` says that rows are scored independently of each other,
+    ``refusals`` which exceptions mean that the input is wrong.
     """
 
     methods: Mapping[str, Callable[[Any], Any]]
     number: TensorType = TensorType.Float64
     features: tuple[Feature, ...] = ()
     width: int | None = None
-    texts: bool = False
+    texts: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
     frames: Literal["never", "maybe", "always"] = "maybe"
     merges: bool = True

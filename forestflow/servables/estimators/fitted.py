@@ -35,6 +35,8 @@ def boosted_features(model: Any, categories: Categories | None = None) -> tuple[
 def features(model: Any, categories: Categories | None = None) -> tuple[Feature, ...]:
     """The columns that the model was trained on; none where it knows no names."""
     names = [str(name) for name in _kept(model, "feature_names_in_", ())]
+    if not names:
+        return ()
     known = _known(model, names, categories)
     return tuple([known.get(name) or Feature(name) for name in names])
 
@@ -45,13 +47,14 @@ def width(model: Any) -> int | None:
     return None if found is None else int(found)
 
 
-def takes_texts(model: Any) -> bool:
-    """Whether a model that knows no names takes texts alone: one a row, or a matrix of them."""
+def texts(model: Any) -> tuple[str, ...]:
+    """A text for each column of a model that knows no names and takes nothing but texts; none for any other model."""
     if _kept(model, "feature_names_in_", None) is not None:
-        return False
+        return ()
     names = [f"x{i}" for i in range(width(model) or 1)]
     known = _known(model, names, None)
-    return all(name in known and known[name].type is TensorType.String for name in names)
+    samples = [known[name].sample for name in names if name in known and known[name].type is TensorType.String]
+    return tuple(samples) if len(samples) == len(names) else ()
 
 
 def _kept(model: Any, attribute: str, default: Any) -> Any:

@@ -61,9 +61,13 @@ class Inputs:
 
 
 class NamedColumns:
-    """Columns that a request gives by name, in any order and grouping, for an estimator that takes a matrix."""
+    """Columns that a request gives by name, in any order and grouping, for an estimator that takes a matrix.
 
-    def __init__(self, inputs: Inputs) -> None:
+    Booleans are numbers, too, in the columns ``booleans``: a model that keeps no types may have been trained on them.
+    """
+
+    def __init__(self, inputs: Inputs, booleans: frozenset[str] = frozenset()) -> None:
+        self._booleans = booleans
         self._columns = inputs.each
         self._optional = inputs.optional
         self._names = tuple([io.name for io in inputs.each])
@@ -111,7 +115,8 @@ class NamedColumns:
         if place is None:
             raise InvalidInput(f"there is no input {name!r}; {self._expected()}")
         wanted = self._columns[place].type
-        if column.type in TEXTS or (column.type is TensorType.Bool and wanted is not TensorType.Bool):
+        boolean = column.type is TensorType.Bool and wanted is not TensorType.Bool and name not in self._booleans
+        if column.type in TEXTS or boolean:
             raise InvalidInput(f"input {name!r} takes {wanted.name}, got {column.type.name}")
         return place
 
@@ -125,6 +130,25 @@ def renamed(batch: Batch, name: str) -> Batch:
         return batch
     column = batch.columns[0]
     return Batch(batch.rows, (Column(column.type, (name,), column.data),), batch.layout)
+
+
+def numbered(batch: Batch, names: frozenset[str]) -> Batch:
+    """The batch with booleans of these names as 0 and 1, for a DataFrame."""
+    if not any(column.type is TensorType.Bool for column in batch.columns):
+        return batch
+    columns: list[Column] = []
+    for column in batch.columns:
+        if column.type is not TensorType.Bool or names.isdisjoint(column.fields):
+            columns.append(column)
+            continue
+        data = column.data.reshape(batch.rows, -1)
+        parts = [(column.fields, data)]
+        if not names.issuperset(column.fields):
+            parts = [((field,), data[:, i]) for i, field in enumerate(column.fields)]
+        for fields, part in parts:
+            kind = TensorType.Float64 if names.issuperset(fields) else TensorType.Bool
+            columns.append(Column(kind, fields, part.astype(DTYPES[kind])))
+    return Batch(batch.rows, tuple(columns), batch.layout)
 
 
 def without(batch: Batch, names: frozenset[str]) -> Batch:

@@ -32,7 +32,7 @@ def of_scikit_learn(model: Any, threads: int, categories: Categories | None = No
         TensorType.Float32 if type(model).__module__.startswith("xgboost.") else TensorType.Float64,
         fitted.features(model, categories) if boosted is None else boosted,
         fitted.width(model),
-        texts=fitted.takes_texts(model),
+        texts=fitted.texts(model),
         labels=tuple(map(str, labels)) if isinstance(labels, np.ndarray) and labels.ndim == 1 else (),
         frames="maybe" if boosted is None else "never",
     )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,17 +14,17 @@ from forestflow.domain.errors import ForestFlowError, InvalidInput, LoadFailed, 
 from forestflow.domain.tensors import DTYPES, Batch, Column, IOMetadata, Layout, ModelMetadata, Signature, TensorType
 from forestflow.servables import labels, warming
 from forestflow.servables.binding import Bindings, type_of
-from forestflow.servables.estimators.estimator import LABELLED, METHODS, Estimator, Feature
+from forestflow.servables.estimators import columns
+from forestflow.servables.estimators.estimator import LABELLED, METHODS, Estimator
 from forestflow.servables.estimators.inputs import (
     MATRIX,
-    TEXTS,
-    UNUSED,
     Form,
     Inputs,
     NamedColumns,
     completed,
     in_form,
     made_up,
+    numbered,
     renamed,
     without,
 )
@@ -51,25 +52,28 @@ class EstimatorServable:
         example: Mapping[str, Array] | None = None,
         default: str | None = None,
     ) -> None:
-        assumed = inputs is None and example is None
+        own = inputs is None
         if inputs is None:
-            inputs = _own_inputs(estimator)
+            inputs = columns.own_inputs(estimator)
         else:
-            inputs = _ordered(inputs, estimator)
-            _check(estimator, inputs)
-        inputs = _with_categories(inputs, estimator)
+            inputs = columns.ordered(inputs, estimator)
+            columns.check(estimator, inputs)
+        inputs = columns.with_categories(inputs, estimator)
         self._estimator = estimator
         self._inputs = inputs
-        levels = {io.name: feature.levels for io, feature in _matched(inputs, estimator) if feature.levels is not None}
+        known = columns.matched(inputs, estimator)
+        levels = {io.name: feature.levels for io, feature in known if feature.levels is not None}
+        self._samples = {io.name: feature.sample for io, feature in known if feature.sample is not None}
+        if estimator.texts:
+            self._samples[MATRIX] = estimator.texts if inputs.tensors else estimator.texts[0]
         self._coding = Coding(inputs.each, levels) if levels and not inputs.tensors else None
         self._taken = inputs if self._coding is None else replace(inputs, each=self._coding.coded)
-        unused = {io.name for io, feature in _matched(inputs, estimator) if not feature.used}
-        self._unused = inputs.optional & unused
         self._default = default if default and default in estimator.methods else next(iter(estimator.methods))
-        self._only = inputs.each[0].name if inputs.tensors and len(inputs.each) == 1 else None
-        self._named = NamedColumns(self._taken)
-        self._form, self._rows = self._probed(example, assumed=assumed)
-        self._columns = self._named if self._form is Form.MATRIX and not inputs.tensors else None
+        guessed = frozenset([io.name for io, feature in known if feature.type is None and feature.levels is None])
+        self._named = NamedColumns(self._taken, guessed if own else frozenset())
+        self._form, self._rows = self._probed(example, assumed=own and example is None)
+        unused = inputs.optional & {io.name for io, feature in known if not feature.used}
+        self._steps = tuple(self._prepared(guessed if own else frozenset(), unused))
         outputs = {method: self._outputs(method) for method in estimator.methods}
         self._labels = {METHODS[name]: estimator.labels for name in LABELLED & outputs.keys()}
         self._metadata = self._described(inputs.each, outputs)
@@ -89,14 +93,8 @@ class EstimatorServable:
 
     def predict(self, batch: Batch, configs: Mapping[str, str]) -> Batch:
         """Raises what :class:`~forestflow.servables.base.Servable` says."""
-        if self._unused:
-            batch = without(batch, self._unused)
-        if self._coding is not None:
-            batch = self._coding.encoded(batch)
-        if self._columns is not None:
-            batch = self._columns.joined(batch)
-        elif self._only is not None:
-            batch = renamed(batch, self._only)
+        for step in self._steps:
+            batch = step(batch)
         return labels.named(self._bindings.predict(batch, configs), self._labels)
 
     def warm_up(self) -> None:
@@ -124,6 +122,19 @@ class EstimatorServable:
         except Exception as error:
             raise ModelFailed(f"the model failed: {type(error).__name__}: {_first_line(error)}") from error
 
+    def _prepared(self, guessed: frozenset[str], unused: frozenset[str]) -> Iterator[Callable[[Batch], Batch]]:
+        """What is done to a batch before its columns are bound; ``guessed`` are columns of which no type is known."""
+        if unused:
+            yield partial(without, names=unused)
+        if self._coding is not None:
+            yield self._coding.encoded
+        if self._inputs.tensors and len(self._inputs.each) == 1:
+            yield partial(renamed, name=self._inputs.each[0].name)
+        elif self._form is Form.MATRIX and not self._inputs.tensors:
+            yield self._named.joined
+        elif guessed:
+            yield partial(numbered, names=guessed)
+
     # --- what it takes and gives -------------------------------------------------------------------------------------
 
     @property
@@ -138,7 +149,10 @@ class EstimatorServable:
 
         Raises LoadFailed where the inputs are ``assumed`` and the estimator takes none of the rows that are made up.
         """
-        forms = self._taken.forms(self._estimator.frames)
+        frames = self._estimator.frames
+        if self._coding is not None and frames == "maybe":  # codes are numbers to all but the part that knows better
+            frames = "always"
+        forms = self._taken.forms(frames)
         refused = ""
         for number in _GUESSES if assumed else _GUESSES[:1]:
             for self._form in forms:
@@ -164,8 +178,7 @@ class EstimatorServable:
         """Two rows, as they are bound: of the example, or made up."""
         rows = self._shown(example) if example is not None else None
         if rows is None:
-            samples = {io.name: f.sample for io, f in _matched(self._inputs, self._estimator) if f.sample is not None}
-            arrays = made_up(self._taken.each, _PROBE_ROWS, samples, number)
+            arrays = made_up(self._taken.each, _PROBE_ROWS, self._samples, number)
             if self._bound is self._taken.each:
                 return arrays
             rows = self._named.joined(_batch(self._taken.each, arrays))
@@ -185,12 +198,12 @@ class EstimatorServable:
             return None
 
     def _rehearsal(self, rows: int) -> Batch:
-        columns = [
+        given = [
             Column(io.type, (io.name,), np.resize(self._rows[io.name], (rows, *self._rows[io.name].shape[1:])))
             for io in self._bound
             if io.name in self._rows
         ]
-        return Batch(rows, tuple(columns), Layout.TENSORS)
+        return Batch(rows, tuple(given), Layout.TENSORS)
 
     def _outputs(self, method: str) -> tuple[IOMetadata, ...]:
         """As two rows show them; where the model refuses these, one number a row is the best guess."""
@@ -213,79 +226,9 @@ class EstimatorServable:
         return ModelMetadata(inputs, outputs[self._default], signatures, self._default)
 
 
-def _own_inputs(estimator: Estimator) -> Inputs:
-    """What the estimator knows of its features: their names and types, or how many they are."""
-    if estimator.features:
-        each = [
-            IOMetadata(f.name, _type(f) or estimator.number, description=None if f.used else UNUSED)
-            for f in estimator.features
-        ]
-        return Inputs(tuple(each), optional=frozenset([f.name for f in estimator.features if not f.used]))
-    kind = TensorType.String if estimator.texts else estimator.number
-    if estimator.texts and estimator.width is None:
-        return Inputs((IOMetadata(MATRIX, kind),))
-    width = -1 if estimator.width is None else estimator.width
-    return Inputs((IOMetadata(MATRIX, kind, (width,)),), tensors=True)
-
-
-def _type(feature: Feature) -> TensorType | None:
-    return feature.type if feature.levels is None else feature.levels.type
-
-
-def _ordered(inputs: Inputs, estimator: Estimator) -> Inputs:
-    """The columns of a signature in the order of the model's, where both name the same ones."""
-    by_name = {io.name: io for io in inputs.each}
-    names = [feature.name for feature in estimator.features]
-    if inputs.tensors or by_name.keys() != set(names):
-        return inputs
-    return replace(inputs, each=tuple([by_name[name] for name in names]))
-
-
-def _matched(inputs: Inputs, estimator: Estimator) -> list[tuple[IOMetadata, Feature]]:
-    """Inputs with what the model knows of them: by name, or by place where it has as many columns without the names."""
-    known = {feature.name: feature for feature in estimator.features}
-    by_name = [(io, known[io.name]) for io in inputs.each if io.name in known]
-    if by_name or inputs.tensors or len(inputs.each) != len(known):
-        return by_name
-    return list(zip(inputs.each, estimator.features, strict=True))
-
-
-def _with_categories(inputs: Inputs, estimator: Estimator) -> Inputs:
-    """With the categories of columns that say nothing else of themselves."""
-    levels = {io.name: f.levels for io, f in _matched(inputs, estimator) if f.levels is not None}
-    each = [
-        replace(io, description=levels[io.name].described) if io.name in levels and io.description is None else io
-        for io in inputs.each
-    ]
-    return replace(inputs, each=tuple(each))
-
-
-def _check(estimator: Estimator, inputs: Inputs) -> None:
-    """Raises LoadFailed for a signature that is not of this model."""
-    if inputs.tensors:
-        return
-    matched = dict(_matched(inputs, estimator))
-    for io, feature in matched.items():
-        if feature.levels is not None and not feature.levels.fits(io.type):
-            raise LoadFailed(
-                f"the signature has {io.type.name} for {io.name!r}, the categories of the model are "
-                f"{feature.levels.type.name}"
-            )
-    texts = [io for io in inputs.each if io.type in TEXTS and (io not in matched or matched[io].levels is None)]
-    if texts and estimator.frames == "never":
-        raise LoadFailed(
-            f"the signature has {texts[0].type.name} for {texts[0].name!r}, of which the model has no categories"
-        )
-    if estimator.width is None or texts or len(inputs.each) == estimator.width:
-        return
-    raise LoadFailed(
-        f"the signature has {len(inputs.each)} columns, the model was trained with {estimator.width} features"
-    )
-
-
 def _batch(inputs: tuple[IOMetadata, ...], arrays: Mapping[str, Array]) -> Batch:
-    columns = [Column(io.type, (io.name,), arrays[io.name]) for io in inputs if io.name in arrays]
-    return Batch(_PROBE_ROWS, tuple(columns), Layout.TENSORS)
+    given = [Column(io.type, (io.name,), arrays[io.name]) for io in inputs if io.name in arrays]
+    return Batch(_PROBE_ROWS, tuple(given), Layout.TENSORS)
 
 
 def _arrays(name: str, result: Any) -> dict[str, Array]:

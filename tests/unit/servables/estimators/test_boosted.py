@@ -114,7 +114,7 @@ def test_training_that_stopped_early(tmp_path: Path) -> None:
     assert answers(best, FULL) != answers(everything, FULL)
 
     light = lightgbm.LGBMRegressor(n_estimators=40, learning_rate=1.0, verbose=-1, min_child_samples=1)
-    light.fit(FULL, TARGET, eval_set=[(FULL[::-1], noise)], callbacks=[lightgbm.early_stopping(3, verbose=False)])
+    light.fit(FULL, TARGET, eval_X=FULL[::-1], eval_y=noise, callbacks=[lightgbm.early_stopping(3, verbose=False)])
     (tmp_path / "model.pkl").write_bytes(pickle.dumps(light))
     loaded = load_estimator(tmp_path / "model.pkl", 1, framework="lightgbm", serialization="pickle")
     assert answers(EstimatorServable(loaded), FULL) == light.predict(FULL).tolist()

@@ -401,6 +401,17 @@ def test_a_signature_of_other_types_is_refused(tmp_path: Path) -> None:
         EstimatorServable(estimator, Inputs((IOMetadata("c", I64), IOMetadata("x", TEXT))))
 
 
+def test_a_signature_of_other_names_goes_by_place(tmp_path: Path) -> None:
+    """LightGBM writes underscores for blanks, and keeps no other name."""
+    table = frame([10, 20, 30]).rename(columns={"c": "my c"})
+    predict, servable = lightgbm_booster(tmp_path, table, TARGET)
+    assert [io.name for io in servable.metadata.inputs] == ["my_c", "x"]
+    servable = EstimatorServable(servable._estimator, Inputs((IOMetadata("my c", I64), IOMetadata("x", F64))))
+    assert answers(servable, given(table.head(9))) == predict(table.head(9)).tolist()
+    with pytest.raises(LoadFailed, match="the model has categories of 'my_c', the signature other columns"):
+        EstimatorServable(servable._estimator, Inputs((IOMetadata("x", F64), IOMetadata("my c", I64))))
+
+
 def test_large_numbers_are_told_apart() -> None:
     levels = Levels([2**62, 2**62 + 1, -5])
     data = np.array([2**62 + 1, 2**62, -5, 0])

@@ -111,7 +111,6 @@ def test_columns_with_names_are_put_in_the_order_of_the_model() -> None:
         (records((F64, ("a", "b"), [[1, 2]])), "input 'c' is missing; the model takes 'a', 'b', 'c'"),
         (records((F64, ("a", "b", "c", "d"), [[1, 2, 3, 4]])), "there is no input 'd'; the model takes 'a', 'b', 'c'"),
         (records((F64, ("a", "b"), [[1, 2]]), (TEXT, ("c",), [["x"]])), "input 'c' takes Float64, got String"),
-        (records((BOOL, ("a", "b", "c"), [[True, False, True]])), "input 'a' takes Float64, got Bool"),
         (records((F64, ("a",), [[1, 2]]), (F64, ("b", "c"), [[1, 2]])), "input 'a' takes one value a row, got 2"),
         (records((F64, ("a", "b", "c"), [[1, np.nan, 2]])), "the model refuses the input: Input X contains NaN."),
     ],
@@ -122,6 +121,17 @@ def test_what_does_not_fit_is_named(batch: Batch, message: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         servable.predict(batch, {})
     assert caught.value.message == message
+
+
+def test_booleans_are_numbers_where_nothing_says_otherwise() -> None:
+    frame = pandas.DataFrame({"a": [True, False, True, True], "b": [7.0, 5.0, 3.0, 1.0]})
+    model = LinearRegression().fit(frame, [1.0, 2.0, 3.0, 7.0])
+    batch = records((F64, ("b",), frame[["b"]]), (BOOL, ("a",), frame[["a"]]))
+    same(served(model).predict(batch, {}).columns[0], model.predict(frame))
+    both = records((BOOL, ("b", "a"), [[True, False]]))
+    same(served(model).predict(both, {}).columns[0], model.predict(pandas.DataFrame({"a": [False], "b": [True]})))
+    with pytest.raises(InvalidInput, match="input 'a' takes Float64, got Bool"):
+        served(model, Inputs((IOMetadata("a", F64), IOMetadata("b", F64)))).predict(batch, {})
 
 
 def test_a_model_without_names_still_knows_how_many_features_it_has() -> None:
