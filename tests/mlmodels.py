@@ -7,6 +7,9 @@ import pickle
 from pathlib import Path
 from typing import Any
 
+import cloudpickle
+import joblib
+import skops.io
 import yaml
 
 
@@ -54,18 +57,55 @@ def tensor(dtype: str, *shape: int, name: str | None = None) -> str:
     return json.dumps([entry | ({"name": name} if name else {})])
 
 
-def sklearn_folder(folder: Path, model: Any, *, predict_fn: str = "predict", **rest: Any) -> Path:
-    """As ``mlflow.sklearn.save_model(model, folder, serialization_format="pickle")`` writes it."""
+def sklearn_folder(
+    folder: Path,
+    model: Any,
+    *,
+    predict_fn: str = "predict",
+    serialization: str = "pickle",
+    trusted: list[str] | None = None,
+    **rest: Any,
+) -> Path:
+    """As ``mlflow.sklearn.save_model(model, folder, serialization_format=…, skops_trusted_types=…)`` writes it."""
     folder.mkdir(parents=True)
-    (folder / "model.pkl").write_bytes(pickle.dumps(model))
+    name = "model.skops" if serialization == "skops" else "model.pkl"
+    _dump(model, folder / name, serialization)
     flavors = {
-        "python_function": pyfunc("mlflow.sklearn", model_path="model.pkl", predict_fn=predict_fn),
+        "python_function": pyfunc("mlflow.sklearn", model_path=name, predict_fn=predict_fn),
         "sklearn": {
             "code": None,
-            "pickled_model": "model.pkl",
-            "serialization_format": "pickle",
+            "pickled_model": name,
+            "serialization_format": serialization,
             "sklearn_version": "1.9.1",
-            "skops_trusted_types": None,
+            "skops_trusted_types": trusted,
         },
     }
     return mlmodel(folder, flavors, **rest)
+
+
+def _dump(model: Any, path: Path, serialization: str) -> None:
+    match serialization:
+        case "skops":
+            skops.io.dump(model, path)
+        case "joblib":
+            joblib.dump(model, path)
+        case "cloudpickle":
+            path.write_bytes(cloudpickle.dumps(model))
+        case _:
+            path.write_bytes(pickle.dumps(model))
+
+
+def lightgbm_folder(folder: Path, model: Any, **rest: Any) -> Path:
+    """As ``mlflow.lightgbm.save_model(model, folder)`` writes a model of scikit-learn's kind, by skops."""
+    folder.mkdir(parents=True)
+    skops.io.dump(model, folder / "model.skops")
+    kinds = ["lightgbm.sklearn.LGBMRegressor", "lightgbm.sklearn.LGBMClassifier", "lightgbm.basic.Booster"]
+    options = {
+        "code": None,
+        "data": "model.skops",
+        "lgb_version": "4.7.0",
+        "model_class": f"lightgbm.sklearn.{type(model).__name__}",
+        "serialization_format": "skops",
+        "skops_trusted_types": [*kinds, "collections.OrderedDict"],
+    }
+    return mlmodel(folder, {"lightgbm": options, "python_function": pyfunc("mlflow.lightgbm")}, **rest)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
@@ -17,7 +18,8 @@ from forestflow.servables.binding import type_of
 Array = npt.NDArray[Any]
 
 MATRIX = "X"  # the name of the only input of a model that knows no names
-_TEXTS = frozenset({TensorType.String, TensorType.Bytes})
+UNUSED = "not used"  # the description of columns that the model drops
+TEXTS = frozenset({TensorType.String, TensorType.Bytes})
 
 
 class Form(enum.Enum):
@@ -43,7 +45,7 @@ class Inputs:
     @property
     def text(self) -> bool:
         """Whether one of them holds texts."""
-        return any(io.type in _TEXTS for io in self.each)
+        return any(io.type in TEXTS for io in self.each)
 
     def forms(self, frames: Literal["never", "maybe", "always"]) -> tuple[Form, ...]:
         """What to try, in this order. ``frames``: whether the estimator takes a DataFrame."""
@@ -59,9 +61,13 @@ class Inputs:
 
 
 class NamedColumns:
-    """Columns that a request gives by name, in any order and grouping, for an estimator that takes a matrix."""
+    """Columns that a request gives by name, in any order and grouping, for an estimator that takes a matrix.
 
-    def __init__(self, inputs: Inputs) -> None:
+    Booleans are numbers, too, in the columns ``booleans``: a model that keeps no types may have been trained on them.
+    """
+
+    def __init__(self, inputs: Inputs, booleans: frozenset[str] = frozenset()) -> None:
+        self._booleans = booleans
         self._columns = inputs.each
         self._optional = inputs.optional
         self._names = tuple([io.name for io in inputs.each])
@@ -78,7 +84,7 @@ class NamedColumns:
             column = batch.columns[0]
             whole = column.data.ndim == 2 and column.data.shape[1] == len(self._names)
             ordered = column.fields == self._names or (batch.layout is Layout.TENSORS and whole)
-            if ordered and column.type not in _TEXTS and column.type is not TensorType.Bool:
+            if ordered and column.type not in TEXTS and column.type is not TensorType.Bool:
                 data = column.data.reshape(batch.rows, len(self._names)) if column.data.ndim == 1 else column.data
                 return Batch(batch.rows, (Column(column.type, (MATRIX,), data),), batch.layout)
         return self._gathered(batch)
@@ -109,7 +115,8 @@ class NamedColumns:
         if place is None:
             raise InvalidInput(f"there is no input {name!r}; {self._expected()}")
         wanted = self._columns[place].type
-        if column.type in _TEXTS or (column.type is TensorType.Bool and wanted is not TensorType.Bool):
+        boolean = column.type is TensorType.Bool and wanted is not TensorType.Bool and name not in self._booleans
+        if column.type in TEXTS or boolean:
             raise InvalidInput(f"input {name!r} takes {wanted.name}, got {column.type.name}")
         return place
 
@@ -123,6 +130,40 @@ def renamed(batch: Batch, name: str) -> Batch:
         return batch
     column = batch.columns[0]
     return Batch(batch.rows, (Column(column.type, (name,), column.data),), batch.layout)
+
+
+def numbered(batch: Batch, names: frozenset[str]) -> Batch:
+    """The batch with booleans of these names as 0 and 1, for a DataFrame."""
+    if not any(column.type is TensorType.Bool for column in batch.columns):
+        return batch
+    columns: list[Column] = []
+    for column in batch.columns:
+        if column.type is not TensorType.Bool or names.isdisjoint(column.fields):
+            columns.append(column)
+            continue
+        data = column.data.reshape(batch.rows, -1)
+        parts = [(column.fields, data)]
+        if not names.issuperset(column.fields):
+            parts = [((field,), data[:, i]) for i, field in enumerate(column.fields)]
+        for fields, part in parts:
+            kind = TensorType.Float64 if names.issuperset(fields) else TensorType.Bool
+            columns.append(Column(kind, fields, part.astype(DTYPES[kind])))
+    return Batch(batch.rows, tuple(columns), batch.layout)
+
+
+def without(batch: Batch, names: frozenset[str]) -> Batch:
+    """The batch less the columns of these names; one without names, or with nothing else, as it is."""
+    if not any(field in names for column in batch.columns for field in column.fields):
+        return batch
+    kept: list[Column] = []
+    for column in batch.columns:
+        places = [i for i, field in enumerate(column.fields) if field not in names]
+        if len(places) == len(column.fields):
+            kept.append(column)
+        elif places:
+            data = column.data.reshape(batch.rows, len(column.fields))[:, places]
+            kept.append(Column(column.type, tuple([column.fields[i] for i in places]), data))
+    return Batch(batch.rows, tuple(kept), batch.layout) if kept else batch
 
 
 def in_form(form: Form, inputs: Mapping[str, Array]) -> Any:
@@ -152,12 +193,14 @@ def _missing(io: IOMetadata, rows: int) -> Array:
     return np.full(rows, np.nan, np.float64 if dtype.kind in "iu" else object if dtype.kind == "b" else dtype)
 
 
-def made_up(inputs: tuple[IOMetadata, ...], rows: int) -> dict[str, Array]:
-    """Zeros and empty strings for every input; sizes that are free are 1."""
+def made_up(
+    inputs: tuple[IOMetadata, ...], rows: int, samples: Mapping[str, Any] = MappingProxyType({}), number: float = 0
+) -> dict[str, Array]:
+    """``samples`` by name, otherwise ``number`` and empty strings; sizes that are free are 1."""
     return {
         io.name: np.full(
             (rows, *[1 if size < 0 else size for size in io.shape]),
-            {TensorType.String: "", TensorType.Bytes: b""}.get(io.type, 0),
+            samples.get(io.name, {TensorType.String: "", TensorType.Bytes: b""}.get(io.type, number)),
             DTYPES[io.type],
         )
         for io in inputs

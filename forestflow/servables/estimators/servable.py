@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ from forestflow.domain.errors import ForestFlowError, InvalidInput, LoadFailed, 
 from forestflow.domain.tensors import DTYPES, Batch, Column, IOMetadata, Layout, ModelMetadata, Signature, TensorType
 from forestflow.servables import labels, warming
 from forestflow.servables.binding import Bindings, type_of
+from forestflow.servables.estimators import columns
 from forestflow.servables.estimators.estimator import LABELLED, METHODS, Estimator
 from forestflow.servables.estimators.inputs import (
     MATRIX,
@@ -21,13 +24,17 @@ from forestflow.servables.estimators.inputs import (
     completed,
     in_form,
     made_up,
+    numbered,
     renamed,
+    without,
 )
+from forestflow.servables.estimators.levels import Coding
 
 Array = npt.NDArray[Any]
 
 _SLICE_ROWS = 256
 _PROBE_ROWS = 2  # one row would not tell rows from columns
+_GUESSES = (0, 1, 0.5)  # numbers to make rows of: a model may take logarithms, or shares
 
 
 class EstimatorServable:
@@ -45,17 +52,28 @@ class EstimatorServable:
         example: Mapping[str, Array] | None = None,
         default: str | None = None,
     ) -> None:
-        inputs = inputs or _own_inputs(estimator)
-        _check_width(estimator, inputs)
+        own = inputs is None
+        if inputs is None:
+            inputs = columns.own_inputs(estimator)
+        else:
+            inputs = columns.ordered(inputs, estimator)
+            columns.check(estimator, inputs)
+        inputs = columns.with_categories(inputs, estimator)
         self._estimator = estimator
         self._inputs = inputs
+        known = columns.matched(inputs, estimator)
+        levels = {io.name: feature.levels for io, feature in known if feature.levels is not None}
+        self._samples = {io.name: feature.sample for io, feature in known if feature.sample is not None}
+        if estimator.texts:
+            self._samples[MATRIX] = estimator.texts if inputs.tensors else estimator.texts[0]
+        self._coding = Coding(inputs.each, levels) if levels and not inputs.tensors else None
+        self._taken = inputs if self._coding is None else replace(inputs, each=self._coding.coded)
         self._default = default if default and default in estimator.methods else next(iter(estimator.methods))
-        self._form, self._bound = self._probed(inputs, example)
-        self._columns = None
-        self._only = inputs.each[0].name if inputs.tensors and len(inputs.each) == 1 else None
-        if self._form is Form.MATRIX and not inputs.tensors:
-            self._columns = NamedColumns(inputs)
-        self._rows = self._rehearsed(inputs, example)
+        guessed = frozenset([io.name for io, feature in known if feature.type is None and feature.levels is None])
+        self._named = NamedColumns(self._taken, guessed if own else frozenset())
+        self._form, self._rows = self._probed(example, assumed=own and example is None)
+        unused = inputs.optional & {io.name for io, feature in known if not feature.used}
+        self._steps = tuple(self._prepared(guessed if own else frozenset(), unused))
         outputs = {method: self._outputs(method) for method in estimator.methods}
         self._labels = {METHODS[name]: estimator.labels for name in LABELLED & outputs.keys()}
         self._metadata = self._described(inputs.each, outputs)
@@ -75,10 +93,8 @@ class EstimatorServable:
 
     def predict(self, batch: Batch, configs: Mapping[str, str]) -> Batch:
         """Raises what :class:`~forestflow.servables.base.Servable` says."""
-        if self._columns is not None:
-            batch = self._columns.joined(batch)
-        elif self._only is not None:
-            batch = renamed(batch, self._only)
+        for step in self._steps:
+            batch = step(batch)
         return labels.named(self._bindings.predict(batch, configs), self._labels)
 
     def warm_up(self) -> None:
@@ -93,7 +109,9 @@ class EstimatorServable:
 
     def _call(self, method: str, inputs: Mapping[str, Array], outputs: tuple[str, ...] = ()) -> Mapping[str, Array]:
         if self._inputs.optional and self._form is Form.FRAME and self._estimator.frames != "always":
-            inputs = completed(self._inputs, inputs)
+            inputs = completed(self._taken, inputs)
+        if self._coding is not None and self._form is Form.FRAME:
+            inputs = self._coding.framed(inputs)
         given = in_form(self._form, inputs)
         try:
             return _arrays(METHODS.get(method, method), self._estimator.methods[method](given))
@@ -104,43 +122,88 @@ class EstimatorServable:
         except Exception as error:
             raise ModelFailed(f"the model failed: {type(error).__name__}: {_first_line(error)}") from error
 
+    def _prepared(self, guessed: frozenset[str], unused: frozenset[str]) -> Iterator[Callable[[Batch], Batch]]:
+        """What is done to a batch before its columns are bound; ``guessed`` are columns of which no type is known."""
+        if unused:
+            yield partial(without, names=unused)
+        if self._coding is not None:
+            yield self._coding.encoded
+        if self._inputs.tensors and len(self._inputs.each) == 1:
+            yield partial(renamed, name=self._inputs.each[0].name)
+        elif self._form is Form.MATRIX and not self._inputs.tensors:
+            yield self._named.joined
+        elif guessed:
+            yield partial(numbered, names=guessed)
+
     # --- what it takes and gives -------------------------------------------------------------------------------------
 
-    def _probed(self, inputs: Inputs, example: Mapping[str, Array] | None) -> tuple[Form, tuple[IOMetadata, ...]]:
-        """The first form that the estimator takes, and the inputs as they are then bound."""
-        matrix = (IOMetadata(MATRIX, self._estimator.number, (len(inputs.each),)),)
-        forms = inputs.forms(self._estimator.frames)
-        for form in forms:
-            self._form = form
-            self._bound = matrix if form is Form.MATRIX and not inputs.tensors else inputs.each
-            try:
-                found = self._call(self._default, self._rehearsed(inputs, example))
-            except ImportError as error:
-                raise LoadFailed(f"the model takes a DataFrame: install pandas ({error})") from error
-            except ForestFlowError:
-                continue
-            if all(array.shape[:1] == (_PROBE_ROWS,) for array in found.values()):
-                return form, self._bound
-        return forms[0], matrix if forms[0] is Form.MATRIX and not inputs.tensors else inputs.each
+    @property
+    def _bound(self) -> tuple[IOMetadata, ...]:
+        """The inputs as the form has them."""
+        if self._form is Form.MATRIX and not self._inputs.tensors:
+            return (IOMetadata(MATRIX, self._estimator.number, (len(self._inputs.each),)),)
+        return self._taken.each
 
-    def _rehearsed(self, inputs: Inputs, example: Mapping[str, Array] | None) -> dict[str, Array]:
-        """Two rows, as they are bound."""
-        if example is not None:
-            arrays = {name: np.resize(array, (_PROBE_ROWS, *array.shape[1:])) for name, array in example.items()}
-        else:
-            arrays = made_up(inputs.each, _PROBE_ROWS)
-        if self._bound is inputs.each:
-            return arrays
-        stacked = np.stack(list(completed(inputs, arrays).values()), axis=1)
-        return {MATRIX: stacked.astype(DTYPES[self._estimator.number])}
+    def _probed(self, example: Mapping[str, Array] | None, *, assumed: bool) -> tuple[Form, dict[str, Array]]:
+        """The first form that the estimator takes, and two rows as they are bound.
+
+        Raises LoadFailed where the inputs are ``assumed`` and the estimator takes none of the rows that are made up.
+        """
+        frames = self._estimator.frames
+        if self._coding is not None and frames == "maybe":  # codes are numbers to all but the part that knows better
+            frames = "always"
+        forms = self._taken.forms(frames)
+        refused = ""
+        for number in _GUESSES if assumed else _GUESSES[:1]:
+            for self._form in forms:
+                try:
+                    rows = self._rehearsed(example, number)
+                    found = self._call(self._default, rows)
+                except ImportError as error:
+                    raise LoadFailed(f"the model takes a DataFrame: install pandas ({error})") from error
+                except ForestFlowError as error:
+                    refused = error.message
+                    continue
+                if all(array.shape[:1] == (_PROBE_ROWS,) for array in found.values()):
+                    return self._form, rows
+        if assumed and refused and self._estimator.width is not None and self._estimator.refusals:
+            raise LoadFailed(
+                "what the model keeps of its columns is not enough to serve it: save it with an input example or a "
+                f"signature, as in save_model(..., input_example=frame.head()). {refused}"
+            )
+        self._form = forms[0]
+        return self._form, self._rehearsed(example, _GUESSES[0])
+
+    def _rehearsed(self, example: Mapping[str, Array] | None, number: float) -> dict[str, Array]:
+        """Two rows, as they are bound: of the example, or made up."""
+        rows = self._shown(example) if example is not None else None
+        if rows is None:
+            arrays = made_up(self._taken.each, _PROBE_ROWS, self._samples, number)
+            if self._bound is self._taken.each:
+                return arrays
+            rows = self._named.joined(_batch(self._taken.each, arrays))
+        if self._bound is self._taken.each:
+            return {column.fields[0]: column.data for column in rows.columns}
+        (column,) = rows.columns
+        return {MATRIX: column.data.astype(DTYPES[self._estimator.number])}
+
+    def _shown(self, example: Mapping[str, Array]) -> Batch | None:
+        """Rows of the example; ``None`` where it holds what the model does not take."""
+        arrays = {name: np.resize(array, (_PROBE_ROWS, *array.shape[1:])) for name, array in example.items()}
+        batch = _batch(self._inputs.each, arrays)
+        try:
+            coded = batch if self._coding is None else self._coding.encoded(batch)
+            return coded if self._bound is self._taken.each else self._named.joined(coded)
+        except ForestFlowError:
+            return None
 
     def _rehearsal(self, rows: int) -> Batch:
-        columns = [
+        given = [
             Column(io.type, (io.name,), np.resize(self._rows[io.name], (rows, *self._rows[io.name].shape[1:])))
             for io in self._bound
             if io.name in self._rows
         ]
-        return Batch(rows, tuple(columns), Layout.TENSORS)
+        return Batch(rows, tuple(given), Layout.TENSORS)
 
     def _outputs(self, method: str) -> tuple[IOMetadata, ...]:
         """As two rows show them; where the model refuses these, one number a row is the best guess."""
@@ -163,20 +226,9 @@ class EstimatorServable:
         return ModelMetadata(inputs, outputs[self._default], signatures, self._default)
 
 
-def _own_inputs(estimator: Estimator) -> Inputs:
-    """What the estimator knows of its features: their names, or how many they are."""
-    if estimator.features:
-        return Inputs(tuple([IOMetadata(name, estimator.number) for name in estimator.features]))
-    width = -1 if estimator.width is None else estimator.width
-    return Inputs((IOMetadata(MATRIX, estimator.number, (width,)),), tensors=True)
-
-
-def _check_width(estimator: Estimator, inputs: Inputs) -> None:
-    if inputs.tensors or estimator.width is None or inputs.text or len(inputs.each) == estimator.width:
-        return
-    raise LoadFailed(
-        f"the signature has {len(inputs.each)} columns, the model was trained with {estimator.width} features"
-    )
+def _batch(inputs: tuple[IOMetadata, ...], arrays: Mapping[str, Array]) -> Batch:
+    given = [Column(io.type, (io.name,), arrays[io.name]) for io in inputs if io.name in arrays]
+    return Batch(_PROBE_ROWS, tuple(given), Layout.TENSORS)
 
 
 def _arrays(name: str, result: Any) -> dict[str, Array]:

@@ -10,7 +10,8 @@ from forestflow.domain.requests import Flavor, H2OMojo, MLmodel, Onnx, TensorFlo
 from forestflow.domain.settings import Resources
 from forestflow.servables import loading
 from forestflow.servables.base import Servable
-from forestflow.servables.estimators.files import is_pickle, load_estimator
+from forestflow.servables.estimators.files import load_estimator
+from forestflow.servables.estimators.files import runs_code as file_runs_code
 from forestflow.servables.estimators.inputs import Inputs
 from forestflow.servables.mlmodel.described import DescribedServable
 from forestflow.servables.mlmodel.description import FILE, LAST_RESORT, Chosen, Description
@@ -46,12 +47,13 @@ def elsewhere(path: Path, flavor: MLmodel) -> str | None:
 
 
 def runs_code(path: Path, flavor: MLmodel) -> bool:
-    """Whether loading runs code that came with the model: python_function and pickles do."""
+    """Whether loading runs code that came with the model: python_function, pickles and modules beside it do."""
     chosen = Description(path).choose(flavor.flavor)
     delegate = _delegate(chosen)
     if delegate is not None:
         return loading.runs_code(chosen.model, delegate)
-    return chosen.name == LAST_RESORT or is_pickle(chosen.model, _serialization(chosen))
+    beside = chosen.name == LAST_RESORT or chosen.option("code") is not None
+    return beside or file_runs_code(chosen.model, chosen.name, _serialization(chosen), _trusted(chosen))
 
 
 def load(path: Path, flavor: MLmodel, resources: Resources) -> Servable:
@@ -115,8 +117,9 @@ def _estimator(description: Description, chosen: Chosen, resources: Resources) -
         framework=chosen.name,
         serialization=_serialization(chosen),
         model_class=chosen.option("model_class"),
-        trusted=tuple(map(str, chosen.options.get("skops_trusted_types") or ())),
+        trusted=_trusted(chosen),
         written_by=chosen.option("sklearn_version") or chosen.option("xgb_version") or chosen.option("lgb_version"),
+        categories=description.categories(),
     )
     default = description.flavors.get(LAST_RESORT, {}).get("predict_fn")
     return EstimatorServable(estimator, inputs, example=example, default=default)
@@ -124,6 +127,11 @@ def _estimator(description: Description, chosen: Chosen, resources: Resources) -
 
 def _serialization(chosen: Chosen) -> str | None:
     return chosen.option("serialization_format")
+
+
+def _trusted(chosen: Chosen) -> tuple[str, ...]:
+    listed = chosen.options.get("skops_trusted_types")
+    return tuple(map(str, listed)) if isinstance(listed, list) else ()
 
 
 __all__ = ["FILE", "artifact_path", "check", "elsewhere", "load", "runs_code"]

@@ -14,6 +14,8 @@ from forestflow.servables.mlmodel import yaml_text
 FILE = "MLmodel"
 MAX_BYTES = 4 << 20  # of the file, and of an input example: both are descriptions
 
+CATEGORIES = "categories"  # in the metadata: a name of ours, where models do not keep them
+
 LAST_RESORT = "python_function"
 # Where MLflow puts the model of a flavor: the option that names it, and the name without that option.
 _MODELS: Mapping[str, tuple[tuple[str, ...], str]] = {
@@ -64,6 +66,8 @@ class Description:
         self.signature: Mapping[str, Any] = signature if isinstance(signature, dict) else {}
         example = document.get("saved_input_example_info")
         self.example: Mapping[str, Any] = example if isinstance(example, dict) else {}
+        metadata = document.get("metadata")
+        self.metadata: Mapping[str, Any] = metadata if isinstance(metadata, dict) else {}
         located = document.get("artifact_path") or document.get("model_uri")
         self.located = located if isinstance(located, str) else None
 
@@ -93,6 +97,18 @@ class Description:
         except ArtifactRejected:
             return self.located
         return None
+
+    def categories(self) -> dict[str, list[Any]] | None:
+        """The categories of DataFrame columns that the metadata lists, by name; ``None`` where it has none.
+
+        Raises ArtifactRejected for what is no list of them.
+        """
+        listed = self.metadata.get(CATEGORIES)
+        if listed is None:
+            return None
+        if not isinstance(listed, dict) or not all(isinstance(values, list) for values in listed.values()):
+            raise ArtifactRejected(f"{CATEGORIES!r} in the metadata of the {FILE} file must be lists by column name")
+        return {str(name): values for name, values in listed.items()}
 
     def _supported(self) -> Iterator[str]:
         return (name for name in self.flavors if name in _MODELS)

@@ -26,9 +26,10 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from forestflow.domain.errors import InvalidInput, LoadFailed, ModelFailed
 from forestflow.domain.requests import SIGNATURE_KEY
 from forestflow.domain.tensors import DTYPES, Batch, Column, IOMetadata, Layout, TensorType
-from forestflow.servables.estimators.estimator import Estimator, of_scikit_learn
-from forestflow.servables.estimators.files import is_pickle, load_estimator
+from forestflow.servables.estimators.estimator import Estimator
+from forestflow.servables.estimators.files import load_estimator, runs_code
 from forestflow.servables.estimators.inputs import Inputs
+from forestflow.servables.estimators.scikit import of_scikit_learn
 from forestflow.servables.estimators.servable import EstimatorServable
 
 F32, F64, I64, TEXT, BOOL = (
@@ -110,7 +111,6 @@ def test_columns_with_names_are_put_in_the_order_of_the_model() -> None:
         (records((F64, ("a", "b"), [[1, 2]])), "input 'c' is missing; the model takes 'a', 'b', 'c'"),
         (records((F64, ("a", "b", "c", "d"), [[1, 2, 3, 4]])), "there is no input 'd'; the model takes 'a', 'b', 'c'"),
         (records((F64, ("a", "b"), [[1, 2]]), (TEXT, ("c",), [["x"]])), "input 'c' takes Float64, got String"),
-        (records((BOOL, ("a", "b", "c"), [[True, False, True]])), "input 'a' takes Float64, got Bool"),
         (records((F64, ("a",), [[1, 2]]), (F64, ("b", "c"), [[1, 2]])), "input 'a' takes one value a row, got 2"),
         (records((F64, ("a", "b", "c"), [[1, np.nan, 2]])), "the model refuses the input: Input X contains NaN."),
     ],
@@ -121,6 +121,17 @@ def test_what_does_not_fit_is_named(batch: Batch, message: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         servable.predict(batch, {})
     assert caught.value.message == message
+
+
+def test_booleans_are_numbers_where_nothing_says_otherwise() -> None:
+    frame = pandas.DataFrame({"a": [True, False, True, True], "b": [7.0, 5.0, 3.0, 1.0]})
+    model = LinearRegression().fit(frame, [1.0, 2.0, 3.0, 7.0])
+    batch = records((F64, ("b",), frame[["b"]]), (BOOL, ("a",), frame[["a"]]))
+    same(served(model).predict(batch, {}).columns[0], model.predict(frame))
+    both = records((BOOL, ("b", "a"), [[True, False]]))
+    same(served(model).predict(both, {}).columns[0], model.predict(pandas.DataFrame({"a": [False], "b": [True]})))
+    with pytest.raises(InvalidInput, match="input 'a' takes Float64, got Bool"):
+        served(model, Inputs((IOMetadata("a", F64), IOMetadata("b", F64)))).predict(batch, {})
 
 
 def test_a_model_without_names_still_knows_how_many_features_it_has() -> None:
@@ -274,7 +285,7 @@ def test_pickles_of_every_kind(tmp_path: Path, serialization: str | None) -> Non
         joblib.dump(model, path)
     else:
         path.write_bytes(pickle.dumps(model))
-    assert is_pickle(path, serialization)
+    assert runs_code(path, "sklearn", serialization)
     servable = EstimatorServable(load_estimator(path, 1, framework="sklearn", serialization=serialization))
     same(servable.predict(tensor("X", ROWS), {}).columns[0], model.predict(ROWS))
 
@@ -295,8 +306,10 @@ def test_files_that_cannot_be_loaded_say_why(tmp_path: Path) -> None:
 
 
 def test_only_pickles_run_code() -> None:
-    assert not is_pickle(Path("model.ubj"), None)
-    assert not is_pickle(Path("model.lgb"), "skops")
-    assert not is_pickle(Path("model.skops"), "skops")
-    assert is_pickle(Path("model.ubj"), "pickle")
-    assert is_pickle(Path("model"), None)
+    assert not runs_code(Path("model.ubj"), "xgboost", None)
+    assert not runs_code(Path("model.lgb"), "lightgbm", "skops")
+    assert not runs_code(Path("model.skops"), "sklearn", "skops")
+    assert not runs_code(Path("model.skops"), "sklearn", None)
+    assert runs_code(Path("model.ubj"), "xgboost", "pickle")
+    assert runs_code(Path("model.ubj"), "sklearn", None), "joblib reads it"
+    assert runs_code(Path("model"), "sklearn", None)
