@@ -121,6 +121,7 @@ def _ray(settings: Settings) -> Iterator[None]:
     address = settings.address or os.environ.get("RAY_ADDRESS")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # what it says would reach the terminal
+    os.environ.setdefault("RAY_memory_monitor_refresh_ms", "0")  # our watchdogs end who takes too much, not the newest
     os.environ.setdefault("RAY_worker_niceness", "0")  # these workers serve users; Ray would run them at 15
     import ray
 
@@ -187,6 +188,8 @@ def _server(settings: Settings) -> Iterator[Server]:
             max_queued=settings.max_queued_per_replica,
             max_frame=max_frame,
             host_cpu=settings.host_cpu,
+            default_timeout=settings.default_timeout_seconds,
+            memory_share=settings.replica_memory_share,
         ),
     )
     here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(

@@ -37,6 +37,8 @@ _COUNTERS = sa.Table(
     sa.Column("scored", sa.BigInteger, nullable=False),
     sa.Column("shaded", sa.BigInteger, nullable=False),
     sa.Column("shadows_dropped", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("unscored", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("refused", sa.BigInteger, nullable=False, server_default="0"),
 )
 
 _REPORTERS = sa.Table(
@@ -155,8 +157,9 @@ class Journal:
 def _add_missing_columns(connection: sa.Connection) -> None:
     """Bring tables that an earlier version made up to date."""
     existing = {column["name"] for column in sa.inspect(connection).get_columns(_COUNTERS.name)}
-    if _COUNTERS.c.shadows_dropped.name not in existing:
-        connection.execute(sa.text("ALTER TABLE counters ADD COLUMN shadows_dropped BIGINT NOT NULL DEFAULT 0"))
+    for column in _COUNTERS.columns:
+        if column.name not in existing:
+            connection.execute(sa.text(f"ALTER TABLE counters ADD COLUMN {column.name} BIGINT NOT NULL DEFAULT 0"))
 
 
 def _delete(connection: sa.Connection, column: sa.Column[Any], keys: Iterable[str]) -> None:
