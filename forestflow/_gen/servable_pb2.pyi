@@ -10,7 +10,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class ServableMetrics(_message.Message):
-    __slots__ = ("fqrv", "scoreCount", "shadeCount", "createdAtMS", "performanceMetrics", "becameValidAtMS", "currentPhaseInPct", "shadowDropCount")
+    __slots__ = ("fqrv", "scoreCount", "shadeCount", "createdAtMS", "performanceMetrics", "becameValidAtMS", "currentPhaseInPct", "shadowDropCount", "unscoredCount", "refusedCount")
     class PerformanceMetricsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -26,6 +26,8 @@ class ServableMetrics(_message.Message):
     BECAMEVALIDATMS_FIELD_NUMBER: _ClassVar[int]
     CURRENTPHASEINPCT_FIELD_NUMBER: _ClassVar[int]
     SHADOWDROPCOUNT_FIELD_NUMBER: _ClassVar[int]
+    UNSCOREDCOUNT_FIELD_NUMBER: _ClassVar[int]
+    REFUSEDCOUNT_FIELD_NUMBER: _ClassVar[int]
     fqrv: _contract_pb2.FQRV
     scoreCount: int
     shadeCount: int
@@ -34,7 +36,9 @@ class ServableMetrics(_message.Message):
     becameValidAtMS: int
     currentPhaseInPct: int
     shadowDropCount: int
-    def __init__(self, fqrv: _Optional[_Union[_contract_pb2.FQRV, _Mapping]] = ..., scoreCount: _Optional[int] = ..., shadeCount: _Optional[int] = ..., createdAtMS: _Optional[int] = ..., performanceMetrics: _Optional[_Mapping[str, float]] = ..., becameValidAtMS: _Optional[int] = ..., currentPhaseInPct: _Optional[int] = ..., shadowDropCount: _Optional[int] = ...) -> None: ...
+    unscoredCount: int
+    refusedCount: int
+    def __init__(self, fqrv: _Optional[_Union[_contract_pb2.FQRV, _Mapping]] = ..., scoreCount: _Optional[int] = ..., shadeCount: _Optional[int] = ..., createdAtMS: _Optional[int] = ..., performanceMetrics: _Optional[_Mapping[str, float]] = ..., becameValidAtMS: _Optional[int] = ..., currentPhaseInPct: _Optional[int] = ..., shadowDropCount: _Optional[int] = ..., unscoredCount: _Optional[int] = ..., refusedCount: _Optional[int] = ...) -> None: ...
 
 class BasicIOMetadata(_message.Message):
     __slots__ = ("name", "description", "shape", "type")

@@ -27,6 +27,7 @@ HTTP_STATUS: Mapping[Code, int] = {
     Code.UNIMPLEMENTED: 501,
     Code.INTERNAL: 500,
     Code.STORAGE: 507,
+    Code.OUT_OF_MEMORY: 507,
 }
 
 RETRY_AFTER_SECONDS = 1.0

@@ -139,6 +139,8 @@ def stats(contract: ContractArgument, server: Server = DEFAULT_URL, as_json: AsJ
                 int(entry.get("scoreCount", 0)),
                 int(entry.get("shadeCount", 0)),
                 int(entry.get("shadowDropCount", 0)),
+                int(entry.get("unscoredCount", 0)),
+                int(entry.get("refusedCount", 0)),
                 f"{entry.get('currentPhaseInPct', 0)} %",
                 time_of(entry.get("createdAtMS")),
                 time_of(entry.get("becameValidAtMS")),
@@ -146,8 +148,9 @@ def stats(contract: ContractArgument, server: Server = DEFAULT_URL, as_json: AsJ
             ]
             for entry in found
         ]
-        columns = ["RELEASE", "SCORED", "SHADED", "DROPPED", "PHASED IN", "CREATED", "VALID SINCE", "METRICS"]
-        print_table(columns, rows, empty="no releases", right=["SCORED", "SHADED", "DROPPED", "PHASED IN"])
+        numbers = ["SCORED", "SHADED", "DROPPED", "UNSCORED", "REFUSED", "PHASED IN"]
+        columns = ["RELEASE", *numbers, "CREATED", "VALID SINCE", "METRICS"]
+        print_table(columns, rows, empty="no releases", right=numbers)
 
 
 def settings(contract: ContractArgument, release: OptionalRelease = None, server: Server = DEFAULT_URL) -> None:

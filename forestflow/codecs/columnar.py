@@ -52,6 +52,7 @@ _CLASSES: dict[Code, type[ForestFlowError]] = {
     Code.DEADLINE: errors.DeadlineExceeded,
     Code.UNAVAILABLE: errors.Unavailable,
     Code.UNIMPLEMENTED: errors.NotImplementedByModel,
+    Code.OUT_OF_MEMORY: errors.OutOfMemory,
 }
 
 

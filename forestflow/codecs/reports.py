@@ -35,7 +35,9 @@ def metrics_to(metrics: ServableMetrics) -> ServableMetricsMessage:
         performanceMetrics=metrics.performance_metrics,
         becameValidAtMS=metrics.became_valid_at_ms,
         currentPhaseInPct=metrics.current_phase_in_pct,
-        shadowDropCount=metrics.shadow_drop_count or None,  # the original has no such field
+        shadowDropCount=metrics.shadow_drop_count or None,  # the original has none of these fields
+        unscoredCount=metrics.unscored_count or None,
+        refusedCount=metrics.refused_count or None,
     )
 
 

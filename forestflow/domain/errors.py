@@ -34,6 +34,7 @@ class Code(enum.IntEnum):
     UNIMPLEMENTED = 10
     INTERNAL = 11  # a model or the server failed
     STORAGE = 12  # the state could not be written: nothing was acknowledged
+    OUT_OF_MEMORY = 13  # the request needs more memory than a replica may have
 
 
 class ForestFlowError(Exception):
@@ -130,6 +131,16 @@ class ModelFailed(ForestFlowError):
     """The model itself failed on a valid request: ``ModelFailed(message)``."""
 
     code = Code.INTERNAL
+
+
+class OutOfMemory(ForestFlowError):
+    """A replica ran out of memory over the request: ``OutOfMemory(message)``. Sent again, it would do so again."""
+
+    code = Code.OUT_OF_MEMORY
+
+
+class Quarantined(Invalid):
+    """Replicas were lost over the same request before: ``Quarantined(message)``."""
 
 
 class LoadFailed(ForestFlowError):

@@ -14,20 +14,27 @@ from forestflow.domain.tensors import ModelMetadata
 @dataclass(frozen=True, slots=True)
 class Counts:
     """Requests of one release: answered to users, scored as a shadow, and shadows dropped unscored for want of room,
-    of a replica, or of time.
+    of a replica, or of time; requests of users dropped unscored because their client left or their time was over
+    (``unscored``), and refused because replicas were lost over them (``refused``).
     """
 
     scored: int = 0
     shaded: int = 0
     shadows_dropped: int = 0
+    unscored: int = 0
+    refused: int = 0
 
     def __add__(self, other: Counts) -> Counts:
         return Counts(
-            self.scored + other.scored, self.shaded + other.shaded, self.shadows_dropped + other.shadows_dropped
+            self.scored + other.scored,
+            self.shaded + other.shaded,
+            self.shadows_dropped + other.shadows_dropped,
+            self.unscored + other.unscored,
+            self.refused + other.refused,
         )
 
     def __bool__(self) -> bool:
-        return bool(self.scored or self.shaded or self.shadows_dropped)
+        return bool(self.scored or self.shaded or self.shadows_dropped or self.unscored or self.refused)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +49,8 @@ class ServableMetrics:
     became_valid_at_ms: int | None = None
     current_phase_in_pct: int = 0
     shadow_drop_count: int = 0
+    unscored_count: int = 0
+    refused_count: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,11 @@ from forestflow.domain.tensors import ModelMetadata
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """What a host is to load, and how it is to answer."""
+    """What a host is to load, and how it is to answer.
+
+    ``timeout_seconds`` is the release's: the model may take so long over requests that give none. Where ``resources``
+    reserve no memory, ``memory_share`` of the node's is what the host may use.
+    """
 
     replica_id: str
     fqrv: Fqrv
@@ -25,6 +29,8 @@ class Assignment:
     max_queued: int
     max_frame: int
     merging: Merging = field(default_factory=Merging)
+    timeout_seconds: float = 30.0
+    memory_share: float = 0.8
 
 
 @dataclass(frozen=True, slots=True)

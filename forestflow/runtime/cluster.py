@@ -27,6 +27,8 @@ from forestflow.runtime import datadir, environment, logs, servablelog
 from forestflow.runtime.artifacts import ArtifactCache, ArtifactStore
 from forestflow.runtime.assignment import Assignment, Loaded
 from forestflow.runtime.host import Host
+from forestflow.runtime.memory import HOST_SCORE, OWN_SCORE, set_oom_score
+from forestflow.runtime.pulse import death_of
 from forestflow.runtime.registry import Registry, RegistrySettings
 from forestflow.runtime.replicas import HostLost
 from forestflow.runtime.router import RegistryClient, Router, RouterSettings
@@ -76,6 +78,7 @@ class ForestFlowHost:
 
     def __init__(self, settings: ClusterSettings) -> None:
         logs.configure(settings.logs)
+        set_oom_score(HOST_SCORE)
         self._settings = settings
         self._released = threading.Event()
         self._pip = environment.Pip(settings.install_timeout_seconds)
@@ -274,12 +277,13 @@ class RayHosts:
             return cast(ReplicaLog | None, await asyncio.wait_for(call, CALL_TIMEOUT_SECONDS))
         return None
 
-    async def lost(self, replica_id: str) -> None:
+    async def lost(self, replica_id: str) -> str | None:
         try:
             await self._call(replica_id, "hold")
         except HostLost:
-            return
+            return self._why_ended(replica_id)
         await asyncio.Event().wait()  # another registry has taken the host over: it is not ours to miss
+        return None
 
     async def drain(self, replica_id: str, timeout_seconds: float) -> None:
         await self._call(replica_id, "drain", timeout_seconds)
@@ -293,6 +297,7 @@ class RayHosts:
             if left is not None:
                 await asyncio.to_thread(self._keep_log, *left)
         ray.kill(handle, no_restart=True)
+        self._left_by(replica_id, ".pulse").unlink(missing_ok=True)  # of a host that could not close
 
     def _keep_log(self, fqrv: Fqrv, log: ReplicaLog) -> None:
         try:
@@ -323,7 +328,15 @@ class RayHosts:
         try:
             return await _result(getattr(handle, method).options(max_task_retries=retries).remote(*arguments))
         except RayActorError as error:
-            raise HostLost("the host's process died") from error
+            raise HostLost(self._why_ended(replica_id) or "the host's process died") from error
+
+    def _why_ended(self, replica_id: str) -> str | None:
+        """What the watchdog of a host of this node says; ``None`` if the host died otherwise, or on another node."""
+        death = death_of(self._left_by(replica_id, ".pulse"))
+        return None if death is None else death.message
+
+    def _left_by(self, replica_id: str, suffix: str) -> Path:
+        return _socket_directory(self._settings.namespace) / f"{replica_id}{suffix}"
 
 
 # --- registry ---------------------------------------------------------------------------------------------------------
@@ -335,6 +348,7 @@ class ForestFlowRegistry:
 
     def __init__(self, settings: ClusterSettings) -> None:
         logs.configure(settings.logs)
+        set_oom_score(OWN_SCORE)
         self._settings = settings
         self._registry: Registry | None = None
         self._starting: asyncio.Lock | None = None
@@ -429,6 +443,7 @@ class ForestFlowRouter:
 
     def __init__(self, settings: ClusterSettings, router: RouterSettings) -> None:
         logs.configure(settings.logs)
+        set_oom_score(OWN_SCORE)
         registry = ray.get_actor(REGISTRY_NAME, namespace=settings.namespace)
         dispatch = replace(router.dispatch, node_id=_node_id())
         self._router = Router(replace(router, dispatch=dispatch), registry_client(registry))

@@ -213,6 +213,14 @@ class Settings(BaseSettings):
         allow_inf_nan=False,
         description="CPUs that Ray reserves per replica when a release's settings name none; 0 reserves nothing.",
     )
+    replica_memory_share: float = Field(
+        0.8,
+        gt=0,
+        le=1,
+        allow_inf_nan=False,
+        description="Share of its node's memory that one replica may use; over it the replica is ended and started "
+        "again, and the request that it ran is answered with 507. A release's resources.memoryMB may lower it.",
+    )
     load_timeout_seconds: float = Field(
         120.0, gt=0, le=86_400, allow_inf_nan=False, description="How long a deploy waits for its model to load."
     )

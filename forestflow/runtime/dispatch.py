@@ -25,7 +25,7 @@ from forestflow.domain.ids import Contract, Fqrv
 from forestflow.domain.plan import PlanUpdate
 from forestflow.domain.reports import Counts
 from forestflow.runtime.lane import DispatchSettings
-from forestflow.runtime.link import Outcome, Pending, Reply
+from forestflow.runtime.link import Outcome, Pending, Reply, Sent
 from forestflow.runtime.records import Gathering, Part, split
 from forestflow.runtime.release import Release
 from forestflow.runtime.route import ContractRoute
@@ -112,16 +112,16 @@ class Dispatcher:
         seconds: float | None,
         resolve: Callable[[Outcome], None],
         key: str | None = None,
-    ) -> None:
+    ) -> Sent | None:
         """Send a request on its way; ``resolve`` is called once, now or later, with a reply or a ForestFlowError.
 
         ``seconds`` are its time, ``None``: the release's setting. ``key`` is what a sticky contract routes by, where
-        it is known without reading the payload.
+        it is known without reading the payload. What is returned can be given up; ``None``: it is over.
         """
         chooser = route.chooser
         if chooser is None:
             resolve(NoActiveServables(route.contract))
-            return
+            return None
         if route.plain:
             release = chooser.next()
         elif not route.by_record:
@@ -135,13 +135,15 @@ class Dispatcher:
             else:
                 gathering = Gathering(parts, codec, request_id, resolve, request.context)
                 self._send_parts(route, gathering, parts, codec, payload, request_id, seconds)
-                return
+                return gathering
         now = self._clock()
         deadline = now + (seconds or release.timeout)
         self._active.add(release)
-        release.send(Pending(resolve, codec, payload, request_id, deadline), now)
+        pending = Pending(resolve, codec, payload, request_id, deadline)
+        release.send(pending, now)
         if route.shadows:
             self._shade(route, (release,), codec, payload, request_id, now)
+        return pending
 
     def send_to(
         self,
@@ -151,7 +153,7 @@ class Dispatcher:
         request_id: bytes,
         seconds: float | None,
         resolve: Callable[[Outcome], None],
-    ) -> None:
+    ) -> Sent:
         """The same past the policies: to that release, which answers a user whatever its weight. No shadow sees it.
 
         Raises UnknownContract, UnknownServable; Unavailable where it has no replica yet.
@@ -164,7 +166,9 @@ class Dispatcher:
         now = self._clock()
         self._active.add(release)
         deadline = now + (seconds or release.timeout)
-        release.send(Pending(resolve, codec, payload, request_id, deadline, bound=True), now)
+        pending = Pending(resolve, codec, payload, request_id, deadline, bound=True)
+        release.send(pending, now)
+        return pending
 
     def _send_parts(
         self,
@@ -184,8 +188,9 @@ class Dispatcher:
             release = part.release
             deadline = now + (seconds or release.timeout)
             self._active.add(release)
-            resolve = gathering.resolver(number)
-            release.send(Pending(resolve, COLUMNAR, part.payload, request_id, deadline, bound=True), now)
+            pending = Pending(gathering.resolver(number), COLUMNAR, part.payload, request_id, deadline, bound=True)
+            gathering.sent.append(pending)
+            release.send(pending, now)
         if route.shadows:
             self._shade(route, [part.release for part in parts], codec, payload, request_id, now)
 
@@ -218,7 +223,10 @@ class Dispatcher:
         key: str | None = None,
         only: Fqrv | None = None,
     ) -> Reply:
-        """``send``, or ``send_to`` that release ``only``, for coroutines: the reply, or raises the ForestFlowError."""
+        """``send``, or ``send_to`` that release ``only``, for coroutines: the reply, or raises the ForestFlowError.
+
+        A coroutine that is cancelled gives its request up.
+        """
         answered: asyncio.Future[Outcome] = self._loop.create_future()
 
         def resolve(outcome: Outcome) -> None:
@@ -226,10 +234,15 @@ class Dispatcher:
                 answered.set_result(outcome)
 
         if only is None:
-            self.send(route, codec, payload, request_id, seconds, resolve, key)
+            sent = self.send(route, codec, payload, request_id, seconds, resolve, key)
         else:
-            self.send_to(only, codec, payload, request_id, seconds, resolve)
-        outcome = await answered
+            sent = self.send_to(only, codec, payload, request_id, seconds, resolve)
+        try:
+            outcome = await answered
+        except asyncio.CancelledError:
+            if sent is not None:
+                sent.cancel()
+            raise
         if isinstance(outcome, ForestFlowError):
             raise outcome
         return outcome

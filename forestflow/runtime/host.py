@@ -22,6 +22,8 @@ from forestflow.domain.reports import ReplicaLoad
 from forestflow.runtime import wire
 from forestflow.runtime.artifacts import private_directory
 from forestflow.runtime.assignment import Assignment, Loaded
+from forestflow.runtime.memory import total_memory, used_memory
+from forestflow.runtime.pulse import BEAT_SECONDS, Pulse, pulse_path
 from forestflow.runtime.replica import Replica
 from forestflow.runtime.replies import Job
 from forestflow.servables import loading
@@ -47,6 +49,7 @@ class Host:
         self._servers: list[asyncio.Server] = []
         self._replica: Replica | None = None
         self._servable: Servable | None = None
+        self._pulse: Pulse | None = None
         self.loaded: Loaded | None = None
 
     def load(self, assignment: Assignment) -> Loaded:
@@ -76,19 +79,31 @@ class Host:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
 
     async def _load(self, assignment: Assignment) -> Loaded:
-        self._servable = loading.load(assignment.artifact, assignment.flavor, assignment.resources)
+        unix_path = str(private_directory(self._socket_directory) / f"{assignment.replica_id}.sock")
+        self._pulse = Pulse(pulse_path(unix_path), assignment.timeout_seconds)
+        most = int(total_memory() * assignment.memory_share)
         try:
-            address = await self._open(self._servable, assignment)
+            self._pulse.watch(most)
+            self._servable = loading.load(assignment.artifact, assignment.flavor, assignment.resources)
+            address = await self._open(self._servable, assignment, unix_path, self._pulse)
         except BaseException:
             self._release()
             raise
+        if assignment.resources.memory_mb:
+            self._pulse.limit_memory(min(most, used_memory() + (assignment.resources.memory_mb << 20)))
+        self._beat()
         # What is loaded stays: keep the collector from walking it again and again between requests.
         gc.collect()
         gc.freeze()
         gc.set_threshold(20_000, 20, 50)
         return Loaded(assignment, address, self._servable.metadata, os.getpid())
 
-    async def _open(self, servable: Servable, assignment: Assignment) -> ReplicaAddress:
+    def _beat(self) -> None:
+        if self._pulse is not None:
+            self._pulse.beat()
+            self._loop.call_later(BEAT_SECONDS, self._beat)
+
+    async def _open(self, servable: Servable, assignment: Assignment, unix_path: str, pulse: Pulse) -> ReplicaAddress:
         try:
             servable.warm_up()
         except Exception as error:
@@ -99,15 +114,16 @@ class Host:
             assignment.fqrv,
             max_queued=assignment.max_queued,
             merging=assignment.merging,
+            pulse=pulse,
         )
-        unix_path = private_directory(self._socket_directory) / f"{assignment.replica_id}.sock"
-        unix_path.unlink(missing_ok=True)  # left by this replica's killed predecessor
-        unix = await self._loop.create_unix_server(lambda: self._protocol(assignment), path=str(unix_path))
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(unix_path)  # left by this replica's killed predecessor
+        unix = await self._loop.create_unix_server(lambda: self._protocol(assignment), path=unix_path)
         self._servers.append(unix)
         tcp = await self._loop.create_server(lambda: self._protocol(assignment), host=self._bind_ip, port=0)
         self._servers.append(tcp)
         host, port = tcp.sockets[0].getsockname()[:2]
-        return ReplicaAddress(assignment.replica_id, self._node_id, str(unix_path), f"{host}:{port}")
+        return ReplicaAddress(assignment.replica_id, self._node_id, unix_path, f"{host}:{port}")
 
     def _protocol(self, assignment: Assignment) -> ReplicaProtocol:
         assert self._replica is not None
@@ -134,9 +150,14 @@ class Host:
             server.close()
         self._servers.clear()
         self._replica = None
+        if self._pulse is not None:
+            self._pulse.pause()
         if self._servable is not None:
             self._servable.close()
             self._servable = None
+        if self._pulse is not None:
+            self._pulse.close()
+            self._pulse = None
 
 
 class ReplicaProtocol(asyncio.BufferedProtocol):
@@ -149,6 +170,7 @@ class ReplicaProtocol(asyncio.BufferedProtocol):
         self._reader = wire.InPlaceReader(wire.HANDSHAKE_MAX)
         self._nonce = secrets.token_bytes(wire.NONCE_BYTES)
         self._trusted = False
+        self._cancelled: set[int] = set()
         self._reply = self._send  # one bound method, so that the replica sees one connection
         self._transport: asyncio.Transport
 
@@ -156,6 +178,9 @@ class ReplicaProtocol(asyncio.BufferedProtocol):
         self._transport = cast(asyncio.Transport, transport)
         wire.widen(transport)
         self._transport.write(wire.hello(self._nonce))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._replica.cancel(self._reply)  # its router is gone, or sends them to another replica
 
     def get_buffer(self, sizehint: int) -> memoryview:
         return self._reader.buffer()
@@ -167,6 +192,9 @@ class ReplicaProtocol(asyncio.BufferedProtocol):
                     self._request(frame)
                 else:
                     self._proof(bytes(frame))
+            if self._cancelled:
+                self._replica.cancel(self._reply, self._cancelled)
+                self._cancelled = set()
         except (wire.FrameError, IndexError, ValueError, struct.error):
             self._transport.abort()
 
@@ -185,7 +213,10 @@ class ReplicaProtocol(asyncio.BufferedProtocol):
             _check_number(servable)
             whole = cast(bytes, payload) if codec in table.READ_VIEWS else bytes(payload)
             deadline = time.monotonic() + timeout_ms / 1000
-            self._replica.submit(Job(self._reply, number, codec, request_id, whole, deadline), priority)
+            job = Job(self._reply, number, codec, request_id, whole, deadline, priority == wire.ALONE)
+            self._replica.submit(job, priority)
+        elif frame[0] == wire.CANCEL:
+            self._cancelled.add(wire.parse_cancel(frame))
         elif frame[0] == wire.BACKLOG:
             servable, shadows = wire.parse_backlog(bytes(frame))
             _check_number(servable)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from forestflow.domain.errors import Code
@@ -16,6 +16,7 @@ from forestflow.domain.ids import Fqrv
 from forestflow.domain.plan import ReleasePlan, ReplicaAddress
 from forestflow.runtime import wire
 from forestflow.runtime.link import Link, Pending
+from forestflow.runtime.quarantine import VICTIMS, Quarantine
 
 SHADOWS_ON_THE_WAY = 64  # per replica, beside its backlog; more are dropped here
 SHADOW_BYTES_UNSENT = 1 << 20  # with more of them unsent, the replica does not keep up
@@ -90,6 +91,11 @@ class Links:
     def replied(self, pending: Pending, code: int, rows: int) -> None:
         raise NotImplementedError
 
+    def avoid(self, overdue: Collection[Link]) -> None:
+        """Choose these links only where there is no other: their replicas let the time of a request run out."""
+        up = [link for link in self.links.values() if link.up]
+        self.ready = [link for link in up if link not in overdue] or up
+
     def close_drained(self) -> None:
         """Close the links that had only to finish what was out."""
         for link in [link for link in self.draining if not link.outstanding]:
@@ -120,8 +126,9 @@ class ShadowLane(Links):
 
     wide = False  # a replica that does not keep up is to be noticed
 
-    def __init__(self, fqrv: Fqrv, settings: DispatchSettings) -> None:
+    def __init__(self, fqrv: Fqrv, settings: DispatchSettings, quarantine: Quarantine) -> None:
         super().__init__(fqrv, settings)
+        self._quarantine = quarantine
         self._sample_percent = 0
         self._room = 0
         self._credit = 0  # toward the next shadow, in percent
@@ -145,7 +152,9 @@ class ShadowLane(Links):
         self._credit -= 100
         shadow = Pending(None, codec, payload, request_id, now + timeout)
         link = min(self.ready, key=load_of, default=None)
-        if link is None and any(not link.was_up for link in self.links.values()):
+        if self._quarantine.suspects and self._quarantine.victims(shadow) >= VICTIMS:
+            self.dropped += 1
+        elif link is None and any(not link.was_up for link in self.links.values()):
             self._wait(shadow)
         elif link is None or len(link.outstanding) >= self._room or link.unsent > SHADOW_BYTES_UNSENT:
             self.dropped += 1
@@ -179,10 +188,15 @@ class ShadowLane(Links):
     def link_down(self, link: Link, lost: list[Pending]) -> None:
         super().link_down(link, lost)
         self.dropped += len(lost)
+        death = link.death() if lost else None
+        if death is not None:
+            self._quarantine.suspect(shadow for shadow in lost if shadow.number in death.running)
 
     def replied(self, pending: Pending, code: int, rows: int) -> None:
         if code == Code.OK:
             self.shaded += 1
+            if self._quarantine.suspects:
+                self._quarantine.clear(pending)
         elif code in _DROPPED:
             self.dropped += 1
 

@@ -15,7 +15,8 @@ from typing import Protocol, cast
 from forestflow.domain.errors import ForestFlowError
 from forestflow.domain.ids import Fqrv
 from forestflow.domain.plan import ReplicaAddress
-from forestflow.runtime import wire
+from forestflow.runtime import pulse, wire
+from forestflow.runtime.pulse import Death
 
 RECONNECT_FIRST_SECONDS = 0.01
 RECONNECT_MAX_SECONDS = 0.25
@@ -40,10 +41,13 @@ Outcome = Reply | ForestFlowError
 class Pending:
     """A request on its way. ``resolve`` is called once, with its outcome; it is ``None`` for a shadow.
 
-    ``bound`` says that no other release may answer it, even when its own leaves.
+    ``bound`` says that no other release may answer it, even when its own leaves. ``link`` is where it was sent last,
+    under ``number``; ``attempts`` are the replicas that were, or may have been, lost over it.
     """
 
-    __slots__ = ("attempts", "bound", "codec", "deadline", "over", "payload", "request_id", "resolve")
+    __slots__ = (
+        "attempts", "bound", "codec", "deadline", "link", "number", "over", "payload", "request_id", "resolve",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -62,6 +66,8 @@ class Pending:
         self.request_id = request_id
         self.deadline = deadline
         self.attempts = 0
+        self.link: Link | None = None
+        self.number: int
         self.over = resolve is None
 
     def finish(self, outcome: Outcome) -> None:
@@ -70,6 +76,23 @@ class Pending:
             self.over = True
             assert self.resolve is not None
             self.resolve(outcome)
+
+    def cancel(self) -> None:
+        """Nobody waits for the outcome any more; the replica drops the request unless it runs already."""
+        if not self.over:
+            self.over = True
+            if self.link is not None:
+                self.link.cancel(self)
+
+
+class Sent(Protocol):
+    """A request on its way, as whoever sent it sees it."""
+
+    over: bool
+
+    def cancel(self) -> None:
+        """Give it up: ``resolve`` is not called any more."""
+        ...
 
 
 class LinkOwner(Protocol):
@@ -111,10 +134,11 @@ class Link(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self.was_up = False  # on any connection
         self._was_up = False  # on the connection that there is, or was
+        self._broke = False  # the protocol, on the connection that there is, or was
         self._closed = asyncio.Event()
         self._lost = asyncio.Event()
         self._write: Callable[[bytes], None]
-        self._numbers = 0
+        self._numbers = secrets.randbits(62)  # so that no other request of this node has the same number
         self._servable = 0
         self._backlog: int | None = None
         self._task = asyncio.get_running_loop().create_task(self._keep_connected())
@@ -123,6 +147,8 @@ class Link(asyncio.Protocol):
         """Write the request's frame; its reply resolves ``pending``."""
         self._numbers = number = self._numbers + 1
         self.outstanding[number] = pending
+        pending.link = self
+        pending.number = number
         timeout_ms = max(1, int((pending.deadline - now) * 1000))
         self._write(
             wire.request(
@@ -130,12 +156,25 @@ class Link(asyncio.Protocol):
             )
         )
 
+    def cancel(self, pending: Pending) -> None:
+        """Let the replica drop the request if it has not begun with it; it answers in any case."""
+        if self.up and pending.number in self.outstanding:
+            self._write(wire.cancel(pending.number))
+
     def limit_backlog(self, shadows: int) -> None:
         """Let so many shadows wait in the replica, now and on every connection to come."""
         if self._backlog != shadows:
             self._backlog = shadows
             if self.up:
                 self._write(wire.backlog(self._servable, shadows))
+
+    def death(self) -> Death | None:
+        """What the replica died over; ``None`` where nobody knows: it is on another node, or may not be dead."""
+        return pulse.death_of(pulse.pulse_path(self.address.unix_path)) if self._local and not self._ended else None
+
+    @property
+    def _ended(self) -> bool:
+        return self._closed.is_set() or self._broke
 
     @property
     def unsent(self) -> int:
@@ -156,7 +195,7 @@ class Link(asyncio.Protocol):
         pause = RECONNECT_FIRST_SECONDS
         while not self._closed.is_set():
             self._lost.clear()
-            self._was_up = False
+            self._was_up = self._broke = False
             try:
                 if self._local:
                     await loop.create_unix_connection(lambda: self, self.address.unix_path)
@@ -197,6 +236,7 @@ class Link(asyncio.Protocol):
                     self._handshake(frame)
         except (wire.FrameError, IndexError, ValueError, KeyError, struct.error) as error:
             _log.warning("replica %s broke the protocol: %s", self.address.replica_id, error)
+            self._broke = True
             if self._transport is not None:
                 self._transport.abort()
 

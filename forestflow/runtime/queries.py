@@ -114,6 +114,8 @@ class Queries:
                     release.became_valid_at_ms,
                     percent_of(snapshot(release, settings.metrics), now_ms),
                     counted.shadows_dropped,
+                    counted.unscored,
+                    counted.refused,
                 )
             )
         return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -45,5 +46,18 @@ class TwoLevelQueue(Generic[T]):
         self.dropped += len(surplus)
         return surplus
 
+    def drop(self, unwanted: Callable[[T], bool]) -> list[T]:
+        """Take out what is not wanted any more."""
+        return _drop(self.high, unwanted) + _drop(self.low, unwanted)
+
     def __len__(self) -> int:
         return len(self.high) + len(self.low)
+
+
+def _drop(queue: deque[T], unwanted: Callable[[T], bool]) -> list[T]:
+    dropped = [item for item in queue if unwanted(item)]
+    if dropped:
+        kept = [item for item in queue if not unwanted(item)]
+        queue.clear()
+        queue.extend(kept)
+    return dropped

@@ -19,7 +19,7 @@ from forestflow.codecs import columnar
 from forestflow.codecs.request import ScoreRequest
 from forestflow.domain.errors import Code, ForestFlowError, InvalidInput, ModelFailed, QueueFull
 from forestflow.domain.tensors import Batch, Column, concat
-from forestflow.runtime.link import Outcome, Reply
+from forestflow.runtime.link import Outcome, Reply, Sent
 from forestflow.runtime.release import Release
 from forestflow.runtime.route import ContractRoute
 
@@ -110,6 +110,7 @@ class Gathering:
         context: Any = None,
     ) -> None:
         self.over = False
+        self.sent: list[Sent] = []  # the parts
         self._parts = parts
         self._codec = codec
         self._request_id = request_id
@@ -120,6 +121,18 @@ class Gathering:
     def resolver(self, number: int) -> Callable[[Outcome], None]:
         """What takes the outcome of the part of that number."""
         return partial(self._answered, number)
+
+    def cancel(self) -> None:
+        """Nobody waits for the answer any more: give up every part."""
+        if not self.over:
+            self.over = True
+            self._answers.clear()
+            self._give_up_parts()
+
+    def _give_up_parts(self) -> None:
+        for part in self.sent:
+            part.cancel()  # those that are answered stay as they are
+        self.sent.clear()
 
     def _answered(self, number: int, outcome: Outcome) -> None:
         if self.over:
@@ -144,6 +157,7 @@ class Gathering:
     def _finish(self, outcome: Outcome) -> None:
         self.over = True
         self._answers.clear()
+        self._give_up_parts()  # after the first error, nobody waits for the others
         self._resolve(outcome)
 
     def _refusal(self, release: Release, error: ForestFlowError) -> Reply:

@@ -90,6 +90,8 @@ class RegistrySettings:
     max_queued: int = 1024
     max_frame: int = 256 << 20
     host_cpu: float = 0.0
+    default_timeout: float = 30.0
+    memory_share: float = 0.8
 
 
 class Registry:
@@ -393,6 +395,8 @@ class Registry:
                 deployment.max_queued or self._settings.max_queued,
                 self._settings.max_frame,
                 deployment.merging,
+                deployment.timeout_seconds or self._settings.default_timeout,
+                self._settings.memory_share,
             )
 
         return Wanted(deployment.replicas, resources, assignment)

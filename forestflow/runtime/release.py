@@ -1,7 +1,8 @@
 """One release as a router sees it: its links to replicas, what waits for one, and what was counted.
 
 A request whose replica dies is sent once more, to another replica or to the same one when it is back, inside its
-deadline; one that lost two replicas is given up. Shadows have a lane of their own.
+deadline. One that two replicas died over, as far as their pulses say what they ran, is given up, and refused when it
+comes again; one over which a replica ran out of memory is given up at once. Shadows have a lane of their own.
 """
 
 from __future__ import annotations
@@ -11,14 +12,22 @@ from collections import deque
 from collections.abc import Callable
 
 from forestflow.codecs.table import ClientCodec, client_codec_for
-from forestflow.domain.errors import Code, DeadlineExceeded, QueueFull, Unavailable
+from forestflow.domain.errors import Code, DeadlineExceeded, OutOfMemory, Quarantined, QueueFull, Unavailable
+from forestflow.domain.ids import Fqrv
 from forestflow.domain.plan import ReleasePlan
 from forestflow.domain.reports import Counts
-from forestflow.runtime import wire
+from forestflow.runtime import pulse, wire
 from forestflow.runtime.lane import DispatchSettings, Links, ShadowLane, load_of
 from forestflow.runtime.link import Link, Pending
+from forestflow.runtime.pulse import Death
+from forestflow.runtime.quarantine import REFUSE_SECONDS, VICTIMS, Quarantine
 
 MAX_ATTEMPTS = 2
+
+_REFUSED = (
+    "two replicas of {} were lost over this very request: they hung, crashed or ran out of memory; it is refused for "
+    f"{REFUSE_SECONDS / 60:g} minutes"
+)
 
 
 class Release(Links):
@@ -29,7 +38,11 @@ class Release(Links):
         self.plan = plan
         self.parked: deque[Pending] = deque()
         self.scored = 0
-        self.lane = ShadowLane(plan.fqrv, settings)
+        self.unscored = 0  # nobody waited for them any more
+        self.refused = 0  # two replicas were lost over them
+        self.quarantine = Quarantine()
+        self.lane = ShadowLane(plan.fqrv, settings, self.quarantine)
+        self._avoiding = False
         self._codecs: dict[int, ClientCodec] = {}
         self._pass_on: Callable[[Pending, float], bool] | None = None  # once the release has left the Plan
         self.update(plan)
@@ -51,6 +64,14 @@ class Release(Links):
 
     def send(self, pending: Pending, now: float) -> None:
         """Give the request to the replica with the shortest queue, or park it until one is there."""
+        alone = pending.attempts
+        if self.quarantine.suspects:
+            victims = self.quarantine.victims(pending)
+            if victims >= VICTIMS:
+                self.refused += 1
+                pending.finish(Quarantined(_REFUSED.format(self.fqrv)))
+                return
+            alone = alone or victims
         ready = self.ready
         if not ready:
             if self._pass_on is not None:
@@ -65,8 +86,7 @@ class Release(Links):
         if len(link.outstanding) >= self.max_queued:
             pending.finish(QueueFull(1.0, f"the queues of {self.fqrv} are full"))
             return
-        pending.attempts += 1
-        link.send(pending, wire.HIGH, now)
+        link.send(pending, wire.ALONE if alone else wire.HIGH, now)
 
     def shade(self, codec: int, payload: bytes, request_id: bytes, now: float) -> None:
         """Send a copy at low priority, if this request is of the sample and a replica has room for it."""
@@ -83,10 +103,20 @@ class Release(Links):
     def link_down(self, link: Link, lost: list[Pending]) -> None:
         super().link_down(link, lost)
         now = time.monotonic()
+        death = link.death() if lost else None
+        if death is None:
+            ran = lost  # each may have been it
+        else:
+            ran = [pending for pending in lost if pending.number in death.running]
+            self.quarantine.suspect(ran)
+        for pending in ran:
+            pending.attempts += 1
         for pending in lost:
             if pending.over:
                 continue
-            if pending.attempts >= MAX_ATTEMPTS:
+            if death is not None and death.reason == pulse.MEMORY and death.running == {pending.number}:
+                pending.finish(OutOfMemory(_memory_message(self.fqrv, death)))
+            elif pending.attempts >= MAX_ATTEMPTS:
                 pending.finish(Unavailable(f"the request was lost with {pending.attempts} replicas of {self.fqrv}"))
             else:
                 self.send(pending, now)
@@ -94,22 +124,44 @@ class Release(Links):
     def replied(self, pending: Pending, code: int, rows: int) -> None:
         if code == Code.OK:
             self.scored += 1
+            if self.quarantine.suspects:
+                self.quarantine.clear(pending)
+        elif code == Code.DEADLINE:
+            self.unscored += 1
 
     def take_counts(self) -> Counts:
         """What was counted since the last call."""
-        scored, self.scored = self.scored, 0
-        return Counts(scored, *self.lane.take_counts())
+        counts = Counts(self.scored, *self.lane.take_counts(), self.unscored, self.refused)
+        self.scored = self.unscored = self.refused = 0
+        return counts
 
     def expire(self, now: float) -> None:
         """Fail what has passed its deadline, here and at the replicas."""
-        while self.parked and (self.parked[0].over or self.parked[0].deadline <= now):
-            self.parked.popleft().finish(DeadlineExceeded("no replica was there before the deadline"))
+        self._expire_parked(now)
+        overdue = set()
         for link in [*self.links.values(), *self.draining]:
-            for pending in link.outstanding.values():
-                if pending.deadline <= now and not pending.over:
-                    pending.finish(DeadlineExceeded("the deadline passed before the model answered"))
+            for pending in list(link.outstanding.values()):
+                if pending.deadline <= now:
+                    overdue.add(link)
+                    if not pending.over:
+                        pending.finish(DeadlineExceeded("the deadline passed before the model answered"))
+                        link.cancel(pending)
+        if overdue or self._avoiding:
+            self._avoiding = bool(overdue)
+            self.avoid(overdue)
+        if self.quarantine.suspects:
+            self.quarantine.expire()
         self.close_drained()
         self.lane.close_drained()
+
+    def _expire_parked(self, now: float) -> None:
+        for _ in range(len(self.parked)):
+            pending = self.parked.popleft()
+            if not pending.over and pending.deadline > now:
+                self.parked.append(pending)
+                continue
+            self.unscored += 1
+            pending.finish(DeadlineExceeded("no replica was there before the deadline"))
 
     @property
     def busy(self) -> bool:
@@ -130,3 +182,10 @@ class Release(Links):
         """Wait for nothing any more: a replica that hangs must not keep the router's loop open."""
         super().abandon()
         self.lane.abandon()
+
+
+def _memory_message(fqrv: Fqrv, death: Death) -> str:
+    return (
+        f"over this request a replica of {fqrv} used more than {death.mebibytes} MiB and was ended; "
+        "the request was not tried again"
+    )

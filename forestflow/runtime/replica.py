@@ -3,13 +3,15 @@
 Theory of operation. Frames are queued by priority as they arrive. One pump runs while anything waits; each turn of it
 takes a few milliseconds at most and then lets the loop read sockets again:
 
-1. waiting user requests are decoded, those that may run together become one batch, and are answered;
+1. waiting user requests are decoded, those that may run together become one batch, and are answered; where the model
+   is slow, one batch a turn, so that what is cancelled meanwhile need not run;
 2. one slice of a long user batch runs, or one request that must run alone and whole (they take turns with each other
    and with short requests, so nobody starves, and each answer leaves as soon as it is there);
 3. only when no user waits, one slice of shadow work runs: a piece of its decoding, or some of its rows. As long as
    users come and go, shadows rest as long as they worked, so that who answers users finds a free core.
 
-Nobody reads what a shadow predicts: its answer is only how many rows it had.
+Nobody reads what a shadow predicts: its answer is only how many rows it had. Each call of the model is marked in the
+host's pulse, with the requests that run in it, for those who watch the process from outside.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ import logging
 import math
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Container, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from forestflow.codecs.request import ScoreRequest
@@ -34,13 +36,15 @@ from forestflow.domain.ids import Fqrv
 from forestflow.domain.settings import Merging
 from forestflow.domain.tensors import Batch, Layout, concat
 from forestflow.runtime import wire
+from forestflow.runtime.pulse import Pulse
 from forestflow.runtime.queue import TwoLevelQueue
-from forestflow.runtime.replies import Codecs, Job, Replies
+from forestflow.runtime.replies import Codecs, Job, Replies, Reply
 from forestflow.servables.base import Servable
 
 MERGE_REQUESTS = 64  # at most so many requests are decoded in one turn
+TURN_SECONDS = 0.005  # of model calls for waiting requests, after which the loop reads sockets
 
-LONG_BODY = 1 << 17  # bytes over which a shadow is decoded in pieces
+LONG_BODY = 1 << 17  # bytes over which a shadow is decoded in pieces, and decoding is marked in the pulse
 
 SHADOW_SLICES = 4  # a slice of a shadow batch has this part of the rows of a user's
 SHADOW_SECONDS = 0.001  # of work, after which shadows rest as long,
@@ -73,6 +77,7 @@ class Replica:
         max_queued: int,
         max_backlog: int = 256,
         merging: Merging | None = None,
+        pulse: Pulse | None = None,
         call_soon: Callable[[Callable[[], None]], object] | None = None,
         call_later: Callable[[float, Callable[[], None]], object] | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -85,11 +90,13 @@ class Replica:
         self._max_wait = merging.max_wait_ms / 1000
         self.batches: Counter[int] = Counter()  # model calls for users, by rows.bit_length(): 1, 2–3, 4–7, … rows
         self._queue: TwoLevelQueue[Job] = TwoLevelQueue(max_queued, max_backlog)
+        self._batches: deque[list[LongRun]] = deque()  # of requests that run together, decoded and not run yet
         self._long_high: deque[LongRun] = deque()
         self._long_low: LongRun | None = None
         self._decoding: tuple[Job, Codec, Pieces] | None = None  # the shadow that becomes the next long run
         self._codecs = Codecs(fqrv)
         self._replies = Replies(fqrv, self._codecs)
+        self._pulse = pulse
         self._call_soon = call_soon or asyncio.get_running_loop().call_soon
         self._call_later = call_later or asyncio.get_running_loop().call_later
         self._clock = clock
@@ -101,17 +108,17 @@ class Replica:
 
     @property
     def idle(self) -> bool:
-        return not (len(self._queue) or self._long_high or self._long_low or self._decoding)
+        return not (len(self._queue) or self._batches or self._long_high or self._long_low or self._decoding)
 
     @property
     def waiting(self) -> tuple[int, int]:
         """Requests of users and shadows that are not answered yet."""
         shadows = len(self._queue.low) + (self._long_low is not None) + (self._decoding is not None)
-        return len(self._queue.high) + len(self._long_high), shadows
+        return len(self._queue.high) + sum(map(len, self._batches)) + len(self._long_high), shadows
 
     def submit(self, job: Job, priority: int) -> None:
         """Queue a request, or answer at once that the queue is full."""
-        if priority == wire.HIGH:
+        if priority != wire.LOW:
             if not self._queue.offer_high(job):
                 self._replies.error(job, QueueFull(1.0, f"the queue of {self.fqrv} is full"))
                 self._replies.flush()
@@ -122,14 +129,38 @@ class Replica:
                 self._drop_shadows([dropped])
         if self._waiting and len(self._queue.high) >= min(self._merge_rows, MERGE_REQUESTS):
             self._waited()
-        if self._scheduled or (self._resting and priority != wire.HIGH):
+        if self._scheduled or (self._resting and priority == wire.LOW):
             return
         self._scheduled = True
-        if self._max_wait and priority == wire.HIGH:
+        if self._max_wait and priority != wire.LOW:
             self._waiting = True
             self._call_later(self._max_wait, self._waited)
         else:
             self._call_soon(self._pump)
+
+    def cancel(self, send: Reply, numbers: Container[int] | None = None) -> None:
+        """Nobody waits for these requests of a connection any more (``None``: for any): drop what does not run.
+
+        A long batch ends with the slice that it has come to.
+        """
+
+        def unwanted(job: Job) -> bool:
+            return job.send is send and (numbers is None or job.number in numbers)
+
+        dropped = self._queue.drop(unwanted)
+        runs = [run for batch in self._batches for run in batch] + list(self._long_high)
+        dropped += [run.job for run in runs if unwanted(run.job)]
+        self._batches = deque([run for run in batch if not unwanted(run.job)] for batch in self._batches)
+        self._long_high = deque(run for run in self._long_high if not unwanted(run.job))
+        if self._long_low is not None and unwanted(self._long_low.job):
+            dropped.append(self._long_low.job)
+            self._long_low = None
+        if self._decoding is not None and unwanted(self._decoding[0]):
+            dropped.append(self._decoding[0])
+            self._decoding = None
+        for job in dropped:
+            self._replies.dropped(job)
+        self._replies.flush()
 
     def limit_backlog(self, shadows: int) -> None:
         """Let so many shadows wait from now on; the oldest over it are dropped."""
@@ -159,7 +190,7 @@ class Replica:
 
     @property
     def _users_wait(self) -> bool:
-        return bool(self._queue.high or self._long_high)
+        return bool(self._queue.high or self._batches or self._long_high)
 
     def _turn(self) -> None:
         if self._users_wait:
@@ -197,8 +228,17 @@ class Replica:
     # --- user requests ---------------------------------------------------------------------------------------------
 
     def _run_waiting(self) -> None:
-        high = self._queue.high
         self._user_came = now = self._clock()
+        if not self._batches:
+            self._batches.extend(self._decode_waiting(now))
+        while self._batches:
+            self._run_merged(self._batches.popleft())
+            if self._batches and self._clock() - now > TURN_SECONDS:
+                return
+
+    def _decode_waiting(self, now: float) -> Iterator[list[LongRun]]:
+        """Batches of the requests that wait; those that are long, or must run alone and whole, go to the long runs."""
+        high = self._queue.high
         groups: dict[Hashable, list[LongRun]] = {}
         for _ in range(min(len(high), MERGE_REQUESTS - len(self._long_high))):
             run = self._decode(high.popleft(), now)
@@ -208,24 +248,28 @@ class Replica:
             if run.key is None or batch.rows > self._slice_rows:
                 self._long_high.append(run)
             else:
-                groups.setdefault((run.key, batch.signature), []).append(run)
+                groups.setdefault(run.job if run.job.alone else (run.key, batch.signature), []).append(run)
         for runs in groups.values():
-            self._run_group(runs)
+            yield from self._cut(runs)
 
-    def _run_group(self, runs: list[LongRun]) -> None:
+    def _cut(self, runs: list[LongRun]) -> Iterator[list[LongRun]]:
         start = 0
         while start < len(runs):
             rows, stop = 0, start
             while stop < len(runs) and (stop == start or rows + runs[stop].request.batch.rows <= self._merge_rows):
                 rows += runs[stop].request.batch.rows
                 stop += 1
-            self._run_merged(runs[start:stop])
+            yield runs[start:stop]
             start = stop
 
     def _run_merged(self, runs: list[LongRun]) -> None:
-        if len(runs) == 1:
-            self._run_alone(runs[0])
+        if len(runs) <= 1:  # none, when all of them were cancelled
+            for run in runs:
+                self._run_alone(run)
             return
+        if self._pulse is not None:
+            longest = max(run.job.deadline for run in runs)
+            self._pulse.run([run.job.number for run in runs], longest - self._user_came)
         try:
             merged = concat([run.request.batch for run in runs])
             answer = self._predict(merged, runs[0].request.configs)
@@ -243,6 +287,8 @@ class Replica:
             offset += rows
 
     def _run_alone(self, run: LongRun) -> None:
+        if self._pulse is not None:
+            self._pulse.run((run.job.number,), run.job.deadline - self._user_came)
         try:
             answer = self._predict(run.request.batch, run.request.configs)
         except Exception as error:
@@ -276,8 +322,11 @@ class Replica:
 
     def _step_decoding(self, job: Job, codec: Codec, pieces: Pieces) -> None:
         try:
-            if self._clock() > job.deadline:
+            now = self._clock()
+            if now > job.deadline:
                 raise DeadlineExceeded("the deadline passed while the shadow was decoded")
+            if self._pulse is not None:
+                self._pulse.run((job.number,), job.deadline - now)
             next(pieces)
         except StopIteration as done:
             self._decoding = None
@@ -289,9 +338,12 @@ class Replica:
 
     def _step(self, run: LongRun) -> bool:
         """Score one slice; True when the run is over."""
-        if self._clock() > run.job.deadline:
+        now = self._clock()
+        if now > run.job.deadline:
             self._replies.error(run.job, DeadlineExceeded("the deadline passed while the batch was scored"))
             return True
+        if self._pulse is not None:
+            self._pulse.run((run.job.number,), run.job.deadline - now)
         batch = run.request.batch
         rows = self._slice_rows if not run.shadow else max(1, self._slice_rows // SHADOW_SLICES)
         if run.key is None:
@@ -319,6 +371,8 @@ class Replica:
         if now > job.deadline:
             self._replies.error(job, DeadlineExceeded("the deadline passed while the request waited"))
             return None
+        if self._pulse is not None and len(job.payload) > LONG_BODY:
+            self._pulse.run((job.number,), job.deadline - now)
         try:
             codec = self._codecs[job.codec]
             return self._run_of(job, codec, codec.decode(job.payload))

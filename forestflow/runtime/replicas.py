@@ -27,7 +27,7 @@ from forestflow.servables import loading
 DRAIN_SECONDS = 10.0
 PLAN_GRACE_SECONDS = 0.25  # for routers to see the Plan without a replica before it is drained
 MAX_READY_FAILURES = FREE_RESTARTS + 2  # whoever dies soon after it was ready is back within seconds, but does not spin
-STEADY_SECONDS = 10.0  # ready for so long, a replica's earlier failures are forgotten
+STEADY_SECONDS = 10.0  # ready for so long, a replica's earlier failures are forgotten, unless its watchdog ended it
 
 _log = logging.getLogger("forestflow.registry")
 
@@ -54,8 +54,8 @@ class Hosts(Protocol):
         """
         ...
 
-    async def lost(self, replica_id: str) -> None:
-        """Return when the host's process is gone."""
+    async def lost(self, replica_id: str) -> str | None:
+        """Return when the host's process is gone; if its watchdog ended it, the reason."""
         ...
 
     async def inspect(self, replica_id: str) -> ReplicaLoad | None:
@@ -91,6 +91,7 @@ class _Replica:
     busy: bool = False
     loaded: Loaded | None = None
     message: str | None = None
+    ended: str | None = None  # why the watchdog ended its last process, told also when it is back
 
     @property
     def failed(self) -> bool:
@@ -243,17 +244,18 @@ class ReplicaSet:
         replica.loaded = loaded
         replica.failures = min(replica.failures, MAX_READY_FAILURES)
         replica.refused, replica.deaths = False, 0
-        replica.message = None
+        replica.message = replica.ended
         self._move(replica, ReplicaState.READY)
         self._spawn(self._watch(replica))
 
     async def _watch(self, replica: _Replica) -> None:
         try:
-            await self._hosts.lost(replica.replica_id)
-            why = "the host's process died"
+            ended = await self._hosts.lost(replica.replica_id)
+            why = ended or "the host's process died"
         except Exception as error:  # whatever it is, this host is no longer watched
-            why = _reason(error)
+            ended, why = None, _reason(error)
         if self._has(replica) and replica.state in (ReplicaState.READY, ReplicaState.DRAINING):
+            replica.ended = ended
             self._lose(replica, why)
 
     async def _drain(self, replica: _Replica) -> None:
@@ -295,7 +297,8 @@ class ReplicaSet:
         self._move(replica, ReplicaState.FAILED)
 
     def _lose(self, replica: _Replica, why: str) -> None:
-        if replica.state is ReplicaState.READY and self._clock() - replica.since >= STEADY_SECONDS:
+        steady = self._clock() - replica.since >= STEADY_SECONDS and not replica.ended
+        if replica.state is ReplicaState.READY and steady:
             replica.failures = 0
         replica.failures += 1
         replica.deaths += replica.state is ReplicaState.LOADING

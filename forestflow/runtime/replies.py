@@ -22,6 +22,7 @@ _log = logging.getLogger("forestflow.replica")
 class Job:
     """One request as it came off the wire. ``deadline`` is on the replica's own monotonic clock.
 
+    ``alone``: it is not merged with others.
     A long ``payload`` is a view of the memory that it was received into, for codecs that read such.
     """
 
@@ -31,6 +32,7 @@ class Job:
     request_id: bytes
     payload: bytes
     deadline: float
+    alone: bool = False
 
 
 class Codecs:
@@ -74,6 +76,10 @@ class Replies:
     def scored(self, job: Job, rows: int) -> None:
         """A shadow's answer: nobody reads what it predicts."""
         self._send(job, wire.reply(Code.OK, job.number, b"", rows))
+
+    def dropped(self, job: Job) -> None:
+        """The answer to a request that nobody waits for any more: it is over."""
+        self._send(job, wire.reply(Code.DEADLINE, job.number, b""))
 
     def error(self, job: Job, error: ForestFlowError) -> None:
         try:

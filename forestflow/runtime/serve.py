@@ -169,6 +169,8 @@ def _server(settings: Settings, work: Work) -> Iterator[Server]:
             max_queued=settings.max_queued_per_replica,
             max_frame=max_frame,
             host_cpu=settings.host_cpu,
+            default_timeout=settings.default_timeout_seconds,
+            memory_share=settings.replica_memory_share,
         ),
     )
     here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(

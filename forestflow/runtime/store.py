@@ -50,6 +50,8 @@ _COUNTERS = sa.Table(
     sa.Column("scored", sa.BigInteger, nullable=False),
     sa.Column("shaded", sa.BigInteger, nullable=False),
     sa.Column("shadows_dropped", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("unscored", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("refused", sa.BigInteger, nullable=False, server_default="0"),
 )
 
 _REPORTERS = sa.Table(
@@ -218,8 +220,9 @@ def _schema_version(connection: sa.Connection) -> int | None:
 def _add_drops(connection: sa.Connection) -> None:
     """Add the count of dropped shadows, which the first tables did not have."""
     existing = {column["name"] for column in sa.inspect(connection).get_columns(_COUNTERS.name)}
-    if _COUNTERS.c.shadows_dropped.name not in existing:
-        connection.execute(sa.text("ALTER TABLE counters ADD COLUMN shadows_dropped BIGINT NOT NULL DEFAULT 0"))
+    for column in _COUNTERS.columns:
+        if column.name not in existing:
+            connection.execute(sa.text(f"ALTER TABLE counters ADD COLUMN {column.name} BIGINT NOT NULL DEFAULT 0"))
 
 
 # The step at index n turns version n into n + 1.

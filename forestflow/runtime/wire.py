@@ -9,6 +9,7 @@ All integers are little-endian. Every frame is ``u32 length`` (of what follows) 
               request id, payload                              router -> replica
     REPLY     u8 kind, u8 code, u16 retry after in ms, u32 rows, u64 id, payload     replica -> router
     BACKLOG   u8 kind, u32 servable, u32 how many shadows may wait, from now on      router -> replica
+    CANCEL    u8 kind, u64 id: nobody waits for that request any more                router -> replica
 
 Both sides prove that they know the cluster's secret before the first request is read. ``id`` belongs to the
 connection; a request names its servable by the number of WELCOME, so a process may host several.
@@ -26,8 +27,9 @@ from typing import cast
 
 import numpy as np
 
-HELLO, PROOF, WELCOME, REQUEST, REPLY, BACKLOG = range(1, 7)
+HELLO, PROOF, WELCOME, REQUEST, REPLY, BACKLOG, CANCEL = range(1, 8)
 HIGH, LOW = 0, 1
+ALONE = 2  # as HIGH, but not merged with others: a replica was lost over it, or over one that it was merged with
 
 NONCE_BYTES = 16
 MAC_BYTES = 32
@@ -44,6 +46,7 @@ REPLY_HEADER = _REPLY.size - LENGTH.size
 _REQUEST_BODY = struct.Struct("<BBBBIQI")
 _REPLY_BODY = struct.Struct("<BBHIQ")
 _BACKLOG_BODY = struct.Struct("<BII")
+_CANCEL_BODY = struct.Struct("<BQ")
 
 
 Frame = bytes | memoryview
@@ -197,6 +200,16 @@ def parse_backlog(frame: bytes) -> tuple[int, int]:
     """``(servable, shadows)``."""
     _, servable, shadows = _BACKLOG_BODY.unpack(frame)
     return servable, shadows
+
+
+def cancel(number: int) -> bytes:
+    return LENGTH.pack(_CANCEL_BODY.size) + _CANCEL_BODY.pack(CANCEL, number)
+
+
+def parse_cancel(frame: Frame) -> int:
+    """The number of the request."""
+    number: int = _CANCEL_BODY.unpack(frame)[1]
+    return number
 
 
 def reply(code: int, number: int, payload: bytes, rows: int = 0, retry_after_ms: int = 0) -> bytes:

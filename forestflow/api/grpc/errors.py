@@ -31,6 +31,7 @@ STATUS: Mapping[Code, grpc.StatusCode] = {
     Code.INTERNAL: grpc.StatusCode.INTERNAL,
     # UNAVAILABLE would invite to try again at once; a full disk is still full then.
     Code.STORAGE: grpc.StatusCode.INTERNAL,
+    Code.OUT_OF_MEMORY: grpc.StatusCode.RESOURCE_EXHAUSTED,
 }
 
 DOMAIN = "forestflow"  # of ErrorInfo: whose the reasons are

@@ -19,7 +19,7 @@ from forestflow.api.requests import MAX_REQUEST_ID_LENGTH, MAX_TIMEOUT_SECONDS, 
 from forestflow.codecs.table import PROTOBUF
 from forestflow.domain.errors import ForestFlowError, Malformed, Unavailable
 from forestflow.domain.ids import Fqrv
-from forestflow.runtime.link import Outcome
+from forestflow.runtime.link import Outcome, Sent
 
 MAX_UNDER_WAY = 128
 
@@ -55,6 +55,8 @@ class ScoreStream:
         self._max_bytes = max_bytes
         self._items = 0  # that have a place, and the bytes of their requests
         self._bytes = 0
+        self._sent: dict[int, Sent] = {}  # items that are out
+        self._numbers = 0
         self._answers: deque[tuple[bytes, int]] = deque()  # with the bytes of the request
         self._changed = asyncio.Event()  # there is something to write, or nothing will come any more
         self._room = asyncio.Event()
@@ -93,8 +95,11 @@ class ScoreStream:
             await self._changed.wait()
 
     def close(self) -> None:
-        """Answers that are still to come are for nobody."""
+        """Answers that are still to come are for nobody: give up what is out."""
         self._closed = True
+        for sent in self._sent.values():
+            sent.cancel()
+        self._sent.clear()
         self._answers.clear()
 
     def _start(self, message: bytes) -> None:
@@ -108,8 +113,11 @@ class ScoreStream:
             contract, payload = open_envelope(item.score)
             route = self._call.dispatcher.route(contract)
             seconds = self._seconds(item)
-            resolve = partial(self._resolve, item.id, request_id, len(message))
-            self._call.dispatcher.send(route, PROTOBUF, payload, request_id, seconds, resolve, item.key)
+            self._numbers = number = self._numbers + 1
+            resolve = partial(self._resolve, number, item.id, request_id, len(message))
+            sent = self._call.dispatcher.send(route, PROTOBUF, payload, request_id, seconds, resolve, item.key)
+            if sent is not None and not sent.over:
+                self._sent[number] = sent
         except Exception as failed:
             self._answer(item.id, told_of(failed, request_id), request_id, len(message))
 
@@ -126,7 +134,8 @@ class ScoreStream:
         head = self._call.request_id[: MAX_REQUEST_ID_LENGTH // 2]
         return clean_request_id(b"%b-%b" % (head, item_id[:MAX_REQUEST_ID_LENGTH].encode())).encode()
 
-    def _resolve(self, item_id: str, request_id: bytes, size: int, outcome: Outcome) -> None:
+    def _resolve(self, number: int, item_id: str, request_id: bytes, size: int, outcome: Outcome) -> None:
+        self._sent.pop(number, None)
         if isinstance(outcome, ForestFlowError):
             self._answer(item_id, outcome, request_id, size)
             return

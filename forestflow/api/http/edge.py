@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Awaitable, Iterable
+from typing import Any, TypeVar
 from urllib.parse import unquote_to_bytes
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -25,6 +25,8 @@ from forestflow.domain.ids import Contract
 BODY_SECONDS = 30.0
 # Load balancers ask these with the address of a pod as Host; they tell nothing and change nothing.
 PROBES = frozenset({"/alive", "/ready"})
+
+T = TypeVar("T")
 
 _log = logging.getLogger("forestflow.http")
 
@@ -96,6 +98,29 @@ async def collect_body(receive: Receive, limit: int) -> bytes:
     except TimeoutError:
         raise body_is_late() from None
     return b"".join(chunks)
+
+
+async def while_connected(receive: Receive, scoring: Awaitable[T]) -> T:
+    """Score once the body was received; raises Malformed, and cancels the scoring, when the client goes meanwhile."""
+    waiting = asyncio.current_task()
+    assert waiting is not None
+    gone = False
+
+    async def watch() -> None:
+        nonlocal gone
+        if (await receive())["type"] == "http.disconnect":
+            gone = True
+            waiting.cancel()
+
+    watching = asyncio.get_running_loop().create_task(watch())
+    try:
+        return await scoring
+    except asyncio.CancelledError:
+        if not gone or waiting.uncancel():  # somebody else cancels, too
+            raise
+        raise Malformed("the client has closed the connection") from None
+    finally:
+        watching.cancel()
 
 
 def body_is_late() -> HttpRefusal:

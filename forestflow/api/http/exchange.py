@@ -14,7 +14,7 @@ from urllib.parse import unquote
 from starlette.types import Receive, Scope, Send
 
 from forestflow.api.answers import InternalError, fqrv_metadata, payload_of
-from forestflow.api.http.edge import check_path, collect_body, header_of
+from forestflow.api.http.edge import check_path, collect_body, header_of, while_connected
 from forestflow.api.http.errors import Header, HttpRefusal, error_headers
 from forestflow.api.http.gate import KEY_HEADER, seconds_of
 from forestflow.api.http.hosts import HostGuard
@@ -91,7 +91,7 @@ class Exchange:
         """The payload that a replica answers, of ``only`` that release if given. Raises whatever it is refused for."""
         timeout = self.header(b"x-request-timeout")
         key = self.header(KEY_HEADER)
-        reply = await self._dispatcher.score(
+        scoring = self._dispatcher.score(
             self._dispatcher.route(contract),
             codec,
             payload,
@@ -100,7 +100,7 @@ class Exchange:
             None if key is None else key.decode("utf-8", "surrogateescape"),
             only,
         )
-        self.reply = reply
+        reply = self.reply = await while_connected(self._receive, scoring)
         return payload_of(reply)
 
 

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from forestflow.api.answers import HTTP_STATUS, InternalError
-from forestflow.api.http.edge import collect_body, header_of
+from forestflow.api.http.edge import collect_body, header_of, while_connected
 from forestflow.api.http.errors import Header, error_answer, wants_text
 from forestflow.api.http.gate import Gate
 from forestflow.api.requests import request_id_of
@@ -41,9 +41,8 @@ class ScoreRoute:
         try:
             admitted = self._gate.admit(scope["raw_path"], headers)
             body = await collect_body(receive, self._gate.max_body_bytes)
-            outcome: Outcome = await self._dispatcher.score(
-                admitted.route, BASIC, body, request_id, admitted.seconds, admitted.key
-            )
+            scoring = self._dispatcher.score(admitted.route, BASIC, body, request_id, admitted.seconds, admitted.key)
+            outcome: Outcome = await while_connected(receive, scoring)
         except ForestFlowError as error:
             outcome = error
         except Exception as error:

@@ -27,7 +27,7 @@ from forestflow.api.requests import request_id_of
 from forestflow.codecs.table import BASIC
 from forestflow.domain.errors import Code, ForestFlowError
 from forestflow.runtime.dispatch import Dispatcher
-from forestflow.runtime.link import Outcome
+from forestflow.runtime.link import Outcome, Sent
 
 MAX_HEAD = 4096
 REMEMBERED_HEADS = 4096
@@ -138,6 +138,7 @@ class ShortcutProtocol(Http1Connection):
         self._request_id = b""
         self._arriving: _Arriving | None = None  # the request whose body is not there yet
         self._direct: Direct | None = None  # what answers the request that took the shortcut, if not BASIC
+        self._sent: Sent | None = None  # the request that took the shortcut, while it is out
 
     def data_received(self, data: bytes) -> None:
         if self._answering or self._held:  # what is held comes first
@@ -180,7 +181,11 @@ class ShortcutProtocol(Http1Connection):
         self._answering = True
         self._request_id = request_id
         self._direct = direct
-        self._shortcut.send(admitted.route, codec, payload, request_id, admitted.seconds, self._answer, admitted.key)
+        sent = self._shortcut.send(
+            admitted.route, codec, payload, request_id, admitted.seconds, self._answer, admitted.key
+        )
+        if self._answering:  # it may be answered already
+            self._sent = sent
         return True
 
     def _arrived(self) -> None:
@@ -211,10 +216,14 @@ class ShortcutProtocol(Http1Connection):
     def connection_lost(self, exc: Exception | None) -> None:
         if self._arriving is not None:
             self._end_arriving()
+        if self._sent is not None:
+            self._sent.cancel()
+            self._sent = None
         super().connection_lost(exc)
 
     def _answer(self, outcome: Outcome) -> None:
         self._answering = False
+        self._sent = None
         transport = self.transport
         if transport.is_closing():
             return
