@@ -11,12 +11,14 @@ import secrets
 import struct
 import threading
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from forestflow.codecs import table
 from forestflow.domain.errors import LoadFailed
+from forestflow.domain.independence import Independence
 from forestflow.domain.plan import ReplicaAddress
 from forestflow.domain.reports import ReplicaLoad
 from forestflow.runtime import wire
@@ -24,7 +26,7 @@ from forestflow.runtime.artifacts import private_directory
 from forestflow.runtime.assignment import Assignment, Loaded
 from forestflow.runtime.replica import Replica
 from forestflow.runtime.replies import Job
-from forestflow.servables import loading
+from forestflow.servables import independence, loading
 from forestflow.servables.base import Servable
 
 T = TypeVar("T")
@@ -47,6 +49,7 @@ class Host:
         self._servers: list[asyncio.Server] = []
         self._replica: Replica | None = None
         self._servable: Servable | None = None
+        self._independence: Mapping[str, Independence] = {}
         self.loaded: Loaded | None = None
 
     def load(self, assignment: Assignment) -> Loaded:
@@ -86,19 +89,22 @@ class Host:
         gc.collect()
         gc.freeze()
         gc.set_threshold(20_000, 20, 50)
-        return Loaded(assignment, address, self._servable.metadata, os.getpid())
+        metadata = replace(self._servable.metadata, independence=self._independence)
+        return Loaded(assignment, address, metadata, os.getpid())
 
     async def _open(self, servable: Servable, assignment: Assignment) -> ReplicaAddress:
         try:
             servable.warm_up()
         except Exception as error:
             raise LoadFailed(f"the model does not score: {type(error).__name__}: {error}") from error
+        self._independence = independence.settled(servable, assignment.merging.independent_rows)
         table.warm_up(assignment.fqrv)
         self._replica = Replica(
             servable,
             assignment.fqrv,
             max_queued=assignment.max_queued,
             merging=assignment.merging,
+            merge_key=independence.merge_key(servable, self._independence),
         )
         unix_path = private_directory(self._socket_directory) / f"{assignment.replica_id}.sock"
         unix_path.unlink(missing_ok=True)  # left by this replica's killed predecessor

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from forestflow.domain.independence import Independence
 from forestflow.domain.tensors import TensorType
 
 Array = npt.NDArray[Any]
@@ -24,14 +25,19 @@ METHODS = {
 }
 LABELLED = frozenset({"predict_proba", "predict_log_proba"})
 
+# Only of the frameworks' own models: a pipeline may hold a step that looks at the batch (FunctionTransformer), and some
+# of scikit-learn's own do (NMF stops when all rows together have converged), so those are tried.
+_BOOSTED = Independence(True, "by construction: its trees or weights see one row at a time")
+
 
 @dataclass(frozen=True, slots=True)
 class Estimator:
     """A loaded model. Its methods take a matrix (rows, features), or a DataFrame: ``frames``.
 
     ``number`` is what the framework computes with. ``features`` are the names of the columns, where it knows them, and
-    ``width`` is their number. ``labels`` name the columns of probabilities. ``merges`` says that rows are scored
-    independently of each other, ``refusals`` which exceptions mean that the input is wrong.
+    ``width`` is their number. ``labels`` name the columns of probabilities. ``rows`` says whether these are scored
+    independently of each other, where that need not be tried, ``refusals`` which exceptions mean that the input is
+    wrong.
     """
 
     methods: Mapping[str, Callable[[Any], Any]]
@@ -40,7 +46,7 @@ class Estimator:
     width: int | None = None
     labels: tuple[str, ...] = ()
     frames: Literal["never", "maybe", "always"] = "maybe"
-    merges: bool = True
+    rows: Independence | None = None
     refusals: tuple[type[Exception], ...] = (ValueError,)
 
 
@@ -56,12 +62,14 @@ def of_scikit_learn(model: Any, threads: int) -> Estimator:
     features = getattr(model, "feature_names_in_", None)
     width = getattr(model, "n_features_in_", None)
     labels = getattr(model, "classes_", None)
+    boosted = type(model).__module__.startswith(("xgboost.", "lightgbm."))
     return Estimator(
         methods,
         TensorType.Float32 if type(model).__module__.startswith("xgboost.") else TensorType.Float64,
         () if features is None else tuple(map(str, features)),
         None if width is None else int(width),
         tuple(map(str, labels)) if isinstance(labels, np.ndarray) and labels.ndim == 1 else (),
+        rows=_BOOSTED if boosted else None,
     )
 
 
@@ -78,6 +86,7 @@ def of_xgboost(booster: Any, threads: int) -> Estimator:
         tuple(booster.feature_names or ()),
         booster.num_features(),
         frames="never",
+        rows=_BOOSTED,
     )
 
 
@@ -90,7 +99,12 @@ def of_lightgbm(booster: Any, threads: int) -> Estimator:
     names = tuple(booster.feature_name())
     made_up = names == tuple(f"Column_{i}" for i in range(len(names)))
     return Estimator(
-        {"predict": predict}, TensorType.Float64, () if made_up else names, booster.num_feature(), frames="never"
+        {"predict": predict},
+        TensorType.Float64,
+        () if made_up else names,
+        booster.num_feature(),
+        frames="never",
+        rows=_BOOSTED,
     )
 
 
