@@ -21,6 +21,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 from forestflow.codecs.request import ScoreRequest
 from forestflow.codecs.table import Codec, Pieces, pieces_decoder
@@ -240,6 +241,8 @@ class Replica:
             self._check_rows(answer, merged)
             if answer.form_varies:
                 raise _NotIndependent("the types or outputs of an answer depend on the rows beside it")
+            ends = accumulate(run.request.batch.rows for run in runs)
+            answers = [answer.slice(end - run.request.batch.rows, end) for run, end in zip(runs, ends, strict=True)]
         except Exception as error:
             if isinstance(error, _NotIndependent):
                 self._distrust(error)
@@ -247,11 +250,8 @@ class Replica:
             for run in runs:
                 self._run_alone(run)
             return
-        offset = 0
-        for run in runs:
-            rows = run.request.batch.rows
-            self._replies.prediction(run.job, run.codec, answer.slice(offset, offset + rows), run.request.context)
-            offset += rows
+        for run, own in zip(runs, answers, strict=True):
+            self._replies.prediction(run.job, run.codec, own, run.request.context)
 
     def _run_alone(self, run: LongRun) -> None:
         try:

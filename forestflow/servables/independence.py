@@ -15,6 +15,7 @@ state, was not.
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -106,21 +107,23 @@ def probe(
         return run(given)
 
     try:
-        for candidates in _candidates(inputs, examples):
-            for pool in candidates:
-                if calls and clock() > end and (told or not taken):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of values that nobody sent
+            for candidates in _candidates(inputs, examples):
+                for pool in candidates:
+                    if calls and clock() > end and (told or not taken):
+                        break
+                    try:
+                        trial = _Trial(counted, pool)
+                    except ForestFlowError as error:  # it may refuse what is made up: the next kind is tried
+                        refusal = refusal or error
+                        continue
+                    taken += 1
+                    told += trial.differs
+                    for rows in _FEW:
+                        trial.check(rows)
+                    _check_more(trial, most_rows, end, clock)
                     break
-                try:
-                    trial = _Trial(counted, pool)
-                except ForestFlowError as error:  # it may refuse what is made up: the next kind is tried
-                    refusal = refusal or error
-                    continue
-                taken += 1
-                told += trial.differs
-                for rows in _FEW:
-                    trial.check(rows)
-                _check_more(trial, most_rows, end, clock)
-                break
     except _Depends as error:
         return Independence(False, str(error))
     except Exception as error:  # a probe refuses no deploy; requests tell what is wrong

@@ -13,7 +13,7 @@ from forestflow.domain.tensors import DTYPES, IOMetadata, TensorType
 Array = npt.NDArray[Any]
 Kind = Literal["usual", "gaps", "wide"]
 
-# usual: floats around 0, integers 0 and 1, words. gaps: the same floats, some of them NaN. wide: floats of many sizes,
+# usual: floats around 0, integers 0 and 1, words. gaps: the same floats, NaN in some rows. wide: floats of many sizes,
 # integers up to 100, digits.
 KINDS: tuple[Kind, ...] = ("usual", "gaps", "wide")
 
@@ -55,7 +55,10 @@ def _values(kind: TensorType, shape: tuple[int, ...], draw: Kind, random: np.ran
     if draw == "wide":
         values *= 10.0 ** random.uniform(-2, 4, (shape[0], *[1] * (len(shape) - 1)))
     if draw == "gaps":
-        values[random.random(shape) < 0.25] = np.nan
+        some = values[1::4].reshape(len(values[1::4]), -1)  # so that beside each of these are rows without
+        some[random.random(some.shape) < 0.25] = np.nan
+        some[:, :1] = np.nan
+        values[1::4] = some.reshape(values[1::4].shape)
     return np.clip(values, np.finfo(dtype).min, np.finfo(dtype).max).astype(dtype)
 
 

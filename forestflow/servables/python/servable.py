@@ -77,10 +77,13 @@ class PythonServable:
         """
         try:
             answer = self._answer(batch, method, wanted)
-        except NotByRow:
+        except NotByRow as error:
             if batch.rows != 1:
                 raise
-            return self._twice(batch, method, wanted)
+            try:
+                return self._twice(batch, method, wanted)
+            except NotByRow:
+                raise error from None
         form = tuple([(column.fields, column.type, column.data.shape[1:]) for column in answer.columns])
         if len(self._forms) >= _MAX_FORMS:
             self._forms.clear()
