@@ -52,21 +52,33 @@ class BasicIOMetadata(_message.Message):
     type: _inference_pb2.TensorType
     def __init__(self, name: _Optional[str] = ..., description: _Optional[str] = ..., shape: _Optional[_Iterable[int]] = ..., type: _Optional[_Union[_inference_pb2.TensorType, str]] = ...) -> None: ...
 
+class RowIndependence(_message.Message):
+    __slots__ = ("signature", "independent", "reason")
+    SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    INDEPENDENT_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    signature: str
+    independent: bool
+    reason: str
+    def __init__(self, signature: _Optional[str] = ..., independent: _Optional[bool] = ..., reason: _Optional[str] = ...) -> None: ...
+
 class BasicMetaData(_message.Message):
-    __slots__ = ("fqrv", "name", "server", "description", "inputs", "outputs")
+    __slots__ = ("fqrv", "name", "server", "description", "inputs", "outputs", "rows")
     FQRV_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     SERVER_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     INPUTS_FIELD_NUMBER: _ClassVar[int]
     OUTPUTS_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
     fqrv: _contract_pb2.FQRV
     name: str
     server: str
     description: str
     inputs: _containers.RepeatedCompositeFieldContainer[BasicIOMetadata]
     outputs: _containers.RepeatedCompositeFieldContainer[BasicIOMetadata]
-    def __init__(self, fqrv: _Optional[_Union[_contract_pb2.FQRV, _Mapping]] = ..., name: _Optional[str] = ..., server: _Optional[str] = ..., description: _Optional[str] = ..., inputs: _Optional[_Iterable[_Union[BasicIOMetadata, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[BasicIOMetadata, _Mapping]]] = ...) -> None: ...
+    rows: _containers.RepeatedCompositeFieldContainer[RowIndependence]
+    def __init__(self, fqrv: _Optional[_Union[_contract_pb2.FQRV, _Mapping]] = ..., name: _Optional[str] = ..., server: _Optional[str] = ..., description: _Optional[str] = ..., inputs: _Optional[_Iterable[_Union[BasicIOMetadata, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[BasicIOMetadata, _Mapping]]] = ..., rows: _Optional[_Iterable[_Union[RowIndependence, _Mapping]]] = ...) -> None: ...
 
 class ServableMetaDataShim(_message.Message):
     __slots__ = ("BasicMetaData",)
@@ -75,7 +87,7 @@ class ServableMetaDataShim(_message.Message):
     def __init__(self, BasicMetaData: _Optional[_Union[BasicMetaData, _Mapping]] = ...) -> None: ...
 
 class ServableStatus(_message.Message):
-    __slots__ = ("fqrv", "state", "desiredReplicas", "replicas", "message")
+    __slots__ = ("fqrv", "state", "desiredReplicas", "replicas", "message", "rows")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         LOADING: _ClassVar[ServableStatus.State]
@@ -110,12 +122,14 @@ class ServableStatus(_message.Message):
     DESIREDREPLICAS_FIELD_NUMBER: _ClassVar[int]
     REPLICAS_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
     fqrv: _contract_pb2.FQRV
     state: ServableStatus.State
     desiredReplicas: int
     replicas: _containers.RepeatedScalarFieldContainer[ServableStatus.Replica.State]
     message: str
-    def __init__(self, fqrv: _Optional[_Union[_contract_pb2.FQRV, _Mapping]] = ..., state: _Optional[_Union[ServableStatus.State, str]] = ..., desiredReplicas: _Optional[int] = ..., replicas: _Optional[_Iterable[_Union[ServableStatus.Replica.State, str]]] = ..., message: _Optional[str] = ...) -> None: ...
+    rows: _containers.RepeatedCompositeFieldContainer[RowIndependence]
+    def __init__(self, fqrv: _Optional[_Union[_contract_pb2.FQRV, _Mapping]] = ..., state: _Optional[_Union[ServableStatus.State, str]] = ..., desiredReplicas: _Optional[int] = ..., replicas: _Optional[_Iterable[_Union[ServableStatus.Replica.State, str]]] = ..., message: _Optional[str] = ..., rows: _Optional[_Iterable[_Union[RowIndependence, _Mapping]]] = ...) -> None: ...
 
 class ReplicaStatus(_message.Message):
     __slots__ = ("fqrv", "replica", "state", "pid", "queued", "shadowBacklog", "batchSizes", "message")

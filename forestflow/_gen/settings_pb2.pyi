@@ -145,12 +145,22 @@ class Resources(_message.Message):
     def __init__(self, cpu: _Optional[float] = ..., gpu: _Optional[float] = ..., memoryMB: _Optional[int] = ..., threads: _Optional[int] = ...) -> None: ...
 
 class Merging(_message.Message):
-    __slots__ = ("maxRows", "maxWaitMS")
+    __slots__ = ("maxRows", "maxWaitMS", "independentRows")
+    class IndependentRows(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        auto: _ClassVar[Merging.IndependentRows]
+        yes: _ClassVar[Merging.IndependentRows]
+        no: _ClassVar[Merging.IndependentRows]
+    auto: Merging.IndependentRows
+    yes: Merging.IndependentRows
+    no: Merging.IndependentRows
     MAXROWS_FIELD_NUMBER: _ClassVar[int]
     MAXWAITMS_FIELD_NUMBER: _ClassVar[int]
+    INDEPENDENTROWS_FIELD_NUMBER: _ClassVar[int]
     maxRows: int
     maxWaitMS: float
-    def __init__(self, maxRows: _Optional[int] = ..., maxWaitMS: _Optional[float] = ...) -> None: ...
+    independentRows: Merging.IndependentRows
+    def __init__(self, maxRows: _Optional[int] = ..., maxWaitMS: _Optional[float] = ..., independentRows: _Optional[_Union[Merging.IndependentRows, str]] = ...) -> None: ...
 
 class DeploymentSettings(_message.Message):
     __slots__ = ("replicas", "resources", "maxQueued", "timeoutSeconds", "merging")

@@ -125,6 +125,13 @@ def deploy(
     merge_wait_ms: Annotated[
         float | None, typer.Option(min=0, help="Milliseconds that a request waits for others to run with.")
     ] = None,
+    independent_rows: Annotated[
+        str | None,
+        typer.Option(
+            metavar="auto|yes|no",
+            help="Whether rows may run beside those of others, and in slices; default auto: where that was shown.",
+        ),
+    ] = None,
     keep: contract.Keep = None,
     expiration: contract.Expiration = None,
     router: contract.Router = None,
@@ -191,6 +198,7 @@ def deploy(
                 timeout_seconds=timeout_seconds,
                 merge_rows=merge_rows,
                 merge_wait_ms=merge_wait_ms,
+                independent_rows=independent_rows,
                 shadow=ShadowFlags(enabled=shadow, percent=shadow_percent, backlog=shadow_backlog),
                 contract=contract.ContractFlags(
                     keep=keep,

@@ -55,6 +55,7 @@ class DeployFlags:
     timeout_seconds: float | None = None
     merge_rows: int | None = None
     merge_wait_ms: float | None = None
+    independent_rows: str | None = None
     shadow: ShadowFlags = field(default_factory=ShadowFlags)
     contract: ContractFlags = field(default_factory=ContractFlags)
     sha256: str | None = None
@@ -74,7 +75,7 @@ def payload_of(flags: DeployFlags) -> Json:
     if logging:
         servable["loggingSettings"] = {"logLevel": "FULL", **logging}
     resources = given(cpu=flags.cpu, gpu=flags.gpu, memoryMB=flags.memory_mb, threads=flags.threads)
-    merging = given(maxRows=flags.merge_rows, maxWaitMS=flags.merge_wait_ms)
+    merging = given(maxRows=flags.merge_rows, maxWaitMS=flags.merge_wait_ms, independentRows=flags.independent_rows)
     deployment = given(
         replicas=flags.replicas,
         resources=resources or None,

@@ -21,6 +21,7 @@ from forestflow.codecs.flavor_messages import flavor_from, flavor_to
 from forestflow.domain import settings as domain
 from forestflow.domain.errors import Invalid
 from forestflow.domain.ids import Contract, Fqrv
+from forestflow.domain.independence import IndependentRows
 from forestflow.domain.requests import ServeRequest
 from forestflow.domain.sources import fqrv_of, refuse_secrets
 
@@ -89,8 +90,10 @@ def _deployment_settings_to(settings: domain.DeploymentSettings) -> DeploymentSe
         if value is not None:
             setattr(message.resources, name, value)
     if settings.merging != domain.Merging():
+        merging = settings.merging
+        rows = None if merging.independent_rows is IndependentRows.AUTO else merging.independent_rows.value
         message.merging.CopyFrom(
-            MergingMessage(maxRows=settings.merging.max_rows, maxWaitMS=settings.merging.max_wait_ms)
+            MergingMessage(maxRows=merging.max_rows, maxWaitMS=merging.max_wait_ms, independentRows=rows)
         )
     return message
 
@@ -108,7 +111,9 @@ def _deployment_settings_from(message: DeploymentSettingsMessage) -> domain.Depl
         message.maxQueued if message.HasField("maxQueued") else None,
         message.timeoutSeconds if message.HasField("timeoutSeconds") else None,
         domain.Merging(
-            message.merging.maxRows if message.merging.HasField("maxRows") else None, message.merging.maxWaitMS
+            message.merging.maxRows if message.merging.HasField("maxRows") else None,
+            message.merging.maxWaitMS,
+            IndependentRows(MergingMessage.IndependentRows.Name(message.merging.independentRows)),
         ),
     )
 

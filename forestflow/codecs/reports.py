@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from forestflow._gen.servable_pb2 import BasicIOMetadata, BasicMetaData
+from collections.abc import Iterator, Mapping
+
+from forestflow._gen.servable_pb2 import BasicIOMetadata, BasicMetaData, RowIndependence
 from forestflow._gen.servable_pb2 import ReplicaStatus as ReplicaStatusMessage
 from forestflow._gen.servable_pb2 import ServableMetrics as ServableMetricsMessage
 from forestflow._gen.servable_pb2 import ServableStatus as ServableStatusMessage
 from forestflow.codecs.messages import DEFAULT_SEPARATOR, fqrv_to
+from forestflow.domain.independence import Independence
 from forestflow.domain.reports import ReplicaStatus, ServableMetadata, ServableMetrics, ServableStatus
 from forestflow.domain.settings import (
     ImmediatelyValid,
@@ -49,17 +52,28 @@ def metadata_to(metadata: ServableMetadata) -> BasicMetaData:
         description=describe(metadata.settings),
         inputs=map(_io_to, metadata.model.inputs),
         outputs=map(_io_to, _told_outputs(metadata.model)),
+        rows=() if _is_original(metadata.model) else _rows_to(metadata.model.independence),
     )
 
 
 # What the original serves; of these its metadata tells the inputs alone, and an answer's schema names the category.
+# Their rows are independent by construction, as their status says.
 _ORIGINAL_OUTPUTS = (
     "Regression", "Binomial", "Multinomial", "Clustering", "AutoEncoder", "DimReduction", "AnomalyDetection",
 )  # fmt: skip
 
 
+def _is_original(model: ModelMetadata) -> bool:
+    return bool(model.outputs) and all(output.name in _ORIGINAL_OUTPUTS for output in model.outputs)
+
+
 def _told_outputs(model: ModelMetadata) -> tuple[IOMetadata, ...]:
-    return () if all(output.name in _ORIGINAL_OUTPUTS for output in model.outputs) else model.outputs
+    return () if _is_original(model) else model.outputs
+
+
+def _rows_to(independence: Mapping[str, Independence]) -> Iterator[RowIndependence]:
+    for signature, found in independence.items():
+        yield RowIndependence(signature=signature, independent=found.shown, reason=found.reason)
 
 
 def _io_to(io: IOMetadata) -> BasicIOMetadata:
@@ -73,6 +87,7 @@ def status_to(status: ServableStatus) -> ServableStatusMessage:
         desiredReplicas=status.desired_replicas,
         replicas=[replica.name for replica in status.replicas],
         message=status.message,
+        rows=_rows_to(status.independence),
     )
 
 

@@ -22,6 +22,7 @@ from forestflow.domain.requests import SIGNATURE_KEY
 from forestflow.domain.tensors import DTYPES, Batch, Column, IOMetadata, Layout, ModelMetadata, Signature, TensorType
 
 EXAMPLES, EXAMPLE, OBJECT = "examples", "example", "object"  # the forms of a body, and of its answer
+Context = tuple[str, int]  # the form, and how many rows the request has
 
 _TEXTS = frozenset({TensorType.String, TensorType.Bytes})
 
@@ -100,7 +101,7 @@ def decode_request(payload: bytes | memoryview) -> ScoreRequest:
     batch = nested.batch_of([_tensor(io, values[io.name]) for io in inputs])
     if head["batched"] and batch.layout is Layout.WHOLE:
         raise InvalidInput("The outer dimension of tensors did not match")
-    return ScoreRequest(batch, {SIGNATURE_KEY: method}, form)
+    return ScoreRequest(batch, {SIGNATURE_KEY: method}, (form, batch.rows))
 
 
 def _type(document: Any) -> str:
@@ -137,11 +138,14 @@ def _fits(given: TensorType, wanted: TensorType) -> bool:
     return DTYPES[wanted].kind == "f" or DTYPES[given].kind != "f"
 
 
-def encode_answer(batch: Batch, form: str) -> bytes:
-    """Outputs by name in the form of the request."""
+def encode_answer(batch: Batch, context: Context) -> bytes:
+    """Outputs by name in the form of the request. Raises InvalidInput for examples that lack an answer of their own."""
+    form, asked = context
     outputs = [(name, _plain(column)) for name, column in nested.tensors(batch)]
     if form == OBJECT or batch.layout is Layout.WHOLE:
         return nested.dumps({name: nested.printable(column) for name, column in outputs})
+    if batch.rows != asked:
+        raise InvalidInput(f"the model answered {asked} examples by {batch.rows}; ask for one object of tensors")
     names = [name for name, _ in outputs]
     rows = zip(*[nested.printable_rows(column) for _, column in outputs], strict=True)
     examples = [dict(zip(names, row, strict=True)) for row in rows]
@@ -173,10 +177,10 @@ class TfInferCodec:
     def __init__(self, fqrv: Fqrv) -> None:
         self.decode = decode_request
 
-    def encode(self, batch: Batch, context: str) -> bytes:
+    def encode(self, batch: Batch, context: Context) -> bytes:
         return encode_answer(batch, context)
 
-    def encode_records(self, batch: Batch, releases: Sequence[Fqrv], owners: Sequence[int], context: str) -> bytes:
+    def encode_records(self, batch: Batch, releases: Sequence[Fqrv], owners: Sequence[int], context: Context) -> bytes:
         return encode_answer(batch, context)
 
     def encode_error(self, error: ForestFlowError, request_id: str) -> bytes:

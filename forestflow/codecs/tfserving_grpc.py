@@ -29,11 +29,12 @@ from forestflow.domain.tensors import Batch, Column, TensorType
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What the answer says again."""
+    """What the answer says again; and how many examples it is for, where it is by example."""
 
     verb: str
     model: str
     signature: str
+    examples: int = 0
 
 
 def decode_request(payload: bytes | memoryview) -> ScoreRequest:
@@ -47,8 +48,9 @@ def decode_request(payload: bytes | memoryview) -> ScoreRequest:
         examples = pb.ExampleRequest.FromString(bytes(body))
     except DecodeError as error:
         raise Malformed(f"not a request of PredictionService: {error}") from None
-    asked = _asked(examples.model_spec, head)
-    return ScoreRequest(nested.batch_of([_examples(examples.input)]), _configs(asked), asked)
+    serialized = _examples(examples.input)
+    asked = _asked(examples.model_spec, head, len(serialized.data))
+    return ScoreRequest(nested.batch_of([serialized]), _configs(asked), asked)
 
 
 def _predict(request: pb.PredictRequest, head: dict[str, Any], room: Room) -> ScoreRequest:
@@ -60,8 +62,8 @@ def _predict(request: pb.PredictRequest, head: dict[str, Any], room: Room) -> Sc
     return ScoreRequest(nested.batch_of(columns), configs, asked)
 
 
-def _asked(spec: pb.ModelSpec, head: dict[str, Any]) -> Asked:
-    return Asked(head["verb"], head["model"], spec.signature_name or head["signature"])
+def _asked(spec: pb.ModelSpec, head: dict[str, Any], examples: int = 0) -> Asked:
+    return Asked(head["verb"], head["model"], spec.signature_name or head["signature"], examples)
 
 
 def _configs(asked: Asked) -> dict[str, str]:
@@ -86,6 +88,8 @@ def _examples(given: pb.Input) -> Column:
 def encode_answer(fqrv: Fqrv, batch: Batch, asked: Asked) -> bytes:
     """The serialized response. Raises ModelFailed for outputs that it cannot hold."""
     outputs = nested.tensors(batch)
+    if asked.verb != PREDICT:
+        _check_rows(outputs, asked.examples)
     response: pb.PredictResponse | pb.ClassificationResponse | pb.RegressionResponse
     if asked.verb == PREDICT:
         response = pb.PredictResponse()
@@ -99,6 +103,12 @@ def encode_answer(fqrv: Fqrv, batch: Batch, asked: Asked) -> bytes:
     response.model_spec.version.value = version_number(fqrv.release_version)
     response.model_spec.signature_name = asked.signature
     return response.SerializeToString(deterministic=True)
+
+
+def _check_rows(outputs: list[tuple[str, Column]], examples: int) -> None:
+    for name, column in outputs:
+        if column.data.shape[:1] != (examples,):
+            raise InvalidInput(f"output {name!r} has the shape {list(column.data.shape)} for {examples} examples")
 
 
 def _classified(outputs: dict[str, Column]) -> pb.ClassificationResponse:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -22,7 +23,7 @@ from forestflow.codecs.tf_example import check_context, examples_of
 from forestflow.domain.errors import ForestFlowError, InvalidInput, Malformed
 from forestflow.domain.ids import Fqrv
 from forestflow.domain.requests import SIGNATURE_KEY
-from forestflow.domain.tensors import Batch, Column
+from forestflow.domain.tensors import Batch, Column, Layout
 
 PREDICT, CLASSIFY, REGRESS = "predict", "classify", "regress"
 PREDICTIONS, OUTPUTS, RESULTS = "predictions", "outputs", "results"
@@ -30,14 +31,19 @@ PREDICTIONS, OUTPUTS, RESULTS = "predictions", "outputs", "results"
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """How an answer is to look: under which key, and whether row by row."""
+    """How an answer is to look: under which key, and whether row by row; and how many ``rows`` the request has."""
 
     verb: str
     key: str
     by_row: bool
+    rows: int | None = None  # None: the answer may have any number of rows, or none
 
 
-_BY_ROW = Form(PREDICT, PREDICTIONS, by_row=True)
+@lru_cache(maxsize=1024)
+def _row_form(verb: str, rows: int) -> Form:
+    return Form(verb, PREDICTIONS if verb == PREDICT else RESULTS, by_row=True, rows=rows)
+
+
 _PEEK = 4096  # bytes in which a fraction must begin for rows to be tried as such
 
 
@@ -57,11 +63,12 @@ def decode_request(payload: bytes | memoryview) -> ScoreRequest:
     if verb != PREDICT and not document.keys() & {"instances", "inputs"}:
         examples = _long_examples(document, body) if len(body) > LONG else None
         examples = examples or _examples(document, verb)
-        return ScoreRequest(examples, _configs(signature), Form(verb, RESULTS, by_row=True))
+        return ScoreRequest(examples, _configs(signature), _row_form(verb, examples.rows))
     if "instances" in document:
         if "inputs" in document:
             raise InvalidInput("Not formatted correctly expecting only one of 'inputs' or 'instances' keys to exist")
-        return ScoreRequest(_instances(document["instances"]), _configs(signature), _BY_ROW)
+        batch = _instances(document["instances"])
+        return ScoreRequest(batch, _configs(signature), _form_of_instances(head, batch))
     if "inputs" not in document:
         raise InvalidInput("Missing 'inputs' or 'instances' key")
     return ScoreRequest(_inputs(document["inputs"]), _configs(signature), _form_of_inputs(head))
@@ -69,6 +76,11 @@ def decode_request(payload: bytes | memoryview) -> ScoreRequest:
 
 def _configs(signature: str) -> dict[str, str]:
     return {SIGNATURE_KEY: signature} if signature else {}
+
+
+def _form_of_instances(head: Mapping[str, Any], batch: Batch) -> Form:
+    """A row for each instance; the Python models of Hopsworks (``inputs_key``) answer what they like."""
+    return Form(PREDICT, PREDICTIONS, by_row=True) if "inputs_key" in head else _row_form(PREDICT, batch.rows)
 
 
 def _form_of_inputs(head: Mapping[str, Any]) -> Form:
@@ -109,7 +121,8 @@ def _rows_of_fractions(head: Mapping[str, Any], body: memoryview) -> ScoreReques
     if signature is msgspec.UNSET:
         signature = head.get("signature", "")
     batch = nested.batch_of([column])
-    return ScoreRequest(batch, _configs(signature), _BY_ROW if by_row else _form_of_inputs(head))
+    form = _form_of_instances(head, batch) if by_row else _form_of_inputs(head)
+    return ScoreRequest(batch, _configs(signature), form)
 
 
 def _instances(instances: Any) -> Batch:
@@ -221,6 +234,8 @@ def _joined(names: Sequence[str]) -> str:
 def encode_answer(batch: Batch, form: Form) -> bytes:
     """The answer in the form that its request had. Raises InvalidInput where outputs have no rows to answer by."""
     outputs = nested.tensors(batch)
+    if form.rows is not None and (form.rows != batch.rows or batch.layout is Layout.WHOLE):
+        _check_rows(outputs, form, batch)
     if form.verb == PREDICT:
         content = _predictions(outputs) if form.by_row else _columns(outputs)
     elif form.verb == CLASSIFY:
@@ -228,6 +243,20 @@ def encode_answer(batch: Batch, form: Form) -> bytes:
     else:
         content = _regressions(outputs)
     return nested.dumps({form.key: content})
+
+
+def _check_rows(outputs: list[tuple[str, Column]], form: Form, batch: Batch) -> None:
+    """An answer that is not one row for each of the request's. As TensorFlow Serving does, where the model has no rows.
+
+    Raises InvalidInput for scalars, for no rows, and for a model with rows that answers more or fewer of them.
+    """
+    for name, column in outputs:
+        if column.data.ndim == 0:
+            raise InvalidInput(f"output {name!r} is a scalar, which has no rows; ask with 'inputs'")
+        if len(column.data) == 0:
+            raise InvalidInput(f"output {name!r} has no rows; ask with 'inputs'")
+        if (batch.layout is not Layout.WHOLE or form.verb != PREDICT) and len(column.data) != form.rows:
+            raise InvalidInput(f"output {name!r} has {len(column.data)} rows for {form.rows} in the request")
 
 
 def _columns(outputs: list[tuple[str, Column]]) -> Any:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from forestflow.domain.ids import Fqrv
+from forestflow.domain.independence import Independence
 from forestflow.domain.lifecycle import ReplicaState, ServableState
 from forestflow.domain.settings import ServableSettings
 from forestflow.domain.tensors import ModelMetadata
@@ -64,13 +65,17 @@ class ServableMetadata:
 
 @dataclass(frozen=True, slots=True)
 class ServableStatus:
-    """Where one release stands; ``message`` says why it is FAILED, or what its loading does now."""
+    """Where one release stands; ``message`` says why it is FAILED, or what its loading does now.
+
+    ``independence`` says of each signature of a loaded model whether its requests may be merged and sliced.
+    """
 
     fqrv: Fqrv
     state: ServableState
     desired_replicas: int
     replicas: tuple[ReplicaState, ...] = ()
     message: str | None = None
+    independence: Mapping[str, Independence] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from forestflow.domain.errors import InvalidSettings
+from forestflow.domain.independence import IndependentRows
 
 # --- validity -------------------------------------------------------------------------------------------------------
 
@@ -329,11 +330,13 @@ class Merging:
     """How requests that wait in a replica run as one batch.
 
     ``max_rows`` of one batch (``None``: as many as the model scores in a few milliseconds; 1: nothing is merged).
-    ``max_wait_ms`` that a request waits for others though the model is free.
+    ``max_wait_ms`` that a request waits for others though the model is free. ``independent_rows`` says whether rows
+    may be merged, and long requests cut into slices, at all.
     """
 
     max_rows: int | None = None
     max_wait_ms: float = 0.0
+    independent_rows: IndependentRows = IndependentRows.AUTO
 
     def __post_init__(self) -> None:
         if self.max_rows is not None and not 1 <= self.max_rows <= 1_000_000:

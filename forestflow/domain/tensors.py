@@ -10,6 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from forestflow.domain.errors import ModelFailed
+from forestflow.domain.independence import Independence
+
 
 class TensorType(enum.IntEnum):
     """Element types; the numbers are those of the original's ``TensorType`` proto enum, from 100 on ours."""
@@ -82,6 +85,7 @@ class Batch:
     rows: int
     columns: tuple[Column, ...]
     layout: Layout = Layout.RECORDS
+    form_varies: bool = False  # of an answer: some of its rows alone might have other types or outputs
 
     @classmethod
     def of_tensors(cls, columns: Sequence[Column]) -> Batch:
@@ -121,6 +125,61 @@ def concat(batches: Sequence[Batch]) -> Batch:
     return Batch(sum(b.rows for b in batches), columns, first.layout)
 
 
+def joined(parts: Sequence[Batch]) -> Batch:
+    """Join the answers to the slices of one batch, columns by their fields; a single one is returned as it is.
+
+    Numbers and booleans of different types become one type that holds them all. Raises ModelFailed for parts of
+    other layouts, fields, or shapes of a row, and for types that have none in common.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    first = parts[0]
+    for part in parts:
+        if part.layout is not first.layout or len(part.columns) != len(first.columns):
+            raise ModelFailed("the parts of the answer have different outputs")
+    columns = tuple([_joined([_like(column, part, i) for part in parts]) for i, column in enumerate(first.columns)])
+    return Batch(sum(part.rows for part in parts), columns, first.layout)
+
+
+def _like(wanted: Column, part: Batch, place: int) -> Column:
+    """The part's column of those fields, which is nearly always at that place."""
+    column = part.columns[place]
+    if column.fields != wanted.fields:
+        found = [column for column in part.columns if column.fields == wanted.fields]
+        if not found:
+            raise ModelFailed(f"output {','.join(wanted.fields)!r} is only in some parts of the answer")
+        column = found[0]
+    if column.data.shape[1:] != wanted.data.shape[1:]:
+        raise ModelFailed(
+            f"output {','.join(wanted.fields)!r} has rows of the shapes {list(wanted.data.shape[1:])} and "
+            f"{list(column.data.shape[1:])}"
+        )
+    return column
+
+
+def _joined(columns: Sequence[Column]) -> Column:
+    first = columns[0]
+    kinds = {column.type for column in columns}
+    if len(kinds) == 1:
+        return Column(first.type, first.fields, np.concatenate([column.data for column in columns]))
+    kind = _common(first.fields, columns, kinds)
+    data = [column.data.astype(DTYPES[kind]) for column in columns]
+    return Column(kind, first.fields, np.concatenate(data))
+
+
+def _common(fields: tuple[str, ...], columns: Sequence[Column], kinds: set[TensorType]) -> TensorType:
+    """The type that NumPy gives to such numbers together; integers that no such type holds exactly have none."""
+    dtypes = [DTYPES[kind] for kind in kinds]
+    if all(dtype.kind != "O" for dtype in dtypes):
+        common = np.result_type(*dtypes)
+        if common.kind != "f" or any(dtype.kind == "f" for dtype in dtypes):
+            return next(kind for kind, dtype in DTYPES.items() if dtype == common)
+        if all(column.data.size == 0 or column.data.min() >= 0 for column in columns):  # signed ones beside UInt64
+            return TensorType.UInt64
+    names = ", ".join(sorted(kind.name for kind in kinds))
+    raise ModelFailed(f"output {','.join(fields)!r} has rows of the types {names}, which no type holds together")
+
+
 @dataclass(frozen=True, slots=True)
 class IOMetadata:
     """One input or output tensor of a model. ``shape`` is of one row; -1 where it is free.
@@ -153,12 +212,14 @@ class ModelMetadata:
     """What a loaded model says of itself: the inputs and outputs of its default signature, and all its signatures.
 
     Models with one way to be called name no ``signatures``; ``every_signature`` gives it all the same.
+    ``independence`` has what was found of each signature's rows when the model was loaded.
     """
 
     inputs: tuple[IOMetadata, ...]
     outputs: tuple[IOMetadata, ...] = ()
     signatures: Mapping[str, Signature] = field(default_factory=dict)
     default: str = "serving_default"
+    independence: Mapping[str, Independence] = field(default_factory=dict)
 
     def every_signature(self) -> Mapping[str, Signature]:
         """All signatures by name, at least the default one."""

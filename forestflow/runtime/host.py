@@ -11,12 +11,14 @@ import secrets
 import struct
 import threading
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from forestflow.codecs import table
 from forestflow.domain.errors import LoadFailed
+from forestflow.domain.independence import Independence
 from forestflow.domain.plan import ReplicaAddress
 from forestflow.domain.reports import ReplicaLoad
 from forestflow.runtime import wire
@@ -26,7 +28,7 @@ from forestflow.runtime.memory import total_memory, used_memory
 from forestflow.runtime.pulse import BEAT_SECONDS, Pulse, pulse_path
 from forestflow.runtime.replica import Replica
 from forestflow.runtime.replies import Job
-from forestflow.servables import loading
+from forestflow.servables import independence, loading
 from forestflow.servables.base import Servable
 
 T = TypeVar("T")
@@ -50,6 +52,7 @@ class Host:
         self._replica: Replica | None = None
         self._servable: Servable | None = None
         self._pulse: Pulse | None = None
+        self._independence: Mapping[str, Independence] = {}
         self.loaded: Loaded | None = None
 
     def load(self, assignment: Assignment) -> Loaded:
@@ -96,7 +99,8 @@ class Host:
         gc.collect()
         gc.freeze()
         gc.set_threshold(20_000, 20, 50)
-        return Loaded(assignment, address, self._servable.metadata, os.getpid())
+        metadata = replace(self._servable.metadata, independence=self._independence)
+        return Loaded(assignment, address, metadata, os.getpid())
 
     def _beat(self) -> None:
         if self._pulse is not None:
@@ -108,6 +112,7 @@ class Host:
             servable.warm_up()
         except Exception as error:
             raise LoadFailed(f"the model does not score: {type(error).__name__}: {error}") from error
+        self._independence = independence.settled(servable, assignment.merging.independent_rows)
         table.warm_up(assignment.fqrv)
         self._replica = Replica(
             servable,
@@ -115,6 +120,7 @@ class Host:
             max_queued=assignment.max_queued,
             merging=assignment.merging,
             pulse=pulse,
+            merge_key=independence.merge_key(servable, self._independence),
         )
         with contextlib.suppress(FileNotFoundError):
             os.unlink(unix_path)  # left by this replica's killed predecessor

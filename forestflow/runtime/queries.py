@@ -223,4 +223,6 @@ class Queries:
         else:
             state = ServableState.LOADING
             message = message or (pending.message if pending else None)
-        return ServableStatus(fqrv, state, settings.deployment_settings.replicas, states, message)
+        model = self._known.models.get(fqrv)
+        independence = model.independence if model else {}
+        return ServableStatus(fqrv, state, settings.deployment_settings.replicas, states, message, independence)

@@ -50,7 +50,7 @@ class RayNode:
         """Start Ray or join it; afterwards, leave it or end it. Raises NoRay."""
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # what it says would reach the terminal
-        os.environ.setdefault("RAY_memory_monitor_refresh_ms", "0")  # it ends the newest; our watchdogs who takes too much
+        os.environ.setdefault("RAY_memory_monitor_refresh_ms", "0")  # it ends innocents; we have watchdogs
         os.environ.setdefault("RAY_worker_niceness", "0")  # these workers serve users; Ray would run them at 15
         if self.address is None:
             # Without clusters, Ray leaves 127.0.0.1 as it is, and binds to it; otherwise it takes the machine's own.

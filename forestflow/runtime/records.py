@@ -175,7 +175,9 @@ class Gathering:
                     "have different outputs"
                 )
             if answer.rows != len(part.rows):
-                raise ModelFailed(f"{part.release.fqrv} answered {answer.rows} of {len(part.rows)} records")
+                raise InvalidInput(
+                    f"{part.release.fqrv} answered {len(part.rows)} records by {answer.rows}: they cannot be parted"
+                )
         order = np.concatenate([part.rows for part in parts])
         inverse = np.empty(len(order), dtype=np.intp)
         inverse[order] = np.arange(len(order))

@@ -23,6 +23,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Container, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 from forestflow.codecs.request import ScoreRequest
 from forestflow.codecs.table import Codec, Pieces, pieces_decoder
@@ -34,12 +35,13 @@ from forestflow.domain.errors import (
 )
 from forestflow.domain.ids import Fqrv
 from forestflow.domain.settings import Merging
-from forestflow.domain.tensors import Batch, Layout, concat
+from forestflow.domain.tensors import Batch, Layout, concat, joined
 from forestflow.runtime import wire
 from forestflow.runtime.pulse import Pulse
 from forestflow.runtime.queue import TwoLevelQueue
 from forestflow.runtime.replies import Codecs, Job, Replies, Reply
 from forestflow.servables.base import Servable
+from forestflow.servables.independence import MergeKey, never
 
 MERGE_REQUESTS = 64  # at most so many requests are decoded in one turn
 TURN_SECONDS = 0.005  # of model calls for waiting requests, after which the loop reads sockets
@@ -51,6 +53,10 @@ SHADOW_SECONDS = 0.001  # of work, after which shadows rest as long,
 USERS_GONE_SECONDS = 0.1  # unless no user came for this long
 
 _log = logging.getLogger("forestflow.replica")
+
+
+class _NotIndependent(Exception):
+    """An answer shows that rows were merged or cut that must not be."""
 
 
 @dataclass(slots=True, eq=False)
@@ -78,12 +84,14 @@ class Replica:
         max_backlog: int = 256,
         merging: Merging | None = None,
         pulse: Pulse | None = None,
+        merge_key: MergeKey | None = None,
         call_soon: Callable[[Callable[[], None]], object] | None = None,
         call_later: Callable[[float, Callable[[], None]], object] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.fqrv = fqrv
         self._servable = servable
+        self._merge_key = merge_key or (lambda configs: servable.merge_key(configs))
         self._slice_rows = max(1, servable.slice_rows)
         merging = merging or Merging()
         self._merge_rows = merging.max_rows or self._slice_rows
@@ -205,8 +213,9 @@ class Replica:
         if self._decoding is not None:
             self._step_decoding(*self._decoding)
         elif self._long_low is not None:
-            if self._step(self._long_low):
-                self._long_low = None
+            run, self._long_low = self._long_low, None
+            if not self._step(run):
+                self._long_low = run
         elif self._queue.low:
             self._start_shadow(self._queue.low.popleft())
         now = self._clock()
@@ -273,18 +282,20 @@ class Replica:
         try:
             merged = concat([run.request.batch for run in runs])
             answer = self._predict(merged, runs[0].request.configs)
-            if answer.rows != merged.rows:
-                raise ModelFailed(f"the model answered {answer.rows} of {merged.rows} rows")
-        except Exception:
+            self._check_rows(answer, merged)
+            if answer.form_varies:
+                raise _NotIndependent("the types or outputs of an answer depend on the rows beside it")
+            ends = accumulate(run.request.batch.rows for run in runs)
+            answers = [answer.slice(end - run.request.batch.rows, end) for run, end in zip(runs, ends, strict=True)]
+        except Exception as error:
+            if isinstance(error, _NotIndependent):
+                self._distrust(error)
             # One bad request must fail alone: whoever caused it gets its own error below.
             for run in runs:
                 self._run_alone(run)
             return
-        offset = 0
-        for run in runs:
-            rows = run.request.batch.rows
-            self._replies.prediction(run.job, run.codec, answer.slice(offset, offset + rows), run.request.context)
-            offset += rows
+        for run, own in zip(runs, answers, strict=True):
+            self._replies.prediction(run.job, run.codec, own, run.request.context)
 
     def _run_alone(self, run: LongRun) -> None:
         if self._pulse is not None:
@@ -296,19 +307,34 @@ class Replica:
             return
         self._replies.prediction(run.job, run.codec, answer, run.request.context)
 
-    def _predict(self, batch: Batch, configs: Mapping[str, str]) -> Batch:
-        self.batches[batch.rows.bit_length()] += 1
-        return self._servable.predict(batch, configs)
+    def _predict(self, batch: Batch, configs: Mapping[str, str], shadow: bool = False) -> Batch:
+        if not shadow:
+            self.batches[batch.rows.bit_length()] += 1
+        try:
+            return self._servable.predict(batch, configs)
+        except Exception:
+            raise
+        except BaseException as error:  # a model that exits would end the loop, and whoever waits with it
+            raise ModelFailed(f"the model raised {type(error).__name__}") from error
+
+    def _check_rows(self, answer: Batch, asked: Batch) -> None:
+        """Raises _NotIndependent for an answer that cannot be cut where ``asked`` can."""
+        if answer.rows != asked.rows or answer.layout is not asked.layout:
+            raise _NotIndependent(f"the model answered {asked.rows} rows by {answer.rows}")
+
+    def _distrust(self, why: Exception) -> None:
+        """Run every request alone and whole from now on, whoever said that rows are independent."""
+        self._merge_key = never
+        _log.warning("requests run alone from now on: %s", why, extra={"release": str(self.fqrv)})
 
     # --- slices ----------------------------------------------------------------------------------------------------
 
     def _step_high(self) -> None:
         if not self._long_high:
             return
-        if self._step(self._long_high[0]):
-            self._long_high.popleft()
-        elif len(self._long_high) > 1:
-            self._long_high.rotate(-1)
+        run = self._long_high.popleft()
+        if not self._step(run):
+            self._long_high.append(run)
 
     def _start_shadow(self, job: Job) -> None:
         pieces = pieces_decoder(job.codec) if len(job.payload) > LONG_BODY else None
@@ -327,33 +353,44 @@ class Replica:
                 raise DeadlineExceeded("the deadline passed while the shadow was decoded")
             if self._pulse is not None:
                 self._pulse.run((job.number,), job.deadline - now)
-            next(pieces)
-        except StopIteration as done:
-            self._decoding = None
-            self._long_low = self._run_of(job, codec, done.value)
-            self._long_low.shadow = True
+            try:
+                next(pieces)
+            except StopIteration as done:
+                self._decoding = None
+                self._long_low = self._run_of(job, codec, done.value)
+                self._long_low.shadow = True
         except Exception as error:
             self._decoding = None
             self._replies.failure(job, error)
 
     def _step(self, run: LongRun) -> bool:
-        """Score one slice; True when the run is over."""
+        """Score one slice; True when the run is over and answered."""
+        try:
+            try:
+                return self._score_slice(run)
+            except _NotIndependent as error:
+                self._distrust(error)
+                run.key, run.offset = None, 0
+                run.parts.clear()
+                return False
+        except Exception as error:
+            self._replies.failure(run.job, error)
+            return True
+
+    def _score_slice(self, run: LongRun) -> bool:
         now = self._clock()
         if now > run.job.deadline:
-            self._replies.error(run.job, DeadlineExceeded("the deadline passed while the batch was scored"))
-            return True
+            raise DeadlineExceeded("the deadline passed while the batch was scored")
         if self._pulse is not None:
             self._pulse.run((run.job.number,), run.job.deadline - now)
         batch = run.request.batch
         rows = self._slice_rows if not run.shadow else max(1, self._slice_rows // SHADOW_SLICES)
         if run.key is None:
             rows = max(1, batch.rows)
-        predict = self._servable.predict if run.shadow else self._predict
-        try:
-            answer = predict(batch.slice(run.offset, run.offset + rows), run.request.configs)
-        except Exception as error:
-            self._replies.failure(run.job, error)
-            return True
+        asked = batch.slice(run.offset, run.offset + rows)
+        answer = self._predict(asked, run.request.configs, run.shadow)
+        if rows < batch.rows:
+            self._check_rows(answer, asked)
         run.offset += rows
         if not run.shadow:
             run.parts.append(answer)
@@ -362,8 +399,14 @@ class Replica:
         if run.shadow:
             self._replies.scored(run.job, batch.rows)
         else:
-            self._replies.prediction(run.job, run.codec, concat(run.parts), run.request.context)
+            self._replies.prediction(run.job, run.codec, self._joined(run.parts), run.request.context)
         return True
+
+    def _joined(self, parts: list[Batch]) -> Batch:
+        try:
+            return joined(parts)
+        except ModelFailed as error:  # answered as a whole they may fit, or the model says what is wrong
+            raise _NotIndependent(error.message) from None
 
     # --- in and out ------------------------------------------------------------------------------------------------
 
@@ -384,4 +427,4 @@ class Replica:
 
     def _run_of(self, job: Job, codec: Codec, request: ScoreRequest) -> LongRun:
         whole = request.batch.layout is Layout.WHOLE
-        return LongRun(job, codec, request, None if whole else self._servable.merge_key(request.configs))
+        return LongRun(job, codec, request, None if whole else self._merge_key(request.configs))

@@ -51,7 +51,10 @@ class Codecs:
 
 
 class Replies:
-    """Answers wait here until :meth:`flush`."""
+    """Answers wait here until :meth:`flush`.
+
+    No method raises anything, whatever codecs and connections do: each request is answered once.
+    """
 
     def __init__(self, fqrv: Fqrv, codecs: Codecs) -> None:
         self._fqrv = fqrv
@@ -60,18 +63,21 @@ class Replies:
 
     def flush(self) -> None:
         """Write what waits."""
-        for send, frames in self._outbox.items():
-            send(frames[0] if len(frames) == 1 else b"".join(frames))
-        self._outbox.clear()
+        while self._outbox:
+            send, frames = self._outbox.popitem()
+            try:
+                send(frames[0] if len(frames) == 1 else b"".join(frames))
+            except Exception:  # of a connection that breaks: its router asks another replica
+                _log.exception("answers were not sent", extra={"release": str(self._fqrv)})
 
     def prediction(self, job: Job, codec: Codec, batch: Batch, context: Any) -> None:
         """A user's answer; one that cannot be encoded is an error."""
         try:
-            payload = codec.encode(batch, context)
+            frame = wire.reply(Code.OK, job.number, codec.encode(batch, context), batch.rows)
         except Exception as error:
             self.failure(job, error)
             return
-        self._send(job, wire.reply(Code.OK, job.number, payload, batch.rows))
+        self._send(job, frame)
 
     def scored(self, job: Job, rows: int) -> None:
         """A shadow's answer: nobody reads what it predicts."""
@@ -84,8 +90,8 @@ class Replies:
     def error(self, job: Job, error: ForestFlowError) -> None:
         try:
             payload = self._codecs[job.codec].encode_error(error, job.request_id.decode("latin-1"))
-        except KeyError:
-            payload = error.message.encode()
+        except Exception:  # an unknown codec, or one that cannot write this error
+            payload = error.message.encode(errors="replace")
         retry_ms = min(65_535, int(error.retry_after_seconds * 1000)) if isinstance(error, QueueFull) else 0
         self._send(job, wire.reply(error.code, job.number, payload, 0, retry_ms))
 
@@ -100,7 +106,7 @@ class Replies:
             extra={"request_id": job.request_id.decode("latin-1"), "release": str(self._fqrv)},
         )
         if not isinstance(error, ForestFlowError):
-            error = ModelFailed(f"the model failed: {type(error).__name__}: {error}")
+            error = ModelFailed(f"the model failed: {type(error).__name__}: {_text(error)}")
         self.error(job, error)
 
     def _send(self, job: Job, frame: bytes) -> None:
@@ -109,3 +115,10 @@ class Replies:
             self._outbox[job.send] = [frame]
         else:
             frames.append(frame)
+
+
+def _text(error: Exception) -> str:
+    try:
+        return str(error)
+    except Exception:  # it is of the model's own
+        return "its text cannot be had"

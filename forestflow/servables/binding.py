@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
+import contextlib
+import time
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from forestflow.domain.errors import InvalidInput, ModelFailed
+from forestflow.domain.independence import Independence
 from forestflow.domain.requests import OUTPUTS_KEY, SIGNATURE_KEY
 from forestflow.domain.tensors import DTYPES, Batch, Column, IOMetadata, Layout, ModelMetadata, Signature, TensorType
+from forestflow.servables.independence import MAX_ROWS, NO_ROWS, SECONDS, probe
 
 Array = npt.NDArray[Any]
 Call = Callable[[str, dict[str, Array], tuple[str, ...]], Mapping[str, Array]]
@@ -41,6 +45,14 @@ class Bindings:
         bound = self._bound.get(name)
         return (name, configs.get(OUTPUTS_KEY, "")) if bound is not None and bound.signature.batched else None
 
+    def independence(
+        self, examples: Mapping[str, Sequence[Batch]], most_rows: int = MAX_ROWS
+    ) -> dict[str, Independence]:
+        """Try the rows of each signature, the default one first; ``examples`` are inputs of some."""
+        end = time.perf_counter() + SECONDS
+        names = sorted(self._bound, key=lambda name: name != self._default)
+        return {name: self._bound[name].independence(examples.get(name, ()), most_rows, end) for name in names}
+
     def predict(self, batch: Batch, configs: Mapping[str, str]) -> Batch:
         """Raises InvalidInput for an unknown signature or output and for inputs that do not fit, ModelFailed."""
         name = configs.get(SIGNATURE_KEY) or self._default
@@ -63,18 +75,44 @@ class _Bound:
     def predict(self, batch: Batch, outputs: str) -> Batch:
         wanted = self._choices.get(outputs) or self._choose(outputs)
         if self.signature.batched:
-            if batch.layout is Layout.WHOLE:
-                raise InvalidInput("the inputs have different numbers of rows, or one is a scalar")
-            answers = self._call(self._name, self._arrays(batch), wanted)
-            return Batch(
-                batch.rows, tuple([self._column(name, answers[name], batch.rows) for name in wanted]), batch.layout
-            )
+            return self._answered(batch, self._call(self._name, self._arrays(batch), wanted), wanted)
         if batch.layout is Layout.RECORDS:
             rows = [self._call(self._name, self._arrays(batch.slice(i, i + 1)), wanted) for i in range(batch.rows)]
-            columns = [self._column(name, _stacked(name, [row[name] for row in rows]), batch.rows) for name in wanted]
+            columns = [_column(name, _stacked(name, [row[name] for row in rows])) for name in wanted]
             return Batch(batch.rows, tuple(columns))
         answers = self._call(self._name, self._arrays(batch), wanted)
-        return Batch(1, tuple([self._column(name, answers[name][None], 1) for name in wanted]), Layout.WHOLE)
+        return Batch(1, tuple([_column(name, answers[name][None]) for name in wanted]), Layout.WHOLE)
+
+    def _answered(self, batch: Batch, answers: Mapping[str, Array], wanted: tuple[str, ...]) -> Batch:
+        """A row for each of the batch's; tensors of other lengths as they are, where these were asked for."""
+        columns = [_column(name, answers[name]) for name in wanted]
+        for column in columns:
+            if column.data.shape[:1] != (batch.rows,) or batch.layout is Layout.WHOLE:
+                break
+        else:
+            return Batch(batch.rows, tuple(columns), batch.layout)
+        if batch.layout is not Layout.RECORDS:
+            return Batch.of_tensors(columns)
+        raise InvalidInput(
+            f"output {column.fields[0]!r} has the shape {list(column.data.shape)} for {batch.rows} records, not a row "
+            "for each; ask for it by a protocol of tensors"
+        )
+
+    def independence(self, examples: Sequence[Batch], most_rows: int, end: float) -> Independence:
+        if not self.signature.batched:
+            return NO_ROWS
+        return probe(
+            lambda inputs: self._call(self._name, inputs, self._outputs),
+            self.signature.inputs,
+            list(self._examples(examples)),
+            most_rows=most_rows,
+            end=end,
+        )
+
+    def _examples(self, batches: Sequence[Batch]) -> Iterator[dict[str, Array]]:
+        for batch in batches:
+            with contextlib.suppress(InvalidInput):  # an example that does not fit the model shows nothing
+                yield self._arrays(batch)
 
     def _choose(self, outputs: str) -> tuple[str, ...]:
         wanted = tuple(name for part in outputs.split(",") if (name := part.strip())) or self._outputs
@@ -159,15 +197,15 @@ class _Bound:
             raise _misfit(io, kind, data.shape if batched else (width,), (-1, *io.shape) if batched else io.shape)
         return _cast(io, kind, data).reshape((rows, *shape) if batched else shape)
 
-    # --- outputs -----------------------------------------------------------------------------------------------------
 
-    def _column(self, name: str, data: Array, rows: int) -> Column:
-        if data.ndim == 0 or data.shape[0] != rows:
-            raise ModelFailed(f"output {name!r} has the shape {list(data.shape)} for {rows} rows")
-        kind = _TYPES.get(data.dtype)
-        if kind is None:
-            kind, data = _texts(name, data)
-        return Column(kind, (name,), data)
+# --- outputs ---------------------------------------------------------------------------------------------------------
+
+
+def _column(name: str, data: Array) -> Column:
+    kind = _TYPES.get(data.dtype)
+    if kind is None:
+        kind, data = _texts(name, data)
+    return Column(kind, (name,), data)
 
 
 def type_of(dtype: np.dtype[Any]) -> TensorType | None:

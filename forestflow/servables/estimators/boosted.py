@@ -12,7 +12,7 @@ import numpy as np
 
 from forestflow.domain.errors import LoadFailed
 from forestflow.domain.tensors import TensorType
-from forestflow.servables.estimators.estimator import Array, Estimator, Feature
+from forestflow.servables.estimators.estimator import BOOSTED, Array, Estimator, Feature
 from forestflow.servables.estimators.levels import Levels
 
 Categories = Mapping[str, Sequence[Any]]
@@ -29,6 +29,7 @@ def of_xgboost(booster: Any, threads: int, categories: Categories | None = None)
         xgboost_features(booster, categories),
         booster.num_features(),
         frames="never",
+        rows=BOOSTED,
     )
 
 
@@ -39,7 +40,9 @@ def of_lightgbm(booster: Any, threads: int, categories: Categories | None = None
         return booster.predict(rows, num_threads=threads)
 
     features = lightgbm_features(booster, categories)
-    return Estimator({"predict": predict}, TensorType.Float64, features, booster.num_feature(), frames="never")
+    return Estimator(
+        {"predict": predict}, TensorType.Float64, features, booster.num_feature(), frames="never", rows=BOOSTED
+    )
 
 
 def _kind(booster: Any) -> str:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy.typing as npt
 
+from forestflow.domain.independence import Independence
 from forestflow.domain.tensors import TensorType
 from forestflow.servables.estimators.levels import Levels
 
@@ -22,6 +23,10 @@ METHODS = {
     "transform": "transformed",
 }
 LABELLED = frozenset({"predict_proba", "predict_log_proba"})
+
+# Only of the frameworks' own models: a pipeline may hold a step that looks at the batch (FunctionTransformer), and some
+# of scikit-learn's own do (NMF stops when all rows together have converged), so those are tried.
+BOOSTED = Independence(True, "by construction: its trees or weights see one row at a time")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +51,8 @@ class Estimator:
 
     ``number`` is what the framework computes with. ``features`` are the columns, where it knows their names, and
     ``width`` is their number. ``texts`` are samples of columns without names, where all of them hold texts.
-    ``labels`` name the columns of probabilities. ``merges`` says that rows are scored independently of each other,
-    ``refusals`` which exceptions mean that the input is wrong.
+    ``labels`` name the columns of probabilities. ``rows`` says whether these are scored independently of each other,
+    where that need not be tried, ``refusals`` which exceptions mean that the input is wrong.
     """
 
     methods: Mapping[str, Callable[[Any], Any]]
@@ -57,5 +62,5 @@ class Estimator:
     texts: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
     frames: Literal["never", "maybe", "always"] = "maybe"
-    merges: bool = True
+    rows: Independence | None = None
     refusals: tuple[type[Exception], ...] = (ValueError,)

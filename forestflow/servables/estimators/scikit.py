@@ -10,7 +10,7 @@ import numpy as np
 from forestflow.domain.tensors import TensorType
 from forestflow.servables.estimators import fitted
 from forestflow.servables.estimators.boosted import Categories
-from forestflow.servables.estimators.estimator import METHODS, Estimator
+from forestflow.servables.estimators.estimator import BOOSTED, METHODS, Estimator
 
 
 def of_scikit_learn(model: Any, threads: int, categories: Categories | None = None) -> Estimator:
@@ -35,6 +35,7 @@ def of_scikit_learn(model: Any, threads: int, categories: Categories | None = No
         texts=fitted.texts(model),
         labels=tuple(map(str, labels)) if isinstance(labels, np.ndarray) and labels.ndim == 1 else (),
         frames="maybe" if boosted is None else "never",
+        rows=BOOSTED if type(model).__module__.startswith(("xgboost.", "lightgbm.")) else None,
     )
 
 

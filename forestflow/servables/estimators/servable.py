@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from forestflow.domain.errors import ForestFlowError, InvalidInput, LoadFailed, ModelFailed
+from forestflow.domain.independence import Independence
 from forestflow.domain.tensors import DTYPES, Batch, Column, IOMetadata, Layout, ModelMetadata, Signature, TensorType
 from forestflow.servables import labels, warming
 from forestflow.servables.binding import Bindings, type_of
@@ -89,7 +90,14 @@ class EstimatorServable:
         return self._slice_rows
 
     def merge_key(self, configs: Mapping[str, str]) -> Hashable | None:
-        return self._bindings.merge_key(configs) if self._estimator.merges else None
+        return self._bindings.merge_key(configs)
+
+    def independence(self, examples: Sequence[Batch] = ()) -> Mapping[str, Independence]:
+        """By construction, or as rows like the example show; the default method is tried with it."""
+        if self._estimator.rows is not None:
+            return dict.fromkeys(self._estimator.methods, self._estimator.rows)
+        rehearsed = [self._rehearsal(_PROBE_ROWS)]
+        return self._bindings.independence(dict.fromkeys(self._estimator.methods, rehearsed), self._slice_rows)
 
     def predict(self, batch: Batch, configs: Mapping[str, str]) -> Batch:
         """Raises what :class:`~forestflow.servables.base.Servable` says."""

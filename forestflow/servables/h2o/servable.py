@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from forestflow.domain.errors import ForestFlowError
+from forestflow.domain.independence import Independence
 from forestflow.domain.requests import OUTPUTS_KEY
 from forestflow.domain.settings import Resources
 from forestflow.domain.tensors import Batch, Column, Layout, ModelMetadata
@@ -22,7 +23,7 @@ from forestflow.servables.h2o.jvm import scorer_class
 from forestflow.servables.h2o.model import MojoModel, describe
 from forestflow.servables.h2o.outputs import Outputs, Wanted
 from forestflow.servables.h2o.tensors import records_of
-from forestflow.servables.h2o.words import WordEmbeddings
+from forestflow.servables.h2o.words import BY_ROW, WordEmbeddings
 
 H2O_OUTPUTS_KEY = "h2o.outputs"  # request config: which outputs, by name, separated by commas, in H2O's order
 _BUFFER_BYTES = 1 << 20
@@ -61,6 +62,10 @@ class H2OServable:
 
     def merge_key(self, configs: Mapping[str, str]) -> Hashable:
         return (configs.get(H2O_OUTPUTS_KEY), configs.get(OUTPUTS_KEY)) if configs else ()
+
+    def independence(self, examples: Sequence[Batch] = ()) -> Mapping[str, Independence]:
+        """By construction: genmodel scores one row at a time, and keeps nothing of the one before."""
+        return {self._metadata.default: BY_ROW}
 
     def predict(self, batch: Batch, configs: Mapping[str, str]) -> Batch:
         """Answer every row: the model's prediction, or what the request configs list as outputs.

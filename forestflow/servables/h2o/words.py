@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from forestflow.domain.errors import InvalidInput
+from forestflow.domain.independence import Independence
 from forestflow.domain.tensors import Batch, Column, IOMetadata, Layout, ModelMetadata, TensorType
 from forestflow.servables.h2o.model import MojoModel
+
+BY_ROW = Independence(True, "by construction: an H2O MOJO scores row by row")
 
 
 class WordEmbeddings:
@@ -31,7 +34,11 @@ class WordEmbeddings:
         )
 
     def merge_key(self, configs: Mapping[str, str]) -> Hashable:
-        return None
+        return ()
+
+    def independence(self, examples: Sequence[Batch] = ()) -> Mapping[str, Independence]:
+        """By construction: each word is looked up for itself."""
+        return {self.metadata.default: BY_ROW}
 
     def predict(self, batch: Batch, configs: Mapping[str, str]) -> Batch:
         """Raises :class:`~forestflow.domain.errors.InvalidInput` where there is no word in it."""

@@ -8,10 +8,11 @@ any order.
 from __future__ import annotations
 
 import logging
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 
 from forestflow.domain.errors import ForestFlowError
+from forestflow.domain.independence import Independence
 from forestflow.domain.requests import SIGNATURE_KEY
 from forestflow.domain.tensors import Batch, Column, IOMetadata, Layout, ModelMetadata, Signature
 from forestflow.servables import labels
@@ -50,6 +51,17 @@ class DescribedServable:
 
     def merge_key(self, configs: Mapping[str, str]) -> Hashable | None:
         return self._servable.merge_key(configs)
+
+    def independence(self, examples: Sequence[Batch] = ()) -> Mapping[str, Independence]:
+        """As the servable finds, with the MLmodel file's example."""
+        if self._example is None:
+            return self._servable.independence(examples)
+        rehearsal = self._rehearsal(self._example)
+        try:
+            rehearsal = rehearsal if self._columns is None else self._columns.joined(rehearsal)
+        except ForestFlowError:  # as warm_up says
+            return self._servable.independence(examples)
+        return self._servable.independence([*examples, rehearsal])
 
     def predict(self, batch: Batch, configs: Mapping[str, str]) -> Batch:
         """Raises what :class:`~forestflow.servables.base.Servable` says."""

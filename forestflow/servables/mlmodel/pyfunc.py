@@ -14,8 +14,13 @@ from typing import Any
 import numpy as np
 
 from forestflow.domain.errors import ForestFlowError, LoadFailed
+from forestflow.domain.independence import Independence
 from forestflow.servables.estimators.estimator import Estimator
 from forestflow.servables.mlmodel.description import Chosen
+
+_CODE = Independence(
+    False, "a python_function may look at all rows; merging.independentRows: yes says that it does not"
+)
 
 
 def add_code(chosen: Chosen) -> None:
@@ -35,7 +40,7 @@ def load_pyfunc(chosen: Chosen) -> Estimator:
         raise
     except Exception as error:
         raise LoadFailed(f"python_function, {name}: {type(error).__name__}: {error}") from error
-    return Estimator({"predict": _predict(model.predict)}, frames="always", merges=False, refusals=())
+    return Estimator({"predict": _predict(model.predict)}, frames="always", rows=_CODE, refusals=())
 
 
 def _of_mlflow(chosen: Chosen, name: str) -> Any:

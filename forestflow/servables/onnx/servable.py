@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from forestflow.domain.errors import ForestFlowError, InvalidInput, LoadFailed, ModelFailed
+from forestflow.domain.independence import Independence
 from forestflow.domain.settings import Resources
 from forestflow.domain.tensors import DTYPES, Batch, Column, IOMetadata, Layout, ModelMetadata, Signature, TensorType
 from forestflow.servables import labels, warming
@@ -39,10 +40,11 @@ class OnnxServable:
         outputs = tuple([types.described(node, "output") for node in session.get_outputs()])
         self._maps = {node.name for node in session.get_outputs() if types.is_map(node)}
         batched = bool(inputs) and all(io.shape[:1] == (-1,) for io in (*inputs, *outputs))
+        self._reused = types.reused_rows((*session.get_inputs(), *session.get_outputs())) if batched else None
         self._free = any(-1 in io.shape[batched:] for io in inputs)
         signature = Signature(inputs, outputs, batched)
         if batched:
-            signature = self._probed(replace(signature, inputs=_rows_off(inputs), outputs=_rows_off(outputs)))
+            signature = self._labelled(replace(signature, inputs=_rows_off(inputs), outputs=_rows_off(outputs)))
         self._metadata = ModelMetadata(signature.inputs, signature.outputs, {_DEFAULT: signature}, _DEFAULT)
         self._bindings = Bindings(self._metadata, self._call)
 
@@ -56,6 +58,12 @@ class OnnxServable:
 
     def merge_key(self, configs: Mapping[str, str]) -> Hashable | None:
         return self._bindings.merge_key(configs)
+
+    def independence(self, examples: Sequence[Batch] = ()) -> Mapping[str, Independence]:
+        """Of the only signature, as :class:`~forestflow.servables.base.Servable` says."""
+        if self._reused is not None:
+            return {_DEFAULT: Independence(False, f"{self._reused!r} is the length of a first axis and of another one")}
+        return self._bindings.independence({_DEFAULT: examples}, self._slice_rows)
 
     def predict(self, batch: Batch, configs: Mapping[str, str]) -> Batch:
         """Raises what :class:`~forestflow.servables.base.Servable` says."""
@@ -96,9 +104,11 @@ class OnnxServable:
         shape = len(answer), len(self._labels.get(name, ()))
         return np.array([list(row.values()) for row in answer], dtype).reshape(shape)
 
-    def _probed(self, signature: Signature) -> Signature:
-        """The signature as two made-up rows show it: labels, the sizes of outputs, and whether rows are rows at all."""
+    def _labelled(self, signature: Signature) -> Signature:
+        """The signature with the labels of a classifier, as two made-up rows show them."""
         self._metadata = ModelMetadata(signature.inputs, signature.outputs)
+        if not self._maps:
+            return signature
         made_up = _made_up(signature, _PROBE_ROWS)
         try:
             found = self._call(
@@ -108,8 +118,6 @@ class OnnxServable:
             )
         except ForestFlowError:
             return signature
-        if any(array.shape[:1] != (_PROBE_ROWS,) for array in found.values()):
-            return Signature(_rows_on(signature.inputs), _rows_on(signature.outputs), batched=False)
         return replace(signature, outputs=tuple([self._completed(io, found[io.name]) for io in signature.outputs]))
 
     def _completed(self, io: IOMetadata, array: Array) -> IOMetadata:
@@ -139,10 +147,6 @@ def load_model(path: Path, resources: Resources) -> OnnxServable:
 
 def _rows_off(ios: tuple[IOMetadata, ...]) -> tuple[IOMetadata, ...]:
     return tuple([replace(io, shape=io.shape[1:]) for io in ios])
-
-
-def _rows_on(ios: tuple[IOMetadata, ...]) -> tuple[IOMetadata, ...]:
-    return tuple([replace(io, shape=(-1, *io.shape)) for io in ios])
 
 
 def _made_up(signature: Signature, rows: int) -> Batch:

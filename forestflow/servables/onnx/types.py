@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from forestflow.domain.errors import LoadFailed
@@ -40,3 +41,10 @@ def described(node: Any, what: str) -> IOMetadata:
         raise LoadFailed(f"{what} {node.name!r} of the model is of the type {node.type}, which is not supported")
     shape = (-1, -1) if is_map(node) else tuple([d if isinstance(d, int) else -1 for d in node.shape or ()])
     return IOMetadata(node.name, kind, shape)
+
+
+def reused_rows(nodes: Iterable[Any]) -> str | None:
+    """The symbol of a first axis that is the length of another axis, too; ``None`` where there is none."""
+    shapes = [list(node.shape or ()) for node in nodes if not is_map(node)]
+    first = {shape[0] for shape in shapes if shape and isinstance(shape[0], str)}
+    return next((size for shape in shapes for size in shape[1:] if size in first), None)

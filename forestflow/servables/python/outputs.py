@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -15,14 +16,21 @@ from forestflow.servables.binding import type_of
 Array = npt.NDArray[Any]
 
 
+class NotByRow(ModelFailed):
+    """The answer does not have one entry for each record: ``NotByRow(message)``."""
+
+
 def to_batch(answer: Any, asked: Batch, method: str, *, batched: bool, name: str, wanted: str) -> Batch:
     """The answer to ``asked``. ``name`` is that of an output without one; ``wanted`` lists outputs, "" for all.
 
-    Raises NotImplementedByModel, InvalidInput for an output that is not there, ModelFailed for what is no answer.
+    The form of a batched answer varies where its entries are of different types: some alone would be of a narrower one.
+    Raises NotImplementedByModel, InvalidInput for an output that is not there, NotByRow, ModelFailed for what is no
+    answer.
     """
     if answer is NotImplemented or (isinstance(answer, str) and answer.strip(" .!").lower() == "not implemented"):
         raise NotImplementedByModel(f"the model does not implement {method!r}")
-    arrays = {key: _typed(key, value) for key, value in _by_name(answer, name).items()}
+    named = _by_name(answer, name)
+    arrays = {key: _typed(key, value) for key, value in named.items()}
     if not arrays:
         raise ModelFailed(f"{method} answered no output")
     if wanted:
@@ -35,10 +43,12 @@ def to_batch(answer: Any, asked: Batch, method: str, *, batched: bool, name: str
     for key, length in lengths.items():
         if length != rows:
             came = "a single value" if length is None else f"{length} entries"
-            raise ModelFailed(
+            raise NotByRow(
                 f"{method} answered {came} for output {key!r}; expected one entry for each of the {rows} records"
             )
-    return Batch(rows, tuple(Column(kind, (key,), array) for key, (kind, array) in arrays.items()), layout)
+    columns = [Column(kind, (key,), array) for key, (kind, array) in arrays.items()]
+    varies = batched and any(_is_mixed(named[key], kind) for key, (kind, _) in arrays.items())
+    return Batch(rows, tuple(columns), layout, form_varies=varies)
 
 
 def _by_name(answer: Any, name: str) -> Mapping[str, Any]:
@@ -58,6 +68,23 @@ def _chosen(arrays: Mapping[str, tuple[TensorType, Array]], wanted: str) -> dict
         if name not in arrays:
             raise InvalidInput(f"the model has no output {name!r}; it has {', '.join(map(repr, arrays))}")
     return {name: arrays[name] for name in names}
+
+
+def _is_mixed(value: Any, kind: TensorType) -> bool:
+    """Whether some entries of a list alone would become another type than ``kind``, that of all."""
+    if isinstance(value, np.ndarray) and value.dtype == object:
+        value = value.tolist()
+    while isinstance(value, (list, tuple)) and value:
+        found = set(map(type, value))
+        if len(found) > 1:
+            return True
+        (only,) = found
+        if issubclass(only, np.ndarray):
+            return len({array.dtype for array in value}) > 1
+        if not issubclass(only, (list, tuple)):
+            return only is int and kind is not TensorType.Int64
+        value = list(chain.from_iterable(value))
+    return False
 
 
 def _typed(name: str, value: Any) -> tuple[TensorType, Array]:

@@ -8,13 +8,14 @@ signature itself 165–200 µs, this 85–115 µs.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from forestflow.domain.independence import Independence
 from forestflow.domain.requests import SIGNATURE_KEY
 from forestflow.domain.tensors import Batch, ModelMetadata
 from forestflow.servables.binding import Array, Bindings
@@ -35,6 +36,7 @@ class TensorFlowServable:
         self._pruned: dict[tuple[str, tuple[str, ...]], tuple[tuple[str, ...], Any]] = {}
         self._bindings = Bindings(model.metadata, self._call)
         self._examples = example_inputs(model.metadata)
+        self._own_requests: Mapping[str, Sequence[Batch]] = {}
         self._slice_rows = 64
 
     @property
@@ -61,7 +63,15 @@ class TensorFlowServable:
 
         Raises :class:`~forestflow.domain.errors.LoadFailed` for warm-up requests of the model's own that fail.
         """
-        self._slice_rows = WarmUp(self.metadata, self.predict, self._path).run()
+        warm_up = WarmUp(self.metadata, self.predict, self._path)
+        self._slice_rows = warm_up.run()
+        self._own_requests = warm_up.own_requests
+
+    def independence(self, examples: Sequence[Batch] = ()) -> Mapping[str, Independence]:
+        """Of each signature; the requests that the model brings for its warm-up are examples."""
+        given = {name: list(batches) for name, batches in self._own_requests.items()}
+        given.setdefault(self.metadata.default, []).extend(examples)
+        return self._bindings.independence(given, self._slice_rows)
 
     def close(self) -> None:
         """Let go of the model, so that TensorFlow may free it."""

@@ -28,6 +28,7 @@ MAX_REQUESTS = 1000  # TensorFlow Serving reads as many
 _MAX_BYTES = 64 << 20  # of one made-up input
 _USUAL_ROWS = range(1, 65)  # of merged requests; kernels are chosen and kept for each size
 _USUAL_SECONDS = 0.5
+_KEPT = 3
 
 Predict = Callable[[Batch, Mapping[str, str]], Batch]
 
@@ -42,13 +43,14 @@ class WarmUp:
         self._signatures = metadata.every_signature()
         self._predict = predict
         self._path = path
+        self.own_requests: dict[str, list[Batch]] = {}  # by signature, the last few that ran
 
     def run(self) -> int:
         """How many rows the default signature takes in a few milliseconds.
 
         Raises :class:`~forestflow.domain.errors.LoadFailed` when a request that the model brings fails.
         """
-        samples = self._own_requests()
+        samples = self._run_own_requests()
         for name, signature in self._signatures.items():
             if name not in samples:
                 made_up = _made_up(signature)
@@ -66,7 +68,7 @@ class WarmUp:
         one = samples[default]  # records are called for one by one
         return warming.slice_rows(lambda rows: [self._predict(one, {}) for _ in range(rows)], settle_seconds=0)
 
-    def _own_requests(self) -> dict[str, Batch]:
+    def _run_own_requests(self) -> dict[str, Batch]:
         """Run the requests that the model brings; the last of each signature."""
         file = self._path / REQUESTS if self._path else None
         samples: dict[str, Batch] = {}
@@ -78,6 +80,9 @@ class WarmUp:
                     self._predict(batch, configs)
                     if batch.rows:
                         samples[configs[SIGNATURE_KEY]] = batch
+                        kept = self.own_requests.setdefault(configs[SIGNATURE_KEY], [])
+                        kept.append(batch)
+                        del kept[:-_KEPT]
         except tf.errors.DataLossError as error:
             raise LoadFailed(f"{REQUESTS} is damaged") from error
         except ForestFlowError as error:
@@ -114,18 +119,25 @@ class WarmUp:
         yield _batch(tensors), {SIGNATURE_KEY: name, OUTPUTS_KEY: outputs}
 
     def _slice(self, sample: Batch) -> int:
-        """After a call with each number of rows that requests are merged to."""
+        """After a call with each number of rows that requests are merged to.
+
+        A model may refuse some of these numbers: then it runs every request alone and whole.
+        """
         began = time.perf_counter()
-        for rows in _USUAL_ROWS:
-            self._predict(_repeated(sample, rows), {})
-            if time.perf_counter() - began > _USUAL_SECONDS:
-                break
-        row_bytes = max(column.data[:1].nbytes for column in sample.columns)
-        return warming.slice_rows(
-            lambda rows: self._predict(_repeated(sample, rows), {}),
-            max_rows=max(1, min(warming.MAX_ROWS, _MAX_BYTES // max(1, row_bytes))),
-            settle_seconds=0,
-        )
+        try:
+            for rows in _USUAL_ROWS:
+                self._predict(_repeated(sample, rows), {})
+                if time.perf_counter() - began > _USUAL_SECONDS:
+                    break
+            row_bytes = max(column.data[:1].nbytes for column in sample.columns)
+            return warming.slice_rows(
+                lambda rows: self._predict(_repeated(sample, rows), {}),
+                max_rows=max(1, min(warming.MAX_ROWS, _MAX_BYTES // max(1, row_bytes))),
+                settle_seconds=0,
+            )
+        except ForestFlowError as error:
+            _log.info("the rows of a slice were not measured: %s", error)
+            return 1
 
 
 def _made_up(signature: Signature) -> Batch:

@@ -15,6 +15,7 @@ from forestflow.cli.payload import DeployFlags, ShadowFlags, payload_of
 from forestflow.cli.score import rows_of_flags
 from forestflow.codecs import control as codec
 from forestflow.domain.ids import Contract, Fqrv
+from forestflow.domain.independence import IndependentRows
 from forestflow.domain.requests import MLmodel, Onnx, Python, TensorFlow
 from forestflow.domain.settings import (
     ContractRouter,
@@ -108,6 +109,7 @@ def test_everything() -> None:
         timeout_seconds=2.5,
         merge_rows=64,
         merge_wait_ms=1.5,
+        independent_rows="no",
         shadow=ShadowFlags(enabled=False, percent=10, backlog=0),
         contract=ContractFlags(keep=3, router="latest", routing="record", metric="auc", metric_alpha=0.5),
         tags=["a=b=c"],
@@ -126,7 +128,7 @@ def test_everything() -> None:
     hosting = settings.deployment_settings
     assert (hosting.replicas, hosting.max_queued, hosting.timeout_seconds) == (2, 9, 2.5)
     assert hosting.resources == Resources(0.5, 1.0, 512, 3)
-    assert hosting.merging == Merging(64, 1.5)
+    assert hosting.merging == Merging(64, 1.5, IndependentRows.NO)
     assert request.contract_settings == ContractSettings(
         KeepLatest(3), LatestPhaseInPctBasedRouter(), Routing.RECORD, MetricSettings("auc", alpha=0.5)
     )

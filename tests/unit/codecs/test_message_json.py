@@ -12,6 +12,10 @@ from forestflow._gen import inference_pb2, responses_pb2, servable_pb2, settings
 from forestflow._gen.serve_request_pb2 import BasicServeRequest
 from forestflow.codecs import control, message_json, messages, policy_messages
 from forestflow.domain.errors import Invalid, InvalidIdentifier, InvalidSettings, Malformed
+from forestflow.domain.ids import Contract, Fqrv
+from forestflow.domain.independence import Independence, IndependentRows
+from forestflow.domain.lifecycle import ServableState
+from forestflow.domain.reports import ServableMetadata, ServableStatus
 from forestflow.domain.requests import MLmodel
 from forestflow.domain.settings import (
     ContractSettings,
@@ -19,9 +23,12 @@ from forestflow.domain.settings import (
     ImmediatelyValid,
     KeepTopRanked,
     LogLevel,
+    Merging,
     Ordering,
     PerformanceBasedValidity,
+    ServableSettings,
 )
+from forestflow.domain.tensors import IOMetadata, ModelMetadata, TensorType
 from tests.profiles import up_to
 from tests.unit.codecs.strategies import inference_requests, int32s, serve_requests, texts
 
@@ -229,6 +236,41 @@ def test_deploys_that_make_no_sense():
                 fqrv={"contract": {"organization": "v1", "project": "p", "contractNumber": 1}, "releaseVersion": "r"}
             )
         )
+
+
+@pytest.mark.parametrize("word", [None, "auto", "yes", "no"])
+def test_whether_rows_are_independent(word):
+    merging = {"maxRows": 8} | ({} if word is None else {"independentRows": word})
+    servable = {**DEPLOY["servableSettings"], "deploymentSettings": {"merging": merging}}
+    request = control.parse_serve_request(deploy(servableSettings=servable))
+    found = request.servable_settings.deployment_settings.merging
+    assert found == Merging(8, 0.0, IndependentRows(word or "auto"))
+    printed = message_json.to_document(messages.serve_request_to(request))
+    again = printed["servableSettings"]["deploymentSettings"]["merging"]
+    assert again.get("independentRows") == (word if word in ("yes", "no") else None), "as all that is the default"
+    assert messages.serve_request_from(messages.serve_request_to(request)) == request
+
+
+@pytest.mark.parametrize("word", ["YES", "maybe", True, 7])
+def test_whether_rows_are_independent_has_three_answers(word):
+    servable = {**DEPLOY["servableSettings"], "deploymentSettings": {"merging": {"independentRows": word}}}
+    with pytest.raises(Malformed, match="independentRows"):
+        control.parse_serve_request(deploy(servableSettings=servable))
+
+
+@pytest.mark.parametrize("outputs", [(), ("y",), ("Regression",)])
+def test_what_was_found_of_the_rows_is_reported(outputs):
+    found = {"serving_default": Independence(False, "it sorts its batch"), "other": Independence(True, "shown")}
+    rows = [
+        {"signature": "serving_default", "independent": False, "reason": "it sorts its batch"},
+        {"signature": "other", "independent": True, "reason": "shown"},
+    ]
+    fqrv = Fqrv(Contract("o", "p", 0), "r")
+    status = ServableStatus(fqrv, ServableState.AVAILABLE, 1, independence=found)
+    assert json.loads(control.status(status))["ServableStatus"]["rows"] == rows
+    model = ModelMetadata((), tuple(IOMetadata(name, TensorType.Float64) for name in outputs), independence=found)
+    printed = json.loads(control.metadata(ServableMetadata(fqrv, ServableSettings(), model)))["BasicMetaData"]
+    assert printed.get("rows") == (None if outputs == ("Regression",) else rows), "an H2O model's is the original's"
 
 
 @pytest.mark.parametrize("number", [3 - 2**32, 2**32 + 1, -1, 99])

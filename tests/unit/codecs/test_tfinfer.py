@@ -162,6 +162,16 @@ def test_a_signature_that_declares_nothing_takes_what_comes() -> None:
     assert CODEC.encode(whole, request.context) == b'{"sum":9}'
 
 
+@pytest.mark.parametrize("data", [[1, 2, 3], []])
+def test_examples_have_an_answer_each_and_tensors_any_number_of_rows(data: list[int]) -> None:
+    answer = Batch.of_tensors([column("y", I32, data)])
+    for body in (EXAMPLES, EXAMPLES[0]):
+        with pytest.raises(InvalidInput, match=r"answered \d examples by \d"):
+            CODEC.encode(answer, decode(body, PIXELS, NAME).context)
+    together = decode({"pixels": [[1, 2, 3]] * 2, "name": ["a", "b"]}, PIXELS, NAME, transpose=False)
+    assert json.loads(CODEC.encode(answer, together.context)) == {"y": data}
+
+
 def test_a_whole_answer() -> None:
     context = decode({"count": 7}, COUNT, batched=False).context
     batch = Batch(1, (column("sum", I32, [9]), column("all", I32, [[1, 2]])), Layout.WHOLE)

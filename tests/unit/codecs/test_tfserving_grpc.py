@@ -179,6 +179,25 @@ def test_a_classification_and_a_regression():
             CODEC.encode(Batch(2, (wrong,), Layout.TENSORS), context)
 
 
+@pytest.mark.parametrize("verb", ["classify", "regress"])
+@pytest.mark.parametrize("data", [[[0.5]], [[0.5]] * 3, 0.5, []])
+def test_results_are_one_for_each_example(verb, data):
+    message = pb.ExampleRequest(input=pb.Input(example_list=pb.ExampleList(examples=[b"\n\x00", b""])))
+    request = decode_request(pack({**HEAD, "verb": verb}, message.SerializeToString()))
+    answer = Batch.of_tensors([Column(TensorType.Float32, ("scores",), np.array(data, np.float32))])
+    with pytest.raises(InvalidInput, match=r"output 'scores' has the shape .* for 2 examples"):
+        CODEC.encode(answer, request.context)
+
+
+def test_a_prediction_may_have_any_number_of_rows():
+    message = pb.PredictRequest(inputs={"x": floats(1, 2)})
+    context = decode_request(pack(HEAD, message.SerializeToString())).context
+    for data in ([1, 2, 3], [], 7):
+        answer = Batch.of_tensors([Column(TensorType.Float32, ("y",), np.array(data, np.float32))])
+        response = pb.PredictResponse.FromString(CODEC.encode(answer, context))
+        assert [dim.size for dim in response.outputs["y"].tensor_shape.dim] == list(np.shape(data))
+
+
 def test_features_in_common_come_before_an_examples_own():
     context = pb.Example(features=pb.Features(feature={"a": int64s(1), "b": int64s(2)}))
     own = pb.Example(features=pb.Features(feature={"b": int64s(3)}))

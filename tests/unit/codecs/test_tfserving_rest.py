@@ -209,6 +209,51 @@ def test_outputs_by_row():
         CODEC.encode(lopsided, request.context)
 
 
+@pytest.mark.parametrize("values", [[1, 2], [[1.5], [2.5]]])
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (Batch.of_tensors([output("y", "Int64", [1, 2, 3])]), "'y' has 3 rows for 2"),
+        (Batch.of_tensors([output("y", "Int64", [[1, 2]])]), "'y' has 1 rows for 2"),
+        (Batch.of_tensors([output("y", "Int64", [])]), "'y' has no rows"),
+        (Batch.of_tensors([output("y", "Int64", 7)]), "'y' is a scalar"),
+        (Batch.of_tensors([output("y", "Int64", [1, 2]), output("k", "Int64", 7)]), "'k' is a scalar"),
+        (Batch.of_tensors([output("y", "Int64", [1, 2]), output("k", "Int64", [7])]), "different batch sizes"),
+    ],
+)
+def test_rows_that_are_not_one_for_each_instance(values, answer, why):
+    """TensorFlow Serving refuses scalars, no rows and different numbers of rows, too (MakeRowFormatJsonFromTensors)."""
+    request = read({"instances": values})
+    with pytest.raises(InvalidInput, match=why):
+        CODEC.encode(answer, request.context)
+    columns = read({"inputs": values})
+    whole = [column.data.tolist() for column in answer.tensors()]
+    told = json.loads(CODEC.encode(answer, columns.context))["outputs"]
+    assert told == (whole[0] if len(whole) == 1 else {"y": whole[0], "k": whole[1]})
+
+
+def test_a_model_without_rows_may_answer_any_number_of_them():
+    """It takes the instances as one tensor: TensorFlow Serving answers by the rows that come out."""
+    request = read({"instances": [1, 2]})
+    three = Batch(1, (output("y", "Int64", [[1, 2, 3]]),), Layout.WHOLE)
+    assert json.loads(CODEC.encode(three, request.context)) == {"predictions": [1, 2, 3]}
+
+
+def test_hopsworks_python_models_answer_what_they_like():
+    request = read({"instances": [1, 2]}, inputs_key="predictions")
+    answer = Batch(1, (output("prediction", "Int64", [7]),), Layout.WHOLE)
+    assert json.loads(CODEC.encode(answer, request.context)) == {"predictions": 7}
+
+
+@pytest.mark.parametrize("verb", ["classify", "regress"])
+def test_results_are_one_for_each_example(verb):
+    request = read({"examples": [{"a": 1.5}, {"a": 2.5}]}, verb)
+    for data in ([[0.5]], [[0.5]] * 3, 0.5, []):
+        answer = Batch.of_tensors([output("scores", "Float32", data)])
+        with pytest.raises(InvalidInput, match="output 'scores'"):
+            CODEC.encode(answer, request.context)
+
+
 def test_numbers_that_json_does_not_have():
     request = read(b'{"instances": [{"x": NaN}, {"x": -Infinity}]}')
     assert str(columns(request)["x"]) == "('Float64', [nan, -inf])"

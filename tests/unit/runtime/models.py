@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 
 import numpy as np
 
 from forestflow.domain.errors import InvalidInput
+from forestflow.domain.independence import Independence
 from forestflow.domain.tensors import Batch, Column, IOMetadata, ModelMetadata, TensorType
 
 
@@ -22,6 +23,9 @@ class SumModel:
 
     def merge_key(self, configs: Mapping[str, str]) -> Hashable:
         return configs.get("group", "")
+
+    def independence(self, examples: Sequence[Batch] = ()) -> Mapping[str, Independence]:
+        return {"serving_default": Independence(True, "each row is added up for itself")}
 
     def predict(self, batch: Batch, configs: Mapping[str, str]) -> Batch:
         self.calls.append(batch.rows)

@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -15,9 +16,10 @@ import pytest
 from forestflow.codecs.table import BASIC
 from forestflow.domain.errors import Code, LoadFailed
 from forestflow.domain.ids import Contract, Fqrv
+from forestflow.domain.independence import Independence, IndependentRows
 from forestflow.domain.reports import ReplicaLoad
 from forestflow.domain.requests import H2OMojo
-from forestflow.domain.settings import Resources
+from forestflow.domain.settings import Merging, Resources
 from forestflow.runtime import host as module
 from forestflow.runtime.assignment import Assignment
 from forestflow.runtime.dispatch import Dispatcher, DispatchSettings
@@ -70,7 +72,8 @@ async def ask(address, node_id, payload=None, timeout=5.0):
 
 async def test_a_loaded_model_answers_on_both_sockets(host, flavor):
     loaded = await asyncio.to_thread(host.load, assignment())
-    assert loaded.metadata == SumModel.metadata
+    known = SumModel().independence()
+    assert loaded.metadata == replace(SumModel.metadata, independence=known), "what was found is reported"
     for node in ("here", "elsewhere"):
         assert total(await ask(loaded.address, node)) == 3.0
     assert await asyncio.to_thread(host.load, assignment()) is loaded, "again is harmless"
@@ -79,6 +82,27 @@ async def test_a_loaded_model_answers_on_both_sockets(host, flavor):
     assert flavor.model.closed
     assert not Path(loaded.address.unix_path).parent.exists()
     assert not host._thread.is_alive()
+
+
+@pytest.mark.parametrize(
+    ("word", "shown", "apart"),
+    [
+        (IndependentRows.AUTO, True, False),
+        (IndependentRows.AUTO, False, True),
+        (IndependentRows.NO, True, True),
+        (IndependentRows.YES, False, False),
+    ],
+)
+async def test_rows_run_together_where_the_settings_say_so_or_it_was_shown(host, flavor, word, shown, apart):
+    flavor.model.independence = lambda: {"serving_default": Independence(shown, "tried")}
+    flavor.model.slice_rows = 2
+    merging = Merging(independent_rows=word)
+    loaded = await asyncio.to_thread(host.load, assignment(merging=merging))
+    found = loaded.metadata.independence["serving_default"]
+    assert found.shown is not apart
+    assert found.reason == ("tried" if word is IndependentRows.AUTO else found.reason)
+    assert total(await ask(loaded.address, "here", body(*[[1, 1]] * 5))) == 2.0
+    assert flavor.model.calls == ([5] if apart else [2, 2, 1])
 
 
 def test_the_socket_of_a_killed_predecessor_is_replaced(host, tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import deque
 
+import numpy as np
 import pytest
 
 from forestflow.codecs import pieces
@@ -12,9 +13,12 @@ from forestflow.codecs.table import BASIC
 from forestflow.domain.errors import Code, ModelFailed
 from forestflow.domain.ids import Contract, Fqrv
 from forestflow.domain.settings import Merging
+from forestflow.domain.tensors import Batch, Column, TensorType
 from forestflow.runtime import replica, wire
 from forestflow.runtime.replica import MERGE_REQUESTS, Replica
 from forestflow.runtime.replies import Job
+from forestflow.servables.independence import never
+from forestflow.servables.python.servable import PythonServable
 from tests.unit.runtime.models import SumModel
 
 FQRV = Fqrv(Contract("o", "p", 0), "r")
@@ -33,8 +37,8 @@ def body(*rows, configs=None):
 class Bench:
     """One replica, its pump's queue, its clock, and what it answered, in order."""
 
-    def __init__(self, slice_rows=100, **options):
-        self.model = SumModel(slice_rows)
+    def __init__(self, slice_rows=100, model=None, **options):
+        self.model = model or SumModel(slice_rows)
         self.soon = deque()
         self.now = 0.0
         self.answers = []
@@ -256,6 +260,253 @@ def test_a_model_that_answers_another_number_of_rows_is_asked_again_for_each_req
     bench.submit(2, body([3, 4]))
     bench.run()
     assert bench.sums() == {1: [3.0], 2: [7.0]}
+
+
+# --- answers that do not fit together -------------------------------------------------------------------------------
+
+
+class Answering:
+    """A Python class that takes rows of two numbers as an array, and answers them by ``form``."""
+
+    batched = True
+    inputs = "numpy"
+
+    def __init__(self, form):
+        self.form = form
+        self.calls = []
+
+    def predict(self, inputs):
+        self.calls.append(len(inputs))
+        return self.form(inputs)
+
+
+def answering(form, slice_rows=2, **options):
+    model = PythonServable(Answering(form))
+    model._slice_rows = slice_rows
+    bench = Bench(model=model, **options)
+    bench.calls = model._model.calls
+    return bench
+
+
+def whole_as_integers(rows):
+    return [int(v) if v == int(v) else float(v) for v in rows.sum(axis=1).tolist()]
+
+
+def columns(answer):
+    """What an answer says: each output's type, and its values."""
+    _, code, _, _, payload = answer
+    assert code is Code.OK, payload
+    prediction = json.loads(payload)["Prediction"]
+    return {
+        entry["fields"][0]: (
+            entry["type"],
+            [float(value) for datum in prediction["datum"] for value in datum["tensors"][i][entry["type"]]["data"]],
+        )
+        for i, entry in enumerate(prediction["schema"])
+    }
+
+
+def test_slices_of_different_numbers_become_one_type():
+    bench = answering(whole_as_integers)
+    bench.submit(1, body([1, 1], [2, 1], [300, 0.5], [4, 1], [5, 0]))
+    bench.run()
+    assert bench.calls == [2, 2, 1]
+    assert columns(bench.answers[0]) == {"prediction": ("Float64", [2, 3, 300.5, 5, 5])}
+    bench.submit(2, body([1, 1], [2, 1], [4, 1], [5, 0]))
+    bench.run()
+    assert columns(bench.answers[1]) == {"prediction": ("Int64", [2, 3, 5, 5])}
+
+
+def test_an_answer_of_integers_stays_one_when_it_waits_beside_others():
+    bench = answering(whole_as_integers, slice_rows=100)
+    bench.submit(1, body([1, 1]))
+    bench.submit(2, body([0.5, 1], [1, 1]))
+    bench.submit(3, body([2, 2]))
+    bench.run()
+    assert [columns(answer)["prediction"] for answer in bench.answers] == [
+        ("Int64", [2]), ("Float64", [1.5, 2]), ("Int64", [4]),
+    ]  # fmt: skip
+    bench.submit(4, body([1, 1]))
+    bench.submit(5, body([1, 2]))
+    bench.run()
+    assert bench.calls == [4, 1, 2, 1, 1, 1], "what was seen once is not tried again"
+
+
+def test_an_output_of_some_rows_alone_is_not_lost_nor_given_to_others():
+    def form(rows):
+        total = rows.sum(axis=1)
+        return {"sum": total, **({"large": total > 100} if (total > 100).any() else {})}
+
+    bench = answering(form)
+    bench.submit(1, body([1, 1], [2, 1], [300, 1], [4, 1]))
+    bench.run()
+    assert bench.calls == [2, 2, 4], "as slices they do not fit together, so the model is asked once more"
+    assert columns(bench.answers[0]) == {"sum": ("Float64", [2, 3, 301, 5]), "large": ("Bool", [0, 0, 1, 0])}
+    bench = answering(form, slice_rows=100)
+    bench.submit(1, body([1, 1]))
+    bench.run()
+    bench.submit(2, body([1, 1]))
+    bench.submit(3, body([300, 1]))
+    bench.run()
+    assert [list(columns(answer)) for answer in bench.answers] == [["sum"], ["sum"], ["sum", "large"]]
+
+
+@pytest.mark.parametrize("priority", [wire.HIGH, wire.LOW])
+def test_slices_of_other_shapes_are_asked_for_as_one_batch(priority):
+    def form(rows):
+        width = int(rows.max())
+        return np.repeat(rows.sum(axis=1)[:, None], width, axis=1)
+
+    bench = answering(form, slice_rows=2 if priority == wire.HIGH else 8)
+    bench.submit(1, body([1, 1], [1, 1], [1, 1], [3, 1]), priority)
+    bench.run()
+    if priority == wire.HIGH:
+        assert columns(bench.answers[0]) == {"prediction": ("Float64", [2] * 9 + [4] * 3)}
+        assert bench.calls == [2, 2, 4]
+    assert [code for _, code, _, _, _ in bench.answers] == [Code.OK]
+    assert bench.replica.idle
+
+
+@pytest.mark.parametrize("priority", [wire.HIGH, wire.LOW])
+def test_a_slice_that_is_not_answered_row_by_row_is_asked_for_in_the_whole(priority, caplog):
+    """As of a model that was thought to be independent and is not: its answer is what it gives to the request alone."""
+    bench = Bench(slice_rows=2 if priority == wire.HIGH else 8)
+    sums = bench.model.predict
+
+    def positive(batch, configs):
+        keep = batch.columns[0].data[:, 0] > 0
+        column = Column(TensorType.Float64, ("a", "b"), batch.columns[0].data[keep])
+        answer = sums(Batch(int(keep.sum()), (column,)), configs)
+        bench.model.calls[-1] = batch.rows
+        return answer
+
+    bench.model.predict = positive
+    bench.submit(1, body([1, 1], [2, 2], [0, 0], [3, 3]), priority)
+    bench.run()
+    assert bench.model.calls == [2, 2, 4]
+    if priority == wire.HIGH:
+        assert bench.sums() == {1: [2.0, 4.0, 6.0]}
+    assert [code for _, code, _, _, _ in bench.answers] == [Code.OK]
+    assert "requests run alone from now on" in caplog.text
+    assert bench.replica.idle
+    bench.submit(2, body([0, 1], [4, 4]))
+    bench.submit(3, body([5, 5]))
+    bench.run()
+    assert bench.model.calls[3:] == [2, 1]
+    assert {number: sums for number, sums in bench.sums().items() if number > 1} == {2: [8.0], 3: [10.0]}
+
+
+def test_requests_of_models_whose_rows_depend_on_each_other_run_alone_and_whole():
+    bench = Bench(slice_rows=2, merge_key=never)
+    bench.submit(1, body(*[[1, 2]] * 5))
+    bench.submit(2, body([3, 4]))
+    bench.submit(9, body(*[[5, 5]] * 6), wire.LOW)
+    bench.run()
+    assert bench.model.calls == [5, 1, 6]
+
+
+# --- whatever is raised ----------------------------------------------------------------------------------------------
+
+
+class Unprintable(Exception):
+    def __str__(self):
+        raise ValueError("no text")
+
+
+@pytest.mark.parametrize("error", [RuntimeError("x"), MemoryError(), Unprintable(), SystemExit(3), KeyboardInterrupt()])
+@pytest.mark.parametrize(
+    ("slice_rows", "priority", "rows"),
+    [(100, wire.HIGH, 1), (100, wire.HIGH, 3), (2, wire.HIGH, 5), (8, wire.LOW, 5), (100, wire.LOW, 1)],
+)
+def test_whatever_a_model_raises_answers_its_request_once(error, slice_rows, priority, rows):
+    bench = Bench(slice_rows)
+    predict = bench.model.predict
+
+    def fail(batch, configs):
+        if (batch.columns[0].data == 99).any():
+            raise error
+        return predict(batch, configs)
+
+    bench.model.predict = fail
+    bench.submit(1, body(*[[1, 1]] * (rows - 1), [99, 1]), priority)
+    bench.submit(2, body([1, 2]), priority)
+    bench.submit(3, body([3, 4]))
+    bench.run()
+    assert sorted(number for number, *_ in bench.answers) == [1, 2, 3]
+    assert bench.errors()[1][0] is Code.INTERNAL
+    assert bench.sums()[3] == [7.0]
+    assert bench.replica.idle
+    assert bench.replica.waiting == (0, 0)
+
+
+def broken(*_):
+    raise RuntimeError("broken")
+
+
+@pytest.mark.parametrize("priority", [wire.HIGH, wire.LOW])
+@pytest.mark.parametrize("rows", [1, 5])
+@pytest.mark.parametrize("part", ["merge_key", "encode", "decode", "slice", "answer"])
+def test_a_fault_of_ours_answers_its_request_once_and_leaves_nothing(monkeypatch, priority, rows, part):
+    bench = Bench(slice_rows=2 if priority == wire.HIGH else 8)
+    codec = bench.replica._codecs[BASIC]
+    if part == "merge_key":
+        bench.model.merge_key = broken
+    elif part == "encode":
+        codec.encode = broken
+    elif part == "decode":
+        codec.decode = broken
+    elif part == "slice":
+        monkeypatch.setattr(Batch, "slice", broken)
+    else:
+        bench.model.predict = lambda batch, configs: object()
+    bench.submit(1, body(*[[1, 1]] * rows), priority)
+    bench.submit(2, body([1, 2]), priority)
+    bench.run()
+    assert sorted(number for number, *_ in bench.answers) == [1, 2]
+    assert bench.replica.idle
+    assert bench.replica.waiting == (0, 0)
+    monkeypatch.undo()
+    bench.model.predict = SumModel().predict
+    bench.model.merge_key = lambda configs: ""
+    bench.replica._codecs._made.clear()
+    bench.submit(3, body([3, 4]))
+    bench.run()
+    assert bench.sums()[3] == [7.0]
+
+
+def test_an_error_that_its_codec_cannot_write_is_told_all_the_same(bench):
+    bench.replica._codecs[BASIC].encode_error = broken
+    bench.submit(1, body([-1, 2]))
+    bench.run()
+    assert bench.errors() == {1: (Code.INVALID, b"a negative number")}
+
+
+def test_a_long_shadow_whose_merge_key_fails_is_answered(monkeypatch):
+    monkeypatch.setattr(replica, "LONG_BODY", 100)
+    monkeypatch.setattr(pieces, "PIECE_BYTES", 50)
+    bench = Bench()
+    bench.model.merge_key = broken
+    bench.submit(1, body(*[[n, 1] for n in range(20, 40)]), wire.LOW)
+    bench.run()
+    assert bench.errors()[1][0] is Code.INTERNAL
+    assert bench.replica.idle
+
+
+def test_a_connection_that_breaks_loses_its_own_answers_alone(bench):
+    sent = []
+
+    def breaks(data):
+        sent.append(data)
+        raise RuntimeError("unable to perform operation; the handler is closed")
+
+    bench.replica.submit(Job(breaks, 7, BASIC, b"id", body([1, 2]), 10.0), wire.HIGH)
+    bench.submit(1, body([1, 2]))
+    bench.replica.submit(Job(breaks, 8, BASIC, b"id", body([1, 2]), 10.0), wire.HIGH)
+    bench.run()
+    bench.submit(2, body([3, 4]))
+    bench.run()
+    assert bench.sums() == {1: [3.0], 2: [7.0]}
+    assert len(sent) == 1, "nothing is sent a second time"
 
 
 def test_a_failing_shadow_is_answered_and_over():

@@ -93,6 +93,25 @@ def test_a_signature_without_rows_is_called_once_for_tensors_and_per_record_othe
     assert bound.merge_key({}) is None
 
 
+def test_each_signature_is_tried_the_default_one_first():
+    tried = []
+
+    def call(name, inputs, outputs):
+        tried.append(name)
+        return {key: value - value.mean() if name == "other" else value for key, value in inputs.items()}
+
+    ios = (IOMetadata("x", F64),)
+    signatures = {
+        "other": Signature(ios, ios),
+        "serving_default": Signature(ios, ios),
+        "fixed": Signature(ios, ios, batched=False),
+    }
+    found = Bindings(ModelMetadata(ios, ios, signatures), call).independence({})
+    assert {name: one.shown for name, one in found.items()} == {"serving_default": True, "other": False, "fixed": False}
+    assert tried[0] == "serving_default"
+    assert "fixed" not in tried
+
+
 def test_merging_needs_the_same_signature_and_outputs():
     bound = bindings(IOMetadata("x", F64))
     assert bound.merge_key({}) == bound.merge_key({SIGNATURE_KEY: "serving_default"})
@@ -151,8 +170,8 @@ def test_unknown_signatures_and_rows_that_differ_are_refused():
     bound = bindings(IOMetadata("x", F64))
     with pytest.raises(InvalidInput, match="no signature 'nope'; it has 'serving_default', 'other'"):
         bound.predict(records(column(F64, ["x"], [[1]])), {SIGNATURE_KEY: "nope"})
-    with pytest.raises(InvalidInput, match="different numbers of rows"):
-        bound.predict(tensors(column(F64, ["x"], [[1.0]]), layout=Layout.WHOLE), {})
+    with pytest.raises(InvalidInput, match=r"input 'x' takes Float64 of shape \[-1\], got Float64 of shape \[\]"):
+        bound.predict(tensors(column(F64, ["x"], [1.0]), layout=Layout.WHOLE), {})
 
 
 @pytest.mark.parametrize(
@@ -173,8 +192,42 @@ def test_texts_of_models(name, values, kind, expected):
 
 
 @pytest.mark.parametrize(
-    "bad", [np.zeros(3), np.zeros(2, dtype=complex), np.array([1, None], dtype=object), np.array(1)]
+    ("answer", "layout", "rows"),
+    [
+        (np.arange(3), Layout.TENSORS, 3),
+        (np.zeros((0, 2)), Layout.TENSORS, 0),
+        (np.array(1), Layout.WHOLE, 1),
+    ],
 )
+def test_tensors_are_answered_by_any_number_of_rows_and_records_by_one_each(answer, layout, rows):
+    bound = bindings(IOMetadata("x", F64), call=lambda *_: {"x_out": answer})
+    _found, batch = scored(bound, tensors(column(F64, ["x"], [1, 2])))
+    assert (batch.layout, batch.rows) == (layout, rows)
+    (only,) = batch.tensors()
+    assert (only.data.shape, only.data.tolist()) == (answer.shape, answer.tolist())
+    with pytest.raises(InvalidInput, match=r"output 'x_out' has the shape .* for 2 records, not a row for each"):
+        bound.predict(records(column(F64, ["x"], [[1], [2]])), {})
+
+
+def test_outputs_of_different_lengths_are_answered_whole():
+    ios = IOMetadata("x", F64), IOMetadata("k", F64)
+    bound = bindings(*ios, call=lambda *_: {"x_out": np.arange(3), "k_out": np.arange(2)})
+    found, batch = scored(bound, tensors(column(F64, ["x"], [1, 2]), column(F64, ["k"], [1, 2])))
+    assert batch.layout is Layout.WHOLE
+    assert {name: data.shape for name, data in found.items()} == {"x_out": (1, 3), "k_out": (1, 2)}
+
+
+def test_inputs_of_different_lengths_are_the_models_to_judge():
+    signature = Signature((IOMetadata("a", F64, (-1,)), IOMetadata("b", F64, (-1,))), (IOMetadata("c", F64, (-1,)),))
+    bound = Bindings(
+        ModelMetadata((), (), {"serving_default": signature}), lambda _, given, __: {"c": given["a"] @ given["b"]}
+    )
+    a, b = np.arange(6.0).reshape(2, 3), np.arange(12.0).reshape(3, 4)
+    found, _batch = scored(bound, Batch.of_tensors([Column(F64, ("a",), a), Column(F64, ("b",), b)]))
+    assert found["c"].tolist() == (a @ b).tolist()
+
+
+@pytest.mark.parametrize("bad", [np.zeros(2, dtype=complex), np.array([1, None], dtype=object)])
 def test_models_that_answer_something_else(bad):
     bound = Bindings(ModelMetadata((), (IOMetadata("y", F64),)), lambda *_: {"y": bad})
     with pytest.raises(ModelFailed, match="output 'y'"):

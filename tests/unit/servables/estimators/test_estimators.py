@@ -20,7 +20,7 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from forestflow.domain.errors import InvalidInput, LoadFailed, ModelFailed
@@ -313,3 +313,75 @@ def test_only_pickles_run_code() -> None:
     assert runs_code(Path("model.ubj"), "xgboost", "pickle")
     assert runs_code(Path("model.ubj"), "sklearn", None), "joblib reads it"
     assert runs_code(Path("model"), "sklearn", None)
+
+
+# --- rows ------------------------------------------------------------------------------------------------------------
+
+
+def independent(servable: EstimatorServable) -> dict[str, bool]:
+    return {method: found.shown for method, found in servable.independence().items()}
+
+
+def test_rows_of_estimators_of_scikit_learn_are_tried() -> None:
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500)).fit(ROWS, NAMES[CLASSES])
+    assert independent(served(model)) == dict.fromkeys(served(model).metadata.signatures, True)
+    forest = RandomForestClassifier(10, random_state=1).fit(ROWS, CLASSES)
+    assert all(independent(served(forest, example={"X": ROWS[:4]})).values())
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        lambda rows: rows - rows.mean(axis=0),
+        lambda rows: rows / rows.max(axis=0),
+        lambda rows: rows[::-1],
+        lambda rows: np.where(np.isnan(rows), np.nanmean(rows, axis=0), rows),
+    ],
+)
+def test_a_step_that_looks_at_the_batch_is_seen(step: Any) -> None:
+    model = make_pipeline(FunctionTransformer(step), LinearRegression()).fit(ROWS, CLASSES)
+    assert independent(served(model)) == {"predict": False}
+    kept = make_pipeline(FunctionTransformer(np.tanh), LinearRegression()).fit(ROWS, CLASSES)
+    assert independent(served(kept)) == {"predict": True}
+
+
+def test_an_example_has_values_that_a_pipeline_takes() -> None:
+    frame = pandas.DataFrame({"city": ["Bern", "Oslo", "Rome", "Oslo"], "age": [20.0, 30.0, 40.0, 50.0]})
+    encoder = ColumnTransformer([("city", OneHotEncoder(), ["city"])], remainder="passthrough")
+    model = make_pipeline(encoder, LinearRegression()).fit(frame, [1.0, 2.0, 3.0, 4.0])
+    inputs = Inputs((IOMetadata("city", TEXT), IOMetadata("age", F64)))
+    example = {"city": frame["city"].to_numpy(object), "age": frame["age"].to_numpy()}
+    assert independent(served(model, inputs, example=example)) == {"predict": True}
+    assert independent(served(model, inputs)) == {"predict": True}, "the encoder knows cities, too"
+
+
+def test_a_pipeline_that_takes_nothing_made_up_is_not_trusted() -> None:
+    def only_bern(frame: Any) -> Any:
+        if set(frame["city"]) - {"Bern"}:
+            raise ValueError("no such city")
+        return frame[["age"]]
+
+    frame = pandas.DataFrame({"city": ["Bern"] * 4, "age": [20.0, 30.0, 40.0, 50.0]})
+    model = make_pipeline(FunctionTransformer(only_bern), LinearRegression()).fit(frame, [1.0, 2.0, 3.0, 4.0])
+    found = served(model, Inputs((IOMetadata("city", TEXT), IOMetadata("age", F64)))).independence()["predict"]
+    assert not found.shown, "no city is known without an example, and it may be that rows depend on each other"
+    assert "refuses made-up inputs" in found.reason
+
+
+def test_trees_of_xgboost_and_lightgbm_have_independent_rows_by_construction(tmp_path: Path) -> None:
+    boosted = xgboost.XGBClassifier(n_estimators=2, max_depth=2).fit(ROWS, CLASSES)
+    light = lightgbm.LGBMRegressor(n_estimators=2, verbose=-1).fit(ROWS, CLASSES)
+    for model in (boosted, light):
+        found = served(model).independence()
+        assert all(one.shown and "by construction" in one.reason for one in found.values())
+    boosted.get_booster().save_model(tmp_path / "m.ubj")
+    light.booster_.save_model(tmp_path / "m.txt")
+    for name, framework in (("m.ubj", "xgboost"), ("m.txt", "lightgbm")):
+        found = EstimatorServable(load_estimator(tmp_path / name, 1, framework=framework)).independence()
+        assert found["predict"].shown
+
+    class Centered(xgboost.XGBRegressor):
+        def predict(self, rows: Any, **options: Any) -> Any:
+            return super().predict(rows - rows.mean(axis=0), **options)
+
+    assert independent(served(Centered(n_estimators=5).fit(ROWS, CLASSES))) == {"predict": False}

@@ -187,7 +187,10 @@ def test_files_that_describe_nothing(tmp_path: Path) -> None:
     for text, message in (
         ("flavors: [", "is not YAML"),
         ("!!python/object/apply:os.system ['true']", "is not YAML: could not determine a constructor"),
-        ("a: &a {}\nb: {<<: *a}", "is not YAML: could not determine a constructor for the tag 'tag:yaml.org,2002:merge'"),
+        (
+            "a: &a {}\nb: {<<: *a}",
+            "is not YAML: could not determine a constructor for the tag 'tag:yaml.org,2002:merge'",
+        ),
         (MERGES, "is not YAML: it stands for more than 100000 values"),
         ("- a", "is not a YAML mapping"),
         ("flavors: {}", "has no flavors"),
@@ -434,7 +437,7 @@ def function(folder: Path, module: str, inputs: str) -> Path:
 def test_a_function_with_a_loader_of_its_own_gets_a_frame_or_an_array(tmp_path: Path) -> None:
     servable = served(function(tmp_path / "m", "sum_loader_1", columns(a="double", n="long")))
     assert servable.metadata.outputs == (IOMetadata("sum", F64), IOMetadata("a", F64))
-    assert servable.merge_key({}) is None, "nothing says that its rows are independent"
+    assert not servable.independence()["predict"].shown, "nothing says that its rows are independent"
     batch = records((I64, ("n",), [[1], [2]]), (F64, ("a",), [[0.25], [4.0]]))
     answer = servable.predict(batch, {})
     assert {c.fields[0]: c.data.tolist() for c in answer.columns} == {"sum": [1.75, 6.5], "a": [0.25, 4.0]}

@@ -123,14 +123,146 @@ def test_two_inputs_are_matched_by_name_and_merge(tmp_path: Path) -> None:
         servable.predict(tensors(a=np.zeros((1, 3), np.float32), b=b), {})
 
 
-def test_a_model_whose_rows_are_not_rows_runs_whole(tmp_path: Path) -> None:
-    # the first axes of both are free, but that of the output is how many values are different
-    nodes = [helper.make_node("Unique", ["x"], ["y"])]
-    declared = [("x", TensorProto.FLOAT, ["N"])], [("y", TensorProto.FLOAT, ["M"])]
-    servable = served(graph(tmp_path / "unique.onnx", nodes, *declared))
-    assert servable.merge_key({}) is None
-    answer = servable.predict(tensors(x=np.array([3, 1, 3, 1], np.float32)), {})
-    assert (answer.layout, answer.columns[0].data.tolist()) == (Layout.WHOLE, [[1, 3]])
+def initial(name: str, element: int, *values: Any) -> Any:
+    return helper.make_tensor(name, element, [len(values)], values)
+
+
+# Models of a matrix x of two columns: nodes, the declared shape of y, and whether a row is answered for itself.
+MODELS: dict[str, tuple[list[Any], list[Any], bool]] = {
+    "softmax over columns": ([helper.make_node("Softmax", ["x"], ["y"], axis=1)], ["N", 2], True),
+    "softmax over rows": ([helper.make_node("Softmax", ["x"], ["y"], axis=0)], ["N", 2], False),
+    "times its transpose": (
+        [helper.make_node("Transpose", ["x"], ["t"], perm=[1, 0]), helper.make_node("MatMul", ["x", "t"], ["y"])],
+        ["N", "N"],
+        False,
+    ),
+    "times its transpose, undeclared": (
+        [helper.make_node("Transpose", ["x"], ["t"], perm=[1, 0]), helper.make_node("MatMul", ["x", "t"], ["y"])],
+        ["A", "B"],
+        False,
+    ),
+    "transposed": ([helper.make_node("Transpose", ["x"], ["y"], perm=[1, 0])], ["A", "B"], False),
+    "less the mean": (
+        [helper.make_node("ReduceMean", ["x"], ["m"], axes=[0]), helper.make_node("Sub", ["x", "m"], ["y"])],
+        ["N", 2],
+        False,
+    ),
+    "added up so far": (
+        [
+            helper.make_node("Constant", [], ["axis"], value=helper.make_tensor("a", TensorProto.INT32, [], [0])),
+            helper.make_node("CumSum", ["x", "axis"], ["y"]),
+        ],
+        ["N", 2],
+        False,
+    ),
+    "every second row": (
+        [
+            helper.make_node("Constant", [], ["0"], value=initial("0", TensorProto.INT64, 0)),
+            helper.make_node("Constant", [], ["end"], value=initial("end", TensorProto.INT64, 2**62)),
+            helper.make_node("Constant", [], ["2"], value=initial("2", TensorProto.INT64, 2)),
+            helper.make_node("Slice", ["x", "0", "end", "0", "2"], ["y"]),
+        ],
+        ["M", 2],
+        False,
+    ),
+    "in one column": (
+        [
+            helper.make_node("Constant", [], ["s"], value=initial("s", TensorProto.INT64, -1, 1)),
+            helper.make_node("Reshape", ["x", "s"], ["y"]),
+        ],
+        ["M", 1],
+        False,
+    ),
+    "twice over": ([helper.make_node("Concat", ["x", "x"], ["y"], axis=0)], ["M", 2], False),
+    "where it is not 0": (
+        [helper.make_node("NonZero", ["x"], ["w"]), helper.make_node("Transpose", ["w"], ["y"], perm=[1, 0])],
+        ["M", 2],
+        False,
+    ),
+    "dropped out": (
+        [
+            helper.make_node("Constant", [], ["r"], value=helper.make_tensor("r", TensorProto.FLOAT, [], [0.5])),
+            helper.make_node("Constant", [], ["t"], value=helper.make_tensor("t", TensorProto.BOOL, [], [True])),
+            helper.make_node("Dropout", ["x", "r", "t"], ["y"]),
+        ],
+        ["N", 2],
+        False,
+    ),
+}
+
+
+def matrix_model(path: Path, name: str) -> Path:
+    nodes, shape, _ = MODELS[name]
+    element = TensorProto.INT64 if name == "where it is not 0" else TensorProto.FLOAT
+    return graph(path / "m.onnx", nodes, [("x", TensorProto.FLOAT, ["N", 2])], [("y", element, shape)])
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_rows_are_independent_only_where_that_was_shown(tmp_path: Path, name: str) -> None:
+    found = served(matrix_model(tmp_path, name)).independence()["serving_default"]
+    assert found.shown is MODELS[name][2], found.reason
+    assert found.reason
+
+
+@pytest.mark.parametrize("name", [name for name in MODELS if name != "dropped out"])
+def test_tensors_are_answered_as_onnx_runtime_does_whatever_becomes_of_the_rows(tmp_path: Path, name: str) -> None:
+    path = matrix_model(tmp_path, name)
+    servable = served(path)
+    x = np.array([[1, 0], [2, 5], [3, -1], [0, 7]], np.float32)
+    (expected,) = onnxruntime.InferenceSession(path.read_bytes()).run(None, {"x": x})
+    (only,) = servable.predict(tensors(x=x), {}).tensors()
+    assert only.data.dtype == expected.dtype
+    np.testing.assert_array_equal(only.data, expected)
+    records = Batch(4, (Column(F32, ("x",), x),))
+    if name == "transposed":  # ONNX Runtime knows that there are two rows, so each record is a matrix of its own
+        assert not servable.metadata.signatures["serving_default"].batched
+    elif len(expected) == 4:
+        np.testing.assert_array_equal(servable.predict(records, {}).columns[0].data, expected)
+    else:
+        with pytest.raises(InvalidInput, match="not a row for each"):
+            servable.predict(records, {})
+
+
+def test_labels_of_rows_of_a_classifier_are_independent(iris: Any) -> None:
+    assert served(iris[0]).independence()["serving_default"].shown
+
+
+def test_indices_words_and_images_of_any_size_are_drawn_so_that_models_take_them(tmp_path: Path) -> None:
+    table = helper.make_tensor("t", TensorProto.FLOAT, [40, 2], np.arange(80, dtype=np.float32))
+    nodes = [helper.make_node("Constant", [], ["t"], value=table), helper.make_node("Gather", ["t", "i"], ["y"])]
+    declared = [("i", TensorProto.INT64, ["N", "L"])], [("y", TensorProto.FLOAT, ["N", "L", 2])]
+    assert served(graph(tmp_path / "embed.onnx", nodes, *declared)).independence()["serving_default"].shown
+
+    nodes = [helper.make_node("Identity", ["x"], ["y"])]
+    declared = [("x", TensorProto.STRING, ["N", 3])], [("y", TensorProto.STRING, ["N", 3])]
+    assert served(graph(tmp_path / "words.onnx", nodes, *declared)).independence()["serving_default"].shown
+
+    kernel = helper.make_tensor("k", TensorProto.FLOAT, [1, 1, 5, 5], np.ones(25, np.float32))
+    nodes = [helper.make_node("Constant", [], ["k"], value=kernel), helper.make_node("Conv", ["x", "k"], ["y"])]
+    declared = [("x", TensorProto.FLOAT, ["N", 1, "H", "W"])], [("y", TensorProto.FLOAT, ["N", 1, "h", "w"])]
+    assert served(graph(tmp_path / "image.onnx", nodes, *declared)).independence()["serving_default"].shown
+
+
+def test_an_example_shows_what_made_up_inputs_do_not(tmp_path: Path) -> None:
+    """A batch is normalized where its first index is 30 or more, which no small made-up index is."""
+    table = helper.make_tensor("t", TensorProto.FLOAT, [40], np.arange(40, dtype=np.float32))
+    nodes = [helper.make_node("Constant", [], ["t"], value=table), helper.make_node("Gather", ["t", "i"], ["y"])]
+    declared = [("i", TensorProto.INT64, ["N", 4])], [("y", TensorProto.FLOAT, ["N", 4])]
+    servable = served(graph(tmp_path / "m.onnx", nodes, *declared))
+    example = tensors(i=np.array([[31, 7, 2, 39]]))
+    assert servable.independence([example])["serving_default"].shown
+    unfit = tensors(nothing=np.array([[31, 7, 2, 39]]))
+    assert servable.independence([unfit])["serving_default"].shown, "an example that does not fit is passed over"
+
+
+def test_a_model_that_refuses_what_is_made_up_runs_alone(tmp_path: Path) -> None:
+    two = helper.make_tensor("t", TensorProto.FLOAT, [1], [2])
+    nodes = [helper.make_node("Constant", [], ["t"], value=two), helper.make_node("Gather", ["t", "i"], ["y"])]
+    declared = [("i", TensorProto.INT64, ["N", 4])], [("y", TensorProto.FLOAT, ["N", 4])]
+    found = served(graph(tmp_path / "m.onnx", nodes, *declared)).independence()["serving_default"]
+    assert not found.shown
+    assert "refuses made-up inputs: " in found.reason
+    assert "out of data bounds" in found.reason
 
 
 def test_a_fixed_shape_is_one_call(tmp_path: Path) -> None:

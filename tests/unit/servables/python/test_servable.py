@@ -257,10 +257,93 @@ async def test_a_method_may_run_an_event_loop_of_its_own():
 
 def test_only_batched_classes_are_merged():
     configs = {"forestflow.signature": "embed", "reqid": "1"}
-    assert PythonServable(Many()).merge_key(configs) is None
+    alone = PythonServable(Many()).independence()
+    assert {name: found.shown for name, found in alone.items()} == dict.fromkeys(
+        ("predict", "classify", "regress", "embed"), False
+    )
     batched = PythonServable(type("P", (Many,), {"batched": True})())
+    assert all(found.shown and "batched = True" in found.reason for found in batched.independence().values())
     assert batched.merge_key(configs) == batched.merge_key({**configs, "reqid": "2"})
     assert batched.merge_key(configs) != batched.merge_key({})
+
+
+class Halves:
+    """What a row has, halved; ``form`` makes the answer of the list of halves."""
+
+    batched = True
+    inputs = "numpy"
+    form = staticmethod(lambda halves: halves)
+
+    def predict(self, inputs):
+        return type(self).form(inputs / 2)
+
+
+def halves(form):
+    return PythonServable(type("P", (Halves,), {"form": staticmethod(form)})())
+
+
+def one_by_one_and_together(servable, data):
+    """The columns of a batch's rows, alone and as they are cut from the answer to all of them."""
+    batch = Batch(len(data), (Column(F, ("x",), np.array(data, float)),), Layout.TENSORS)
+    together = servable.predict(batch, {})
+    pairs = []
+    for i in range(batch.rows):
+        (alone,), (cut,) = servable.predict(batch.slice(i, i + 1), {}).columns, together.slice(i, i + 1).columns
+        pairs.append([(c.type, c.data.shape, c.data.tolist()) for c in (alone, cut)])
+    return pairs
+
+
+@pytest.mark.parametrize("squeeze", [np.squeeze, lambda a: a[0] if len(a) == 1 else a])
+@pytest.mark.parametrize("shape", [(3, 1), (3, 4), (3, 1, 4), (3, 1, 1)])
+def test_a_single_row_that_is_squeezed_has_the_answer_that_it_has_beside_others(squeeze, shape):
+    data = np.arange(1.0, 1 + np.prod(shape)).reshape(shape)
+    for alone, cut in one_by_one_and_together(halves(squeeze), data):
+        assert alone == cut
+
+
+def test_a_row_alone_that_has_no_row_beside_others_either_is_a_failure():
+    one = Batch(1, (Column(F, ("x",), np.ones((1, 2))),), Layout.TENSORS)
+    with pytest.raises(ModelFailed, match=r"predict answered 3 entries .* for each of the 1 records"):
+        halves(lambda _: [1, 2, 3]).predict(one, {})
+
+
+@pytest.mark.parametrize(
+    ("form", "varies"),
+    [
+        (lambda halves: halves[:, 0].tolist(), False),
+        (lambda halves: halves.tolist(), False),
+        (lambda halves: halves, False),
+        (lambda halves: [int(v) if v == int(v) else v for v in halves[:, 0].tolist()], True),
+        (lambda halves: {"y": [[int(v) if v == int(v) else v] for v in halves[:, 0].tolist()]}, True),
+        (lambda halves: [{"y": int(v) if v == int(v) else v} for v in halves[:, 0].tolist()], True),
+        (lambda halves: np.array([int(v) if v == int(v) else v for v in halves[:, 0].tolist()], object), True),
+        (lambda halves: [np.int8(v) if v == int(v) else np.float32(v) for v in halves[:, 0].tolist()], True),
+        (lambda halves: [np.array([v], np.int8 if v == int(v) else float) for v in halves[:, 0].tolist()], True),
+        (lambda halves: [1, 2**63, 5], True),
+    ],
+)
+def test_an_answer_says_if_some_of_its_rows_alone_would_be_of_other_types(form, varies):
+    batch = Batch(3, (Column(F, ("x",), np.array([[2.0], [3.0], [4.0]])),), Layout.TENSORS)
+    assert halves(form).predict(batch, {}).form_varies is varies
+
+
+def test_an_answer_says_if_its_types_and_outputs_are_not_those_that_such_rows_had_before():
+    servable = halves(lambda h: np.array(h, int) if (h == h.astype(int)).all() else {"y": h, "odd": h > 1})
+    row = Batch(1, (Column(F, ("x",), np.array([[2.0]])),), Layout.TENSORS)
+    odd = Batch(2, (Column(F, ("x",), np.array([[2.0], [3.0]])),), Layout.TENSORS)
+    assert [servable.predict(batch, {}).form_varies for batch in (row, row, odd, row)] == [False, False, True, False]
+
+
+def test_a_batched_class_that_takes_only_its_example_is_deployed():
+    def two(inputs):
+        if len(inputs) != 2:
+            raise ValueError("two, please")
+        return inputs
+
+    model = type("P", (Keeps,), {"answer": staticmethod(two), "batched": True, "example": [[1.0], [2.0]]})()
+    servable = PythonServable(model)
+    servable.warm_up()
+    assert servable.slice_rows >= 1
 
 
 # --- what a class says of itself --------------------------------------------------------------------------------------

@@ -225,3 +225,74 @@ def test_types_that_no_protocol_has(tf, tmp_path, load):
     assert set(load().metadata.signatures) == {"serving_default"}
     with pytest.raises(LoadFailed, match="signature 'odd' cannot be served: tensor 'y' is of the type complex64"):
         load(signature="odd")
+
+
+# Functions of x, shape [None, 2] unless it says otherwise, and whether each row is answered for itself.
+MODELS = {
+    "softmax over columns": (lambda tf: lambda x: {"y": tf.nn.softmax(x, axis=1)}, True),
+    "softmax over rows": (lambda tf: lambda x: {"y": tf.nn.softmax(x, axis=0)}, False),
+    "times its transpose": (lambda tf: lambda x: {"y": tf.matmul(x, x, transpose_b=True)}, False),
+    "normalized": (lambda tf: lambda x: {"y": (x - tf.reduce_mean(x, 0)) / tf.math.reduce_std(x, 0)}, False),
+    "unique": (lambda tf: lambda x: dict(zip("yi", tf.unique(tf.reshape(x, [-1])), strict=True)), False),
+    "transposed": (lambda tf: lambda x: {"y": tf.transpose(x)}, False),
+    "in one column": (lambda tf: lambda x: {"y": tf.reshape(x, [-1, 1])}, False),
+    "masked": (lambda tf: lambda x: {"y": tf.boolean_mask(x, x[:, 0] > 0)}, False),
+    "where": (lambda tf: lambda x: {"y": tf.where(x > 0)}, False),
+    "twice over": (lambda tf: lambda x: {"y": tf.concat([x, x], 0)}, False),
+    "dropped out": (lambda tf: lambda x: {"y": tf.nn.dropout(x, 0.5)}, False),
+    "drawn": (lambda tf: lambda x: {"y": x + tf.random.normal(tf.shape(x))}, False),
+    "for pairs of rows": (lambda tf: lambda x: {"y": tf.reshape(x, [-1, 4])[:, 0]}, False),
+}
+RANDOM = {"dropped out", "drawn"}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_whatever_becomes_of_rows_is_answered_as_tensorflow_does(tf, tmp_path, load, name):
+    make, independent = MODELS[name]
+    own = save(tf, tmp_path, serving_default=(make(tf), {"x": ("float32", [None, 2])}))["serving_default"]
+    servable = load(warm=True)
+    found = servable.independence()["serving_default"]
+    assert found.shown is independent, found.reason
+    if name in RANDOM:
+        return
+    x = np.array([[1, 0], [2, 5], [-3, 1], [2, 7]], np.float32)
+    expected = {key: value.numpy() for key, value in own(x=tf.constant(x)).items()}
+    answer = servable.predict(tensors(column("Float32", "x", x)), {})
+    for one in answer.tensors():
+        np.testing.assert_array_equal(one.data, expected[one.fields[0]])
+    assert {one.fields[0] for one in answer.columns} == expected.keys()
+    if all(len(value) == len(x) for value in expected.values()):
+        assert len(answers(servable, records(column("Float32", "x", x)))["y"].data) == len(x)
+    elif servable.metadata.signatures["serving_default"].batched:
+        with pytest.raises(InvalidInput, match="for 4 records, not a row for each"):
+            servable.predict(records(column("Float32", "x", x)), {})
+
+
+def test_a_model_that_keeps_a_state_has_no_independent_rows(tf, tmp_path, load):
+    class Counting(tf.Module):
+        def __init__(self):
+            super().__init__()
+            self.seen = tf.Variable(0.0)
+
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, name="x")])
+        def __call__(self, x):
+            return {"y": x + self.seen.assign_add(1.0)}
+
+    module = Counting()
+    tf.saved_model.save(module, str(tmp_path), signatures={"serving_default": module.__call__})
+    found = load(warm=True).independence()["serving_default"]
+    assert not found.shown
+    assert "keeps a state" in found.reason
+
+
+def test_each_signature_has_rows_of_its_own(tf, tmp_path, load):
+    inputs = {"x": ("float32", [None])}
+    save(
+        tf, tmp_path,
+        serving_default=(lambda x: {"y": x * 2}, inputs),
+        sorts=(lambda x: {"y": tf.sort(x)}, inputs),
+        fixed=(lambda x: {"y": x}, {"x": ("float32", [3])}),
+    )  # fmt: skip
+    found = load(warm=True).independence()
+    assert {name: one.shown for name, one in found.items()} == {"serving_default": True, "sorts": False, "fixed": False}
+    assert "no first axis" in found["fixed"].reason

@@ -163,6 +163,23 @@ def test_warm_up_requests_of_the_model_are_run(tf, classifier, tmp_path, load, m
     assert servable.slice_rows > 1
 
 
+def test_warm_up_requests_show_what_nobody_can_make_up(tf, classifier, tmp_path, load):
+    from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
+
+    found = load(warm=True).independence()
+    assert {name: one.shown for name, one in found.items()} == {
+        "serving_default": False, "regression": False, "predict": False, "raw": True,
+    }  # fmt: skip
+    assert "refuses made-up inputs" in found["predict"].reason
+    log = PredictionLog()
+    log.predict_log.request.model_spec.signature_name = "predict"
+    log.predict_log.request.inputs["examples"].CopyFrom(tf.make_tensor_proto([example(tf, 1), example(tf, 2)]))
+    write_warm_up(tf, tmp_path, log)
+    found = load(warm=True).independence()
+    assert found["predict"].shown
+    assert not found["regression"].shown
+
+
 @pytest.mark.parametrize("harm", ["damaged", "fails", "unknown signature"])
 def test_warm_up_requests_that_fail_fail_the_load(tf, classifier, tmp_path, load, harm):
     from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
