@@ -15,7 +15,6 @@ from forestflow.domain.history import plan_at as plan_at_time
 from forestflow.domain.ids import Contract, Fqrv
 from forestflow.domain.lifecycle import ReplicaState, ServableState
 from forestflow.domain.metrics import means
-from forestflow.domain.policies import ReleaseSnapshot, percent_of
 from forestflow.domain.reports import (
     LogPosition,
     ReplicaLog,
@@ -29,6 +28,7 @@ from forestflow.domain.simulate import Proposal, TimelinePoint
 from forestflow.domain.simulate import simulate as simulate_plan
 from forestflow.domain.state import Release, State
 from forestflow.domain.tensors import ModelMetadata
+from forestflow.domain.verdicts import ReleaseSnapshot, percent_of
 from forestflow.runtime.counters import Counters
 from forestflow.runtime.deploys import Pending
 from forestflow.runtime.evaluate import snapshot

@@ -31,19 +31,19 @@ from forestflow.domain.history import state_at
 from forestflow.domain.ids import Contract, Fqrv
 from forestflow.domain.metrics import MetricReport
 from forestflow.domain.plan import PlanUpdate
-from forestflow.domain.policies import percent_of, rules_hold
+from forestflow.domain.policies.expiration import MaxAge
 from forestflow.domain.reports import Counts
 from forestflow.domain.requests import ServeRequest
 from forestflow.domain.settings import (
     ContractSettings,
     LoggingSettings,
-    MaxAge,
     PolicySettings,
     ServableSettings,
     ShadowSettings,
 )
 from forestflow.domain.state import ContractState, Release, State
 from forestflow.domain.tensors import ModelMetadata
+from forestflow.domain.verdicts import percent_of, rules_hold
 from forestflow.domain.versions import VersionPolicy, VersionsReport, WatchRequest
 from forestflow.runtime.artifacts import ArtifactStore
 from forestflow.runtime.assignment import Assignment

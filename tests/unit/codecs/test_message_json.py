@@ -12,16 +12,12 @@ from forestflow._gen import inference_pb2, responses_pb2, servable_pb2, settings
 from forestflow._gen.serve_request_pb2 import BasicServeRequest
 from forestflow.codecs import control, message_json, messages, policy_messages
 from forestflow.domain.errors import Invalid, InvalidIdentifier, InvalidSettings, Malformed
+from forestflow.domain.policies.expiration import KeepTopRanked
+from forestflow.domain.policies.routers import FairPhaseInPctBasedRouter
+from forestflow.domain.policies.validity import ImmediatelyValid, PerformanceBasedValidity
+from forestflow.domain.policies.view import Ordering
 from forestflow.domain.requests import MLmodel
-from forestflow.domain.settings import (
-    ContractSettings,
-    FairPhaseInPctBasedRouter,
-    ImmediatelyValid,
-    KeepTopRanked,
-    LogLevel,
-    Ordering,
-    PerformanceBasedValidity,
-)
+from forestflow.domain.settings import ContractSettings, LogLevel
 from tests.profiles import up_to
 from tests.unit.codecs.strategies import inference_requests, int32s, serve_requests, texts
 

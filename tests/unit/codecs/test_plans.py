@@ -18,7 +18,8 @@ from forestflow.domain.explain import PlanExplanation, ReleaseExplanation, RuleE
 from forestflow.domain.history import HistoryEntry, PlanAt
 from forestflow.domain.ids import Contract, Fqrv
 from forestflow.domain.metrics import MetricReport, Sample
-from forestflow.domain.settings import ContractSettings, ManualPhaseIn, PolicySettings, ServableSettings
+from forestflow.domain.policies.phase_in import ManualPhaseIn
+from forestflow.domain.settings import ContractSettings, PolicySettings, ServableSettings
 from forestflow.domain.simulate import Proposal, TimelinePoint
 from tests.unit.codecs.strategies import contract_settings, contracts, fqrvs, policy_settings, servable_settings, texts
 
