@@ -6,10 +6,9 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import grpc.aio
-import orjson
 from google.protobuf.message import Message
 
 from forestflow._gen import control_pb2 as pb
@@ -20,12 +19,11 @@ from forestflow._gen.versions_pb2 import VersionsStatus
 from forestflow.api.grpc.messages import read
 from forestflow.api.grpc.methods import Call, Handler, many, unary
 from forestflow.codecs import control as codec
-from forestflow.codecs import message_json, messages, plans, reports, versions
+from forestflow.codecs import messages, plans, reports, versions
 from forestflow.codecs.messages import contract_from, contract_to, fqrv_from, fqrv_to
 from forestflow.domain.commands import (
     CreateContract,
     Delete,
-    Deploy,
     Explain,
     GetContractSettings,
     GetSettings,
@@ -40,7 +38,6 @@ from forestflow.domain.commands import (
     UnwatchVersions,
     UpdateContract,
     UpdateServable,
-    UpdateVersions,
     WatchVersions,
 )
 from forestflow.domain.errors import (
@@ -55,7 +52,6 @@ from forestflow.domain.errors import (
 from forestflow.domain.explain import ReleaseExplanation
 from forestflow.domain.ids import Contract, Fqrv
 from forestflow.domain.reports import ServableStatus
-from forestflow.domain.versions import WatchRequest
 from forestflow.runtime.control import ControlPlane
 from forestflow.runtime.dispatch import Dispatcher
 
@@ -78,10 +74,10 @@ class Control:
         kind = request.WhichOneof("sealed_value")
         if kind is None:
             raise Malformed("ServeRequestShim: neither Basic nor MLFlow is given")
-        asked = codec.parse_deploy(_json(getattr(request, kind)))
-        if isinstance(asked, WatchRequest):
-            return pb.DeployResponse(versions=versions.report_to(await self._control.run(WatchVersions(asked))))
-        fqrv = await self._control.run(Deploy(asked))
+        command = codec.deploy_from(request.Basic if kind == "Basic" else codec.mlflow_from(request.MLFlow))
+        if isinstance(command, WatchVersions):
+            return pb.DeployResponse(versions=versions.report_to(await self._control.run(command)))
+        fqrv = await self._control.run(command)
         return pb.DeployResponse(created=responses.ServableCreatedSuccessfully(fqrv=fqrv_to(fqrv)))
 
     async def delete_servable(self, request: pb.ServableRequest) -> responses.ServablesDeletedSuccessfully:
@@ -102,8 +98,8 @@ class Control:
         return responses.ServableUpdatedSuccessfully(fqrv=fqrv_to(fqrv))
 
     async def report_metrics(self, request: pb.ReportMetricsRequest) -> responses.ServableUpdatedSuccessfully:
-        measured = plans.parse_metric_reports(_json(request.reports), time.time_ns() // 1_000_000)
-        fqrv = await self._control.run(ReportMetrics(fqrv_from(request.fqrv), tuple(measured)))
+        measured = plans.metric_reports_from(request.reports, time.time_ns() // 1_000_000)
+        fqrv = await self._control.run(ReportMetrics(fqrv_from(request.fqrv), measured))
         return responses.ServableUpdatedSuccessfully(fqrv=fqrv_to(fqrv))
 
     async def get_servable(self, request: pb.ServableRequest) -> pb.ServableDescription:
@@ -206,16 +202,15 @@ class Control:
 
     async def simulate(self, request: pb.SimulateRequest) -> Simulation:
         contract = contract_from(request.contract)
-        proposal = plans.parse_simulation(_json(request.simulation))
+        proposal = plans.proposal_from(request.simulation)
         return plans.simulation_to(contract, await self._control.run(Simulate(contract, proposal)))
 
     async def get_versions(self, request: pb.ContractRequest) -> VersionsStatus:
         return versions.report_to(await self._control.run(GetVersions(contract_from(request.contract))))
 
     async def update_versions(self, request: pb.UpdateVersionsRequest) -> VersionsStatus:
-        policy, poll_seconds = versions.parse_update(_json(request.update))
-        contract = contract_from(request.contract)
-        return versions.report_to(await self._control.run(UpdateVersions(contract, policy, poll_seconds)))
+        command = versions.update_from(request.update, contract_from(request.contract))
+        return versions.report_to(await self._control.run(command))
 
     async def unwatch_versions(self, request: pb.ContractRequest) -> responses.ContractUpdatedSuccessfully:
         return _updated(await self._control.run(UnwatchVersions(contract_from(request.contract))))
@@ -263,12 +258,6 @@ def methods(
         "UnwatchVersions": one(pb.ContractRequest, handlers.unwatch_versions),
         "Watch": many(watch, dispatcher),
     }
-
-
-def _json(message: Message) -> bytes:
-    """The same as a body of the REST API, whose codec is the one that judges it."""
-    document: dict[str, Any] = message_json.to_document(message)
-    return orjson.dumps(document)
 
 
 def _release(status: ServableStatus, explained: ReleaseExplanation | None) -> pb.ReleaseState:

@@ -51,13 +51,10 @@ from forestflow.domain.commands import (
     UnwatchVersions,
     UpdateContract,
     UpdateServable,
-    UpdateVersions,
     WatchVersions,
 )
 from forestflow.domain.errors import Code, ForestFlowError, Invalid, Unavailable
 from forestflow.domain.ids import MAX_CONTRACT_NUMBER, MAX_NAME_LENGTH, Contract, Fqrv
-from forestflow.domain.requests import ServeRequest
-from forestflow.domain.versions import WatchRequest
 from forestflow.runtime.control import ControlPlane
 
 Score = Callable[[Request], Awaitable[Response]]
@@ -162,8 +159,8 @@ class ControlRoutes:
         return _json(codec.versions_status(await self._control.run(GetVersions(contract))))
 
     async def update_versions(self, contract: ContractInPath, request: Request) -> Response:
-        policy, poll_seconds = versions.parse_update(await self._body(request))
-        return _json(codec.versions_status(await self._control.run(UpdateVersions(contract, policy, poll_seconds))))
+        command = versions.parse_update(await self._body(request), contract)
+        return _json(codec.versions_status(await self._control.run(command)))
 
     async def unwatch_versions(self, contract: ContractInPath) -> Response:
         return _json(codec.contract_updated(await self._control.run(UnwatchVersions(contract))))
@@ -194,10 +191,10 @@ class ControlRoutes:
     async def deploy_as(self, fqrv: FqrvInPath, request: Request) -> Response:
         return await self._deploy(codec.parse_deploy(await self._body(request), fqrv))
 
-    async def _deploy(self, request: ServeRequest | WatchRequest) -> Response:
-        if isinstance(request, WatchRequest):
-            return _json(codec.versions_status(await self._control.run(WatchVersions(request))))
-        return _json(codec.servable_created(await self._control.run(Deploy(request))))
+    async def _deploy(self, command: Deploy | WatchVersions) -> Response:
+        if isinstance(command, WatchVersions):
+            return _json(codec.versions_status(await self._control.run(command)))
+        return _json(codec.servable_created(await self._control.run(command)))
 
     async def delete(self, fqrv: FqrvInPath) -> Response:
         return _json(codec.servables_deleted(await self._control.run(Delete(fqrv))))
@@ -216,7 +213,7 @@ class ControlRoutes:
 
     async def report_metrics(self, fqrv: FqrvInPath, request: Request) -> Response:
         reports = plans.parse_metric_reports(await self._body(request), time.time_ns() // 1_000_000)
-        return _json(codec.servable_updated(await self._control.run(ReportMetrics(fqrv, tuple(reports)))))
+        return _json(codec.servable_updated(await self._control.run(ReportMetrics(fqrv, reports))))
 
     async def settings_of(self, fqrv: FqrvInPath) -> Response:
         return _json(codec.servable_settings(await self._control.run(GetSettings(fqrv))))
