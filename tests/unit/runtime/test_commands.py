@@ -20,6 +20,9 @@ COMMANDS = [
     if isinstance(kind, type) and is_dataclass(kind) and issubclass(kind, Command)
 ]
 
+# Codecs read these from a body, so that no transport names them.
+MADE_BY_CODECS = {commands.Deploy, commands.UpdateVersions}
+
 # Over gRPC, GetContract and GetServable tell what these do; history and logs are read over REST.
 NOT_OVER_GRPC = {
     commands.ListReleases,
@@ -53,7 +56,7 @@ async def test_a_command_without_a_handler_is_refused(tmp_path):
         await world.registry.stop()
 
 
-@pytest.mark.parametrize("kind", COMMANDS)
+@pytest.mark.parametrize("kind", [kind for kind in COMMANDS if kind not in MADE_BY_CODECS])
 def test_there_is_a_way_in(kind):
     assert any(kind in vars(module).values() for module in (rest, logs))
     over_grpc = any(kind in vars(module).values() for module in (grpc_control, score, health))
