@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.payloads import MODELS, MOJO, Address
+from forestflow.domain.commands import Command, IsReady
 from forestflow.domain.ids import Contract, Fqrv
 from forestflow.domain.plan import ContractPlan, PlanUpdate, ReleasePlan
 from forestflow.domain.requests import H2OMojo
@@ -61,8 +62,8 @@ def main() -> None:
         replica.start()
         update = plan(contracts, releases, real, ours.recv())
 
-        async def command(name: str, *arguments: Any) -> tuple[Any, int]:
-            return (True if name == "ready" else [*update.contracts]), update.version
+        async def answer(command: Command[Any]) -> tuple[Any, int]:
+            return (True if command == IsReady() else [*update.contracts]), update.version
 
         async def next_plan(since: int, wait_seconds: float) -> PlanUpdate:
             if since < update.version:
@@ -75,7 +76,7 @@ def main() -> None:
 
         router = Router(
             RouterSettings("127.0.0.1", port, DispatchSettings(NODE, SECRET)),
-            RegistryClient(command, next_plan, report),
+            RegistryClient(answer, next_plan, report),
         )
         router.start()
         replica.join()

@@ -16,6 +16,22 @@ from forestflow.domain.events import ContractSet, MetricReported, ServableBecame
 from forestflow.domain.ids import Contract, Fqrv
 from forestflow.domain.metrics import MetricReport, Sample
 from forestflow.domain.plan import ReplicaAddress
+from forestflow.domain.policies.expiration import ExpirationPolicy, KeepAll, KeepLatest, KeepTopRanked, MaxAge
+from forestflow.domain.policies.phase_in import LinearTimeBasedPhaseIn
+from forestflow.domain.policies.routers import (
+    ContractRouter,
+    FairPhaseInPctBasedRouter,
+    LatestPhaseInPctBasedRouter,
+    PerformanceRouter,
+    StickyRouter,
+)
+from forestflow.domain.policies.validity import (
+    ImmediatelyValid,
+    MinServedEventsBasedValidity,
+    PerformanceBasedValidity,
+    TimeBasedValidity,
+    ValidityRule,
+)
 from forestflow.domain.reports import Counts
 from forestflow.domain.requests import H2OMojo, ServeRequest
 from forestflow.domain.state import State
@@ -24,23 +40,23 @@ from forestflow.runtime.planbook import PlanBook
 
 CONTRACTS, RELEASES, ROUNDS = 1000, 8, 5
 BEGAN_MS = 1_700_000_000_000
-ROUTERS: tuple[s.ContractRouter, ...] = (
-    s.FairPhaseInPctBasedRouter(),
-    s.LatestPhaseInPctBasedRouter(),
-    s.PerformanceRouter("auc"),
-    s.StickyRouter("user"),
+ROUTERS: tuple[ContractRouter, ...] = (
+    FairPhaseInPctBasedRouter(),
+    LatestPhaseInPctBasedRouter(),
+    PerformanceRouter("auc"),
+    StickyRouter("user"),
 )
-EXPIRATIONS: tuple[s.ExpirationPolicy, ...] = (
-    s.KeepAll(),
-    s.KeepLatest(RELEASES),
-    s.KeepTopRanked(RELEASES, "auc"),
-    s.MaxAge(86_400),
+EXPIRATIONS: tuple[ExpirationPolicy, ...] = (
+    KeepAll(),
+    KeepLatest(RELEASES),
+    KeepTopRanked(RELEASES, "auc"),
+    MaxAge(86_400),
 )
-RULES: tuple[tuple[s.ValidityRule, ...], ...] = (
-    (s.ImmediatelyValid(),),
-    (s.TimeBasedValidity(86_400_000), s.PerformanceBasedValidity(0.99, "auc")),
-    (s.MinServedEventsBasedValidity(10**9),),
-    (s.ImmediatelyValid(),),
+RULES: tuple[tuple[ValidityRule, ...], ...] = (
+    (ImmediatelyValid(),),
+    (TimeBasedValidity(86_400_000), PerformanceBasedValidity(0.99, "auc")),
+    (MinServedEventsBasedValidity(10**9),),
+    (ImmediatelyValid(),),
 )
 
 
@@ -53,13 +69,13 @@ def state() -> State:
         contract = Contract("bench", "policies", number)
         made.apply(ContractSet(contract, s.ContractSettings(next(expirations), next(routers))))
         for release in range(RELEASES):
-            policy = s.PolicySettings(RULES[release % len(RULES)], s.LinearTimeBasedPhaseIn(100))
+            policy = s.PolicySettings(RULES[release % len(RULES)], LinearTimeBasedPhaseIn(100))
             request = ServeRequest(
                 "file:///m", Fqrv(contract, f"v{release}"), H2OMojo("m.zip"), s.ServableSettings(policy)
             )
             made.apply(ServableDeployed(request, "d", BEGAN_MS))
             made.apply(MetricReported(request.fqrv, reports))
-            if policy.validity_policy == (s.ImmediatelyValid(),):
+            if policy.validity_policy == (ImmediatelyValid(),):
                 made.apply(ServableBecameValid(request.fqrv, BEGAN_MS))
     return made
 

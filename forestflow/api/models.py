@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from forestflow.domain import naming
+from forestflow.domain.commands import ListMetadata
 from forestflow.domain.errors import Unavailable
 from forestflow.domain.ids import Contract, Fqrv
 from forestflow.domain.naming import ModelNames
@@ -46,7 +47,7 @@ class Models:
         loaded = self._loaded(contract)
         remembered, known = self._metadata.get(contract, (None, {}))
         if remembered != loaded:
-            known = {told.fqrv: told.model for told in await self.control.metadata(contract)}
+            known = {told.fqrv: told.model for told in await self.control.run(ListMetadata(contract))}
             if loaded == self._loaded(contract):
                 self._metadata[contract] = loaded, known
         return known

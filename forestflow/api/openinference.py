@@ -8,6 +8,7 @@ from typing import Any
 from forestflow.api.models import Models
 from forestflow.codecs import oip_documents
 from forestflow.domain import naming
+from forestflow.domain.commands import IsReady
 from forestflow.domain.errors import ForestFlowError, UnknownModel
 from forestflow.domain.ids import Contract, Fqrv
 
@@ -33,7 +34,7 @@ class OpenInference:
     async def ready(self) -> bool:
         """Of the server as a whole: what GET /ready answers."""
         try:
-            return await self._models.control.ready()
+            return await self._models.control.run(IsReady())
         except ForestFlowError:  # nobody to ask is not ready either
             return False
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from forestflow.api.models import Models
 from forestflow.codecs.tfserving_documents import Spec
 from forestflow.codecs.tfserving_rest import PREDICT
+from forestflow.domain.commands import ListStatus
 from forestflow.domain.errors import (
     ForestFlowError,
     InvalidInput,
@@ -86,7 +87,7 @@ class TfServing:
         contract = self._models.find(spec.model)
         if contract is None:
             raise UnknownModel(f"Could not find any versions of model {spec.model}")
-        told = await self._models.control.status(contract)
+        told = await self._models.control.run(ListStatus(contract))
         if spec.label:
             only = self.target(spec).only
             return [status for status in told if status.fqrv == only]

@@ -2,87 +2,53 @@
 
 from __future__ import annotations
 
-import re
-from typing import Any
+import types
+from collections.abc import Callable
+from typing import Any, get_args
 
-from forestflow.cli.settings_file import number
+from google.protobuf.message import Message
+
+from forestflow.codecs import policy_messages
+from forestflow.codecs.message_json import to_document
+from forestflow.domain.errors import InvalidSettings
+from forestflow.domain.policies.expiration import ExpirationPolicy
+from forestflow.domain.policies.phase_in import PhaseInPolicy
+from forestflow.domain.policies.routers import ContractRouter
+from forestflow.domain.policies.validity import ValidityRule
 
 Json = dict[str, Any]
 
-VALIDITY_FORMS = "immediately, never, after:SECONDS, served:COUNT or metric:[NAME=]THRESHOLD"
-PHASE_IN_FORMS = "immediate, linear:SECONDS, steps:SECONDS=PERCENT,… or manual:PERCENT"
-EXPIRATION_FORMS = "latest:COUNT, top:COUNT:METRIC[,asc], all or age:SECONDS"
-ROUTER_FORMS = "fair, latest, sticky:CONFIG or performance[:METRIC][,epsilon=SHARE][,asc]"
 
-_STEP = re.compile(r"([0-9]+)=([0-9]+)")
-_NUMBER = re.compile(r"\d+(\.\d+)?")
+def forms_of(kinds: types.UnionType) -> str:
+    """List the short forms of all policies of one kind."""
+    *most, last = [kind.FORM for kind in get_args(kinds)]
+    return f"{', '.join(most)} or {last}"
+
+
+VALIDITY_FORMS = forms_of(ValidityRule)
+PHASE_IN_FORMS = forms_of(PhaseInPolicy)
+EXPIRATION_FORMS = forms_of(ExpirationPolicy)
+ROUTER_FORMS = forms_of(ContractRouter)
 
 
 def validity(text: str) -> Json:
-    """One rule of validity. Raises ValueError, as all of these do, for a text that is none of the forms."""
-    kind, _, value = text.partition(":")
-    match kind:
-        case "immediately" | "never" if not value:
-            return {"ImmediatelyValid" if kind == "immediately" else "NeverValid": {}}
-        case "after" if _NUMBER.fullmatch(value):
-            return {"TimeBasedValidity": {"validAfterMS": str(round(float(value) * 1000))}}
-        case "served" if _whole(value):
-            return {"MinServedEventsBasedValidity": {"validAfterMinServedEvents": value}}
-        case "metric":
-            name, _, threshold = value.rpartition("=")
-            try:
-                return {"PerformanceBasedValidity": {"minThreshold": float(threshold), **given(metric=name or None)}}
-            except ValueError:
-                pass
-    raise ValueError(f"--validity {text!r} is none of {VALIDITY_FORMS}")
+    """Read one validity rule. Raises ValueError, as all of these do, for a text that is none of the forms."""
+    return _read(text, ValidityRule, policy_messages.rule_to, "--validity")
 
 
 def phase_in(text: str) -> Json:
-    """A phase-in policy."""
-    kind, _, value = text.partition(":")
-    if text == "immediate":
-        return {"ImmediatePhaseIn": {}}
-    if kind == "linear" and _whole(value):
-        return {"LinearTimeBasedPhaseIn": {"phaseInOverSecs": int(value)}}
-    if kind == "manual" and _whole(value):
-        return {"ManualPhaseIn": {"percent": int(value)}}
-    steps = [_STEP.fullmatch(step) for step in value.split(",")]
-    if kind == "steps" and all(steps):
-        listed = [{"afterSecs": int(step[1]), "percent": int(step[2])} for step in steps if step]
-        return {"StepPhaseIn": {"steps": listed}}
-    raise ValueError(f"--phase-in {text!r} is none of {PHASE_IN_FORMS}")
+    """Read a phase-in policy."""
+    return _read(text, PhaseInPolicy, policy_messages.phase_in_to, "--phase-in")
 
 
 def expiration(text: str) -> Json:
-    """An expiration policy."""
-    kind, _, value = text.partition(":")
-    if text == "all":
-        return {"KeepAll": {}}
-    if kind == "latest" and _whole(value):
-        return {"KeepLatest": {"servablesToKeep": int(value)}}
-    if kind == "age" and _whole(value):
-        return {"MaxAge": {"maxAgeSecs": int(value)}}
-    count, _, metric = value.partition(":")
-    name, ascending = _ascending(metric)
-    if kind == "top" and _whole(count) and name:
-        return {"KeepTopRanked": {"servablesToKeep": int(count), "metricToEvaluate": name, **ascending}}
-    raise ValueError(f"--expiration {text!r} is none of {EXPIRATION_FORMS}")
+    """Read an expiration policy."""
+    return _read(text, ExpirationPolicy, policy_messages.expiration_to, "--expiration")
 
 
 def router(text: str) -> Json:
-    """A contract router."""
-    kind, _, value = text.partition(":")
-    if text.lower() in ("fair", "latest"):
-        return {f"{text.capitalize()}PhaseInPctBasedRouter": {}}
-    if kind == "sticky" and value:
-        return {"StickyRouter": {"keyConfig": value}}
-    rest, ascending = _ascending(text)
-    rest, _, epsilon = rest.partition(",epsilon=")
-    kind, colon, metric = rest.partition(":")
-    if kind == "performance" and bool(colon) == bool(metric):
-        share = number(epsilon, "--router epsilon") if epsilon else None
-        return {"PerformanceRouter": given(metric=metric or None, epsilon=share) | ascending}
-    raise ValueError(f"--router {text!r} is none of {ROUTER_FORMS}")
+    """Read a contract router."""
+    return _read(text, ContractRouter, policy_messages.router_to, "--router")
 
 
 def given(**values: Any) -> Json:
@@ -90,11 +56,14 @@ def given(**values: Any) -> Json:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _ascending(text: str) -> tuple[str, Json]:
-    """The text without its ``,asc``, and what that means."""
-    rest = text.removesuffix(",asc")
-    return rest, {} if rest == text else {"ordering": "ASC"}
-
-
-def _whole(text: str) -> bool:
-    return text.isascii() and text.isdigit()
+def _read(text: str, kinds: types.UnionType, to_message: Callable[[Any], Message], option: str) -> Json:
+    kind, colon, value = text.partition(":")
+    candidates = get_args(kinds) if bool(colon) == bool(value) else ()
+    try:
+        found = (policy for form in candidates if (policy := form.parse(kind, value)) is not None)
+        policy = next(found, None)
+    except InvalidSettings as wrong:
+        raise ValueError(f"{option} {text!r}: {wrong}") from None
+    if policy is None:
+        raise ValueError(f"{option} {text!r} is none of {forms_of(kinds)}")
+    return to_document(to_message(policy))

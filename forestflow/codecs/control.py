@@ -6,6 +6,7 @@ original has a reply for keep it; the others are ``{"error":{"code","message","r
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from typing import Any
 
@@ -13,13 +14,20 @@ import orjson
 from google.protobuf.message import Message
 
 from forestflow._gen import responses_pb2 as responses
-from forestflow._gen.serve_request_pb2 import BasicServeRequest, MLFlowServeRequest, ServeRequestShim
+from forestflow._gen.serve_request_pb2 import (
+    BasicServeRequest,
+    FlavorShim,
+    MLFlowServeRequest,
+    MLmodelFlavor,
+    ServeRequestShim,
+)
 from forestflow._gen.settings_pb2 import ContractSettings as ContractSettingsMessage
 from forestflow._gen.settings_pb2 import LoggingSettings as LoggingSettingsMessage
 from forestflow._gen.settings_pb2 import PolicySettings as PolicySettingsMessage
 from forestflow._gen.settings_pb2 import ShadowSettings as ShadowSettingsMessage
 from forestflow.codecs import message_json, messages, plans, reports, strict_json, versions
 from forestflow.domain import errors
+from forestflow.domain.commands import Deploy, WatchVersions
 from forestflow.domain.errors import Code, ForestFlowError, Malformed
 from forestflow.domain.explain import PlanExplanation
 from forestflow.domain.history import HistoryEntry, PlanAt
@@ -35,7 +43,7 @@ from forestflow.domain.settings import (
 )
 from forestflow.domain.simulate import TimelinePoint
 from forestflow.domain.sources import check_length
-from forestflow.domain.versions import VersionsReport, WatchRequest
+from forestflow.domain.versions import VersionsReport
 
 # --- requests: raise Malformed if the body is not the message, Invalid and its subclasses if it makes no sense -------
 
@@ -56,34 +64,51 @@ def parse_shadow_settings(body: bytes) -> ShadowSettings:
     return messages.shadow_settings_from(message_json.parse(body, ShadowSettingsMessage()))
 
 
-def parse_deploy(body: bytes, fqrv: Fqrv | None = None) -> ServeRequest | WatchRequest:
-    """A BasicServeRequest of one release, or with ``versions`` of a base directory; ``fqrv`` is from the path."""
-    document = strict_json.loads(body)
-    if versions.is_watch(document):
-        return versions.watch_request_from(document, fqrv.contract if fqrv else None)
-    return parse_serve_request(body, fqrv)
+def parse_deploy(body: bytes, fqrv: Fqrv | None = None) -> Deploy | WatchVersions:
+    """Read a deploy of one release, or with ``versions`` of a base directory; ``fqrv`` is the path's."""
+    return deploy_from(_read_deploy(body), fqrv)
 
 
 def parse_serve_request(body: bytes, fqrv: Fqrv | None = None) -> ServeRequest:
-    """A BasicServeRequest, or an MLFlowServeRequest; ``fqrv``, from the path, counts before the body's.
+    """Read a deploy of one release; ``fqrv``, from the path, counts before the body's."""
+    return messages.serve_request_from(_read_deploy(body), fqrv)
 
-    The latter has no flavor: its path leads to a folder with an MLmodel file, or to that file.
-    """
-    document = strict_json.loads(body)
-    if type(document) is dict and document.get("flavor") is None and _is_mlflow(document):
-        folder = document["path"].removesuffix("/MLmodel")
-        document = {**document, "path": folder, "flavor": {"MLmodel": {}}}
-    message = message_json.read(document, BasicServeRequest())
+
+def deploy_from(message: BasicServeRequest, fqrv: Fqrv | None = None) -> Deploy | WatchVersions:
+    """Return the command that a BasicServeRequest asks for; ``fqrv``, from the path, counts before the message's."""
     check_length(message.path)
-    return messages.serve_request_from(message_json.bounded(message), fqrv)
+    if message.HasField("versions"):
+        return WatchVersions(versions.watch_request_from(message, fqrv.contract if fqrv else None))
+    return Deploy(messages.serve_request_from(message, fqrv))
 
 
-def _is_mlflow(document: object) -> bool:
-    try:
-        message_json.read(document, MLFlowServeRequest())
-    except Malformed:
-        return False
-    return True
+def mlflow_from(message: MLFlowServeRequest) -> BasicServeRequest:
+    """Return what deploys the MLmodel file that an MLFlowServeRequest leads to, or the folder with that file."""
+    basic = BasicServeRequest(
+        path=message.path.removesuffix("/MLmodel"),
+        servableSettings=message.servableSettings,
+        tags=dict(message.tags),
+        flavor=FlavorShim(MLmodel=MLmodelFlavor()),
+    )
+    for name in ("fqrv", "contractSettings"):
+        if message.HasField(name):
+            getattr(basic, name).CopyFrom(getattr(message, name))
+    if message.HasField("sha256"):
+        basic.sha256 = message.sha256
+    return basic
+
+
+def _read_deploy(body: bytes) -> BasicServeRequest:
+    """Read a BasicServeRequest, or an MLFlowServeRequest, which has no flavor."""
+    document = strict_json.loads(body)
+    message: BasicServeRequest | None = None
+    if type(document) is dict and document.get("flavor") is None and "versions" not in document:
+        with contextlib.suppress(Malformed):  # then the errors of the other are the ones to report
+            message = mlflow_from(message_json.read(document, MLFlowServeRequest()))
+    if message is None:
+        message = message_json.read(versions.with_release(document), BasicServeRequest())
+    check_length(message.path)
+    return message_json.bounded(message)
 
 
 # --- replies --------------------------------------------------------------------------------------------------------

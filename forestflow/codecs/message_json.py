@@ -93,8 +93,12 @@ def _set(message: Message, field: FieldDescriptor, value: Any, where: str) -> No
     if field.message_type is not None and field.message_type.GetOptions().map_entry:
         if type(value) is not dict:
             raise strict_json.expected("an object", value, where)
+        value_field = field.message_type.fields_by_name["value"]
         for key, member in value.items():  # all our maps have string keys
-            target[key] = _scalar(field.message_type.fields_by_name["value"], member, f"{where}[{key!r}]")
+            if value_field.message_type is not None:
+                _fill(target[key], member, f"{where}[{key!r}]")
+            else:
+                target[key] = _scalar(value_field, member, f"{where}[{key!r}]")
     elif field.is_repeated:
         for i, member in enumerate(strict_json.items(value, where)):
             if field.message_type is not None:

@@ -7,8 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from forestflow._gen import plans_pb2 as pb
-from forestflow._gen.settings_pb2 import PolicySettings as PolicySettingsMessage
-from forestflow.codecs import journal, message_json, messages, strict_json
+from forestflow.codecs import journal, message_json, messages
 from forestflow.codecs.messages import contract_to, fqrv_to
 from forestflow.domain.errors import Invalid
 from forestflow.domain.events import (
@@ -35,9 +34,13 @@ _MAX_METRIC = float(2**128 - 2**104)
 # --- requests: raise Malformed if the body is not the message, Invalid and its subclasses if it makes no sense -------
 
 
-def parse_metric_reports(body: bytes, now_ms: int) -> list[MetricReport]:
-    """One report per metric named, its samples in their order; those without a time are of ``now_ms``."""
-    message = message_json.parse(body, pb.MetricReports())
+def parse_metric_reports(body: bytes, now_ms: int) -> tuple[MetricReport, ...]:
+    """Read one report per metric named, its samples in their order; those without a time are of ``now_ms``."""
+    return metric_reports_from(message_json.parse(body, pb.MetricReports()), now_ms)
+
+
+def metric_reports_from(message: pb.MetricReports, now_ms: int) -> tuple[MetricReport, ...]:
+    """Raises Invalid for a value that a statistic cannot print, and where nothing is reported."""
     samples: dict[str, list[Sample]] = {}
     for given in message.metrics:
         if abs(given.value) > _MAX_METRIC:  # NaN goes on, to the domain's own words
@@ -46,18 +49,16 @@ def parse_metric_reports(body: bytes, now_ms: int) -> list[MetricReport]:
         samples.setdefault(given.name, []).append(Sample(given.value, time_ms, given.count))
     if not samples:
         raise Invalid("metrics is empty: nothing is reported")
-    return [MetricReport(name, tuple(values), message.replace) for name, values in samples.items()]
+    return tuple(MetricReport(name, tuple(values), message.replace) for name, values in samples.items())
 
 
 def parse_simulation(body: bytes) -> Proposal:
-    """What to simulate."""
-    document = strict_json.loads(body)
-    policies = document.get("policies") if type(document) is dict else None
-    if policies is not None:  # the reader of messages takes maps of scalars alone
-        if type(policies) is not dict:
-            raise strict_json.expected("an object", policies, "SimulationRequest.policies")
-        document = {name: member for name, member in document.items() if name != "policies"}
-    message = message_json.bounded(message_json.read(document, pb.SimulationRequest()))
+    """Read what to simulate."""
+    return proposal_from(message_json.parse(body, pb.SimulationRequest()))
+
+
+def proposal_from(message: pb.SimulationRequest) -> Proposal:
+    """Raises Invalid for a rate that is none."""
     horizon = message.horizon_secs
     step = message.step_secs if message.HasField("step_secs") else max(1, -(-horizon // DEFAULT_POINTS))
     rate = message.events_per_second
@@ -65,12 +66,7 @@ def parse_simulation(body: bytes) -> Proposal:
         raise Invalid(f"eventsPerSecond must be in 0..{MAX_EVENTS_PER_SECOND:.0f}, got {rate}")
     return Proposal(
         messages.contract_settings_from(message.contract_settings) if message.HasField("contract_settings") else None,
-        {
-            release: messages.policy_settings_from(
-                message_json.bounded(message_json.read(policy, PolicySettingsMessage()))
-            )
-            for release, policy in (policies or {}).items()
-        },
+        {release: messages.policy_settings_from(policy) for release, policy in message.policies.items()},
         horizon * 1000,
         step * 1000,
         rate,
@@ -78,7 +74,7 @@ def parse_simulation(body: bytes) -> Proposal:
 
 
 def parse_rollback(body: bytes) -> int:
-    """The number of the history's entry to go back to."""
+    """Read the number of the history's entry to go back to."""
     return message_json.parse(body, pb.RollbackRequest()).seq
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, fields
 
 from forestflow._gen.servable_pb2 import BasicIOMetadata, BasicMetaData, RowIndependence
 from forestflow._gen.servable_pb2 import ReplicaStatus as ReplicaStatusMessage
@@ -10,22 +11,15 @@ from forestflow._gen.servable_pb2 import ServableMetrics as ServableMetricsMessa
 from forestflow._gen.servable_pb2 import ServableStatus as ServableStatusMessage
 from forestflow.codecs.messages import DEFAULT_SEPARATOR, fqrv_to
 from forestflow.domain.independence import Independence
-from forestflow.domain.reports import ReplicaStatus, ServableMetadata, ServableMetrics, ServableStatus
-from forestflow.domain.settings import (
-    ImmediatelyValid,
-    ImmediatePhaseIn,
-    LinearTimeBasedPhaseIn,
-    LoggingSettings,
-    ManualPhaseIn,
-    MinServedEventsBasedValidity,
-    NeverValid,
-    PerformanceBasedValidity,
+from forestflow.domain.policies.phase_in import (
     PhaseInPolicy,
-    ServableSettings,
     StepPhaseIn,
-    TimeBasedValidity,
+)
+from forestflow.domain.policies.validity import (
     ValidityRule,
 )
+from forestflow.domain.reports import ReplicaStatus, ServableMetadata, ServableMetrics, ServableStatus
+from forestflow.domain.settings import LoggingSettings, ServableSettings
 from forestflow.domain.tensors import IOMetadata, ModelMetadata
 
 
@@ -112,20 +106,9 @@ def describe(settings: ServableSettings) -> str:
 
 
 def _describe_policy(policy: ValidityRule | PhaseInPolicy) -> str:
-    match policy:
-        case ImmediatelyValid() | NeverValid() | ImmediatePhaseIn():
-            argument = ""
-        case (
-            TimeBasedValidity(value)
-            | PerformanceBasedValidity(value)
-            | MinServedEventsBasedValidity(value)
-            | LinearTimeBasedPhaseIn(value)
-        ):
-            argument = str(value)
-        case StepPhaseIn(steps):
-            argument = ",".join(f"{step.after_secs}:{step.percent}" for step in steps)
-        case ManualPhaseIn(percent):
-            argument = str(percent)
+    """Write the policy's name and what it cannot be without, as the original's class has it."""
+    required = [getattr(policy, field.name) for field in fields(policy) if field.default is MISSING]
+    argument = ",".join(map(str, required[0] if isinstance(policy, StepPhaseIn) else required))
     return f"{type(policy).__name__}({argument})"
 
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeGuard
-
 from forestflow._gen import versions_pb2 as pb
 from forestflow._gen.serve_request_pb2 import BasicServeRequest
 from forestflow.codecs import message_json, messages
 from forestflow.codecs.flavor_messages import flavor_from, flavor_to
+from forestflow.domain.commands import UpdateVersions
 from forestflow.domain.errors import Invalid
 from forestflow.domain.ids import Contract
-from forestflow.domain.sources import check_length
 from forestflow.domain.versions import (
     DEFAULT_POLL_SECONDS,
     AllVersions,
@@ -26,19 +24,20 @@ from forestflow.domain.versions import (
 _IGNORED_RELEASE = "versions"
 
 
-def is_watch(document: object) -> TypeGuard[dict[str, Any]]:
-    """Whether a deploy's body is of version directories."""
-    return type(document) is dict and "versions" in document
+def with_release(document: object) -> object:
+    """Return the body of a deploy; one of versions gets the release version that the message asks for."""
+    if type(document) is dict and "versions" in document:
+        fqrv = document.get("fqrv")
+        if type(fqrv) is dict and not {"release_version", "releaseVersion"} & fqrv.keys():
+            return {**document, "fqrv": {**fqrv, "releaseVersion": _IGNORED_RELEASE}}
+    return document
 
 
-def watch_request_from(document: dict[str, Any], contract: Contract | None = None) -> WatchRequest:
-    """A BasicServeRequest with ``versions``; ``contract``, from the path, counts before the body's."""
-    fqrv = document.get("fqrv")
-    if type(fqrv) is dict and not {"release_version", "releaseVersion"} & fqrv.keys():
-        document = {**document, "fqrv": {**fqrv, "releaseVersion": _IGNORED_RELEASE}}
-    message = message_json.read(document, BasicServeRequest())
-    check_length(message.path)
-    message_json.bounded(message)
+def watch_request_from(message: BasicServeRequest, contract: Contract | None = None) -> WatchRequest:
+    """Read a BasicServeRequest with ``versions``; ``contract``, from the path, counts before the message's.
+
+    Raises Invalid when nothing names the contract, or an artifact is pinned.
+    """
     if contract is None:
         if not message.HasField("fqrv"):
             raise Invalid("fqrv is missing: give its contract in the body or in the path")
@@ -74,10 +73,15 @@ def watch_to(watch: Watch) -> BasicServeRequest:
     )
 
 
-def parse_update(body: bytes) -> tuple[VersionPolicy, float | None]:
-    """The policy, and the seconds between two looks if given."""
-    message = message_json.parse(body, pb.VersionsUpdate())
-    return policy_from(message.versions), message.pollSeconds if message.HasField("pollSeconds") else None
+def parse_update(body: bytes, contract: Contract) -> UpdateVersions:
+    """Read a VersionsUpdate of a contract. Raises Malformed, Invalid."""
+    return update_from(message_json.parse(body, pb.VersionsUpdate()), contract)
+
+
+def update_from(message: pb.VersionsUpdate, contract: Contract) -> UpdateVersions:
+    """Raises Invalid for a message that names no policy."""
+    seconds = message.pollSeconds if message.HasField("pollSeconds") else None
+    return UpdateVersions(contract, policy_from(message.versions), seconds)
 
 
 def policy_to(policy: VersionPolicy) -> pb.VersionPolicy:

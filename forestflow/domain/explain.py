@@ -6,20 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from forestflow.domain.ids import Contract, Fqrv
-from forestflow.domain.policies import ReleaseSnapshot, expired, metric_of, percent_of, rule_holds, shares
-from forestflow.domain.settings import (
-    ContractSettings,
-    ImmediatelyValid,
-    LinearTimeBasedPhaseIn,
-    MaxAge,
-    MinServedEventsBasedValidity,
-    NeverValid,
-    PerformanceBasedValidity,
-    PhaseInPolicy,
-    StepPhaseIn,
-    TimeBasedValidity,
-    ValidityRule,
-)
+from forestflow.domain.policies.validity import ValidityRule
+from forestflow.domain.settings import ContractSettings
+from forestflow.domain.verdicts import ReleaseSnapshot, expired, percent_of, shares
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,48 +96,24 @@ def _release(
 def explain_rule(
     rule: ValidityRule, release: ReleaseSnapshot, now_ms: int, default_metric: str | None
 ) -> RuleExplanation:
-    """One rule, with its numbers."""
-    holds = rule_holds(rule, release, now_ms, default_metric)
-    changes: int | None = None
-    match rule:
-        case ImmediatelyValid():
-            detail = "always holds"
-        case NeverValid():
-            detail = "never holds"
-        case TimeBasedValidity(valid_after_ms=after):
-            age = max(0, now_ms - release.created_at_ms)
-            detail = f"{age} ms old, needs {after} ms"
-            changes = None if holds else release.created_at_ms + after
-        case MinServedEventsBasedValidity(valid_after_min_served_events=events):
-            detail = f"{release.served_events} events served, needs {events}"
-        case PerformanceBasedValidity(min_threshold=threshold, metric=name):
-            value = metric_of(name, release, default_metric)
-            known = "nothing reported" if value is None else f"{value:g}"
-            detail = f"{name or default_metric or 'the only metric reported'}: {known}, needs {threshold:g}"
-    return RuleExplanation(type(rule).__name__, holds, detail, changes)
+    """Explain one rule, with its numbers."""
+    holds = rule.holds(release, now_ms, default_metric)
+    changes = None if holds else rule.holds_from(release)
+    return RuleExplanation(type(rule).__name__, holds, rule.detail(release, now_ms, default_metric), changes)
 
 
 def _next_change(
     release: ReleaseSnapshot, rules: Sequence[RuleExplanation], settings: ContractSettings, now_ms: int
 ) -> int | None:
-    """When time alone changes something about the release: validity, percent or expiry."""
+    """Return when time alone changes something about the release: validity, percent or expiry."""
     valid_at = release.became_valid_at_ms
     if valid_at is None:
         blocking = [rule for rule in rules if not rule.holds]
         times = [rule.changes_at_ms for rule in blocking if rule.changes_at_ms is not None]
         return max(times) if times and len(times) == len(blocking) else None
-    changes = [_next_percent(release.settings.policy_settings.phase_in_policy, valid_at, now_ms)]
-    if isinstance(settings.expiration_policy, MaxAge):
-        changes.append(valid_at + settings.expiration_policy.max_age_secs * 1000)
+    phased = release.settings.policy_settings.phase_in_policy.changes_at(max(0, now_ms - valid_at))
+    changes = [
+        valid_at + phased if phased is not None else None,
+        settings.expiration_policy.expires_at(valid_at),
+    ]
     return min((at for at in changes if at is not None and at > now_ms), default=None)
-
-
-def _next_percent(policy: PhaseInPolicy, valid_at_ms: int, now_ms: int) -> int | None:
-    match policy:
-        case LinearTimeBasedPhaseIn(phase_in_over_secs=seconds) if seconds > 0:
-            percent = min(100, max(0, now_ms - valid_at_ms) // (seconds * 10))
-            return None if percent >= 100 else valid_at_ms + (percent + 1) * seconds * 10
-        case StepPhaseIn(steps=steps):
-            return next((at for s in steps if (at := valid_at_ms + s.after_secs * 1000) > now_ms), None)
-        case _:
-            return None

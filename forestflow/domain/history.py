@@ -21,8 +21,8 @@ from forestflow.domain.events import (
 from forestflow.domain.explain import PlanExplanation, explain
 from forestflow.domain.ids import Contract
 from forestflow.domain.metrics import means
-from forestflow.domain.policies import ReleaseSnapshot
 from forestflow.domain.state import ContractState, State
+from forestflow.domain.verdicts import ReleaseSnapshot
 
 
 @dataclass(frozen=True, slots=True)

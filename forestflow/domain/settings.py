@@ -1,230 +1,17 @@
-"""Settings that users give to contracts and servables: policies, routers, logging and deployment."""
+"""Settings that users give to contracts and servables: which policies, how they are hosted, logged and shadowed."""
 
 from __future__ import annotations
 
 import enum
 import math
 from dataclasses import dataclass, field
-from itertools import pairwise
 
 from forestflow.domain.errors import InvalidSettings
 from forestflow.domain.independence import IndependentRows
-
-# --- validity -------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class ImmediatelyValid:
-    """Valid as soon as it is loaded."""
-
-
-@dataclass(frozen=True, slots=True)
-class NeverValid:
-    """Never answers users; it may shadow."""
-
-
-@dataclass(frozen=True, slots=True)
-class TimeBasedValidity:
-    """Valid ``valid_after_ms`` milliseconds after the release was created."""
-
-    valid_after_ms: int
-
-    def __post_init__(self) -> None:
-        if self.valid_after_ms < 0:
-            raise InvalidSettings(f"validAfterMS must not be negative, got {self.valid_after_ms}")
-
-
-@dataclass(frozen=True, slots=True)
-class PerformanceBasedValidity:
-    """Valid once a reported metric reaches ``min_threshold``; without ``metric``, the contract's default one."""
-
-    min_threshold: float
-    metric: str | None = None
-
-    def __post_init__(self) -> None:
-        if math.isnan(self.min_threshold):
-            raise InvalidSettings("minThreshold must be a number")
-        if self.metric == "":
-            raise InvalidSettings("metric must not be empty; leave it out for the contract's default metric")
-
-
-@dataclass(frozen=True, slots=True)
-class MinServedEventsBasedValidity:
-    """Valid once the release has scored plus shaded this many requests."""
-
-    valid_after_min_served_events: int
-
-    def __post_init__(self) -> None:
-        if self.valid_after_min_served_events < 0:
-            raise InvalidSettings("validAfterMinServedEvents must not be negative")
-
-
-ValidityRule = (
-    ImmediatelyValid | NeverValid | TimeBasedValidity | PerformanceBasedValidity | MinServedEventsBasedValidity
-)
-
-# --- phase-in -------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class ImmediatePhaseIn:
-    """100 % of its share from the moment the release is valid."""
-
-
-@dataclass(frozen=True, slots=True)
-class LinearTimeBasedPhaseIn:
-    """From 0 to 100 % in ``phase_in_over_secs`` seconds after the release became valid."""
-
-    phase_in_over_secs: int
-
-    def __post_init__(self) -> None:
-        if self.phase_in_over_secs < 0:
-            raise InvalidSettings("phaseInOverSecs must not be negative")
-
-
-@dataclass(frozen=True, slots=True)
-class PhaseInStep:
-    """From ``after_secs`` seconds after the release became valid: ``percent``."""
-
-    after_secs: int
-    percent: int
-
-
-@dataclass(frozen=True, slots=True)
-class StepPhaseIn:
-    """0 % before the first step, then the percent of the last step that was reached. Steps only go up."""
-
-    steps: tuple[PhaseInStep, ...]
-
-    def __post_init__(self) -> None:
-        if not self.steps:
-            raise InvalidSettings("StepPhaseIn needs at least one step")
-        for step in self.steps:
-            if step.after_secs < 0 or not 0 <= step.percent <= 100:
-                raise InvalidSettings("a step of StepPhaseIn needs afterSecs of at least 0 and a percent in 0..100")
-        for earlier, later in pairwise(self.steps):
-            if later.after_secs <= earlier.after_secs or later.percent < earlier.percent:
-                raise InvalidSettings("the steps of StepPhaseIn must come in the order of time, and never go down")
-
-
-@dataclass(frozen=True, slots=True)
-class ManualPhaseIn:
-    """Whatever percent was last set."""
-
-    percent: int
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.percent <= 100:
-            raise InvalidSettings(f"the percent of ManualPhaseIn must be in 0..100, got {self.percent}")
-
-
-PhaseInPolicy = ImmediatePhaseIn | LinearTimeBasedPhaseIn | StepPhaseIn | ManualPhaseIn
-
-# --- expiration -----------------------------------------------------------------------------------------------------
-
-
-class Ordering(enum.IntEnum):
-    """Which end of a metric is the good one: DESC keeps the highest, ASC the lowest."""
-
-    DESC = 1
-    ASC = 2
-
-
-def _check_keep(servables_to_keep: int) -> None:
-    if servables_to_keep < 1:
-        raise InvalidSettings(f"servablesToKeep must be at least 1, got {servables_to_keep}")
-
-
-@dataclass(frozen=True, slots=True)
-class KeepLatest:
-    """Keep the valid releases that became valid last."""
-
-    servables_to_keep: int
-
-    def __post_init__(self) -> None:
-        _check_keep(self.servables_to_keep)
-
-
-@dataclass(frozen=True, slots=True)
-class KeepTopRanked:
-    """Keep the best valid releases by a reported metric."""
-
-    servables_to_keep: int
-    metric_to_evaluate: str
-    ordering: Ordering = Ordering.DESC
-
-    def __post_init__(self) -> None:
-        _check_keep(self.servables_to_keep)
-        if not self.metric_to_evaluate:
-            raise InvalidSettings("metricToEvaluate must not be empty")
-
-
-@dataclass(frozen=True, slots=True)
-class KeepAll:
-    """Nothing expires by itself."""
-
-
-@dataclass(frozen=True, slots=True)
-class MaxAge:
-    """Expire valid releases that have been valid for ``max_age_secs`` seconds."""
-
-    max_age_secs: int
-
-    def __post_init__(self) -> None:
-        if self.max_age_secs < 1:
-            raise InvalidSettings(f"maxAgeSecs must be at least 1, got {self.max_age_secs}")
-
-
-ExpirationPolicy = KeepLatest | KeepTopRanked | KeepAll | MaxAge
-
-# --- contract routers -----------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class FairPhaseInPctBasedRouter:
-    """Share traffic among all valid releases in proportion to their phase-in percent."""
-
-
-@dataclass(frozen=True, slots=True)
-class LatestPhaseInPctBasedRouter:
-    """All traffic to the release that became valid last; shared with the one before it until fully phased in."""
-
-
-@dataclass(frozen=True, slots=True)
-class PerformanceRouter:
-    """Share traffic by a reported metric, times phase-in percent.
-
-    A share of ``epsilon`` goes to all valid releases alike, to keep exploring; the rest in proportion to the metric
-    (DESC) or to one over it (ASC). A release without the metric, or with one that is not above 0, only explores.
-    ``metric`` ``None``: the contract's default metric.
-    """
-
-    metric: str | None = None
-    epsilon: float = 0.1
-    ordering: Ordering = Ordering.DESC
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.epsilon <= 1:
-            raise InvalidSettings(f"epsilon must be in 0..1, got {self.epsilon}")
-        if self.metric == "":
-            raise InvalidSettings("metric must not be empty; leave it out for the contract's default metric")
-
-
-@dataclass(frozen=True, slots=True)
-class StickyRouter:
-    """Requests with the same value of the config ``key_config`` go to the same release, by phase-in percent.
-
-    When weights move, only the necessary share of the keys moves. Requests without a key are split as by Fair.
-    """
-
-    key_config: str
-
-    def __post_init__(self) -> None:
-        if not self.key_config:
-            raise InvalidSettings("keyConfig must not be empty")
-
-
-ContractRouter = FairPhaseInPctBasedRouter | LatestPhaseInPctBasedRouter | PerformanceRouter | StickyRouter
+from forestflow.domain.policies.expiration import ExpirationPolicy, KeepLatest
+from forestflow.domain.policies.phase_in import ImmediatePhaseIn, PhaseInPolicy
+from forestflow.domain.policies.routers import ContractRouter, FairPhaseInPctBasedRouter, PerformanceRouter
+from forestflow.domain.policies.validity import ImmediatelyValid, ValidityRule
 
 
 class Routing(enum.IntEnum):
@@ -261,8 +48,8 @@ class MetricSettings:
 class ContractSettings:
     """How a contract expires and routes; the defaults are the original's for a deploy that gives none."""
 
-    expiration_policy: ExpirationPolicy = KeepLatest(1)
-    router: ContractRouter = FairPhaseInPctBasedRouter()
+    expiration_policy: ExpirationPolicy = field(default_factory=lambda: KeepLatest(1))
+    router: ContractRouter = field(default_factory=FairPhaseInPctBasedRouter)
     routing: Routing = Routing.BATCH
     metrics: MetricSettings = MetricSettings()
 
@@ -279,7 +66,7 @@ class PolicySettings:
     """All ``validity_policy`` rules must hold before ``phase_in_policy`` starts."""
 
     validity_policy: tuple[ValidityRule, ...] = (ImmediatelyValid(),)
-    phase_in_policy: PhaseInPolicy = ImmediatePhaseIn()
+    phase_in_policy: PhaseInPolicy = field(default_factory=ImmediatePhaseIn)
 
 
 class LogLevel(enum.IntEnum):

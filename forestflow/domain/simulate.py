@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 
 from forestflow.domain.errors import Invalid
 from forestflow.domain.ids import Fqrv
-from forestflow.domain.policies import ReleaseSnapshot, expired, is_valid, shares
 from forestflow.domain.settings import ContractSettings, PolicySettings
+from forestflow.domain.verdicts import ReleaseSnapshot, expired, is_valid, shares
 
 MAX_POINTS = 10_000
 

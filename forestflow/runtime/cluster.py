@@ -18,6 +18,7 @@ import ray
 from ray.actor import ActorHandle
 from ray.exceptions import RayActorError, RayError, RayTaskError
 
+from forestflow.domain.commands import Command
 from forestflow.domain.errors import ForestFlowError, LoadFailed, Unavailable
 from forestflow.domain.ids import Fqrv
 from forestflow.domain.plan import PlanUpdate
@@ -373,11 +374,11 @@ class ForestFlowRegistry:
                 raise
             self._registry = registry
 
-    async def command(self, name: str, *arguments: Any) -> tuple[Any, int]:
+    async def command(self, command: Command[Any]) -> tuple[Any, int]:
         """``(value or ForestFlowError, Plan version that shows the effect)``."""
         registry = await self._running()
         try:
-            value = await registry.handler(name)(*arguments)
+            value = await registry.run(command)
         except ForestFlowError as error:
             value = error
         return value, registry.version
@@ -419,8 +420,8 @@ def registry_client(registry: ActorHandle[Any]) -> RegistryClient:
                 raise error.cause from error
             raise
 
-    async def command(name: str, *arguments: Any) -> tuple[Any, int]:
-        value, version = await call("command", name, *arguments)
+    async def command(command: Command[Any]) -> tuple[Any, int]:
+        value, version = await call("command", command)
         if isinstance(value, ForestFlowError):
             raise value
         return value, version

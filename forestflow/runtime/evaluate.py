@@ -9,10 +9,11 @@ from forestflow.domain.events import Event, ServableBecameValid, ServablesDelete
 from forestflow.domain.ids import Contract, Fqrv
 from forestflow.domain.metrics import means
 from forestflow.domain.plan import ContractPlan, ReleasePlan, ReplicaAddress
-from forestflow.domain.policies import ReleaseSnapshot, expired, is_valid, shares
+from forestflow.domain.policies.routers import StickyRouter
 from forestflow.domain.reports import Counts
-from forestflow.domain.settings import MetricSettings, ServableSettings, StickyRouter
+from forestflow.domain.settings import MetricSettings, ServableSettings
 from forestflow.domain.state import ContractState, Release
+from forestflow.domain.verdicts import ReleaseSnapshot, expired, is_valid, shares
 
 Counted = Callable[[Fqrv], Counts]
 Addresses = Callable[[Fqrv], tuple[ReplicaAddress, ...]]

@@ -5,8 +5,30 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from forestflow.codecs import journal as journal_codec
+from forestflow.domain.commands import (
+    Command,
+    Explain,
+    GetContractSettings,
+    GetHistory,
+    GetMetadata,
+    GetPlanAt,
+    GetSettings,
+    GetStatus,
+    IsReady,
+    ListContracts,
+    ListMetadata,
+    ListMetrics,
+    ListReleases,
+    ListReplicas,
+    ListSettings,
+    ListStatus,
+    Query,
+    ReadLogs,
+    Simulate,
+)
 from forestflow.domain.errors import ForestFlowError, Invalid, NoActiveServables, UnknownContract, UnknownServable
 from forestflow.domain.explain import PlanExplanation
 from forestflow.domain.explain import explain as explain_plan
@@ -15,7 +37,6 @@ from forestflow.domain.history import plan_at as plan_at_time
 from forestflow.domain.ids import Contract, Fqrv
 from forestflow.domain.lifecycle import ReplicaState, ServableState
 from forestflow.domain.metrics import means
-from forestflow.domain.policies import ReleaseSnapshot, percent_of
 from forestflow.domain.reports import (
     LogPosition,
     ReplicaLog,
@@ -29,6 +50,7 @@ from forestflow.domain.simulate import Proposal, TimelinePoint
 from forestflow.domain.simulate import simulate as simulate_plan
 from forestflow.domain.state import Release, State
 from forestflow.domain.tensors import ModelMetadata
+from forestflow.domain.verdicts import ReleaseSnapshot, percent_of
 from forestflow.runtime.counters import Counters
 from forestflow.runtime.deploys import Pending
 from forestflow.runtime.evaluate import snapshot
@@ -47,6 +69,11 @@ def history_of(journal: Journal) -> Iterator[HistoryEntry]:
         yield HistoryEntry(entry.seq, entry.at_ms, event)
 
 
+def no_handler(command: Command[Any]) -> Invalid:
+    """The error of a command that nobody carries out; the tests see to it that there is none."""
+    return Invalid(f"there is no command {type(command).__name__}")
+
+
 @dataclass(frozen=True, slots=True)
 class Knowledge:
     """All that the registry knows; the parts are shared with it and change as it works."""
@@ -61,10 +88,50 @@ class Knowledge:
 
 
 class Queries:
-    """The coroutines are named as in :class:`~forestflow.runtime.control.ControlPlane`."""
+    """Answers the queries of :mod:`forestflow.domain.commands`."""
 
     def __init__(self, known: Knowledge) -> None:
         self._known = known
+
+    async def answer(self, query: Query[Any]) -> Any:
+        """Answer one query. Raises Invalid for one without a handler."""
+        match query:
+            case ListContracts():
+                return await self.contracts()
+            case GetContractSettings(contract):
+                return await self.contract_settings(contract)
+            case Explain(contract):
+                return await self.explain(contract)
+            case Simulate(contract, proposal):
+                return await self.simulate(contract, proposal)
+            case GetHistory(contract):
+                return await self.history(contract)
+            case GetPlanAt(contract, at_ms):
+                return await self.plan_at(contract, at_ms)
+            case ListReleases(contract):
+                return await self.releases(contract)
+            case ListMetrics(contract):
+                return await self.metrics(contract)
+            case ListSettings(contract):
+                return await self.servable_settings(contract)
+            case GetSettings(fqrv):
+                return await self.settings_of(fqrv)
+            case ListMetadata(contract):
+                return await self.metadata(contract)
+            case GetMetadata(fqrv):
+                return await self.metadata_of(fqrv)
+            case ListStatus(contract):
+                return await self.status(contract)
+            case GetStatus(fqrv):
+                return await self.status_of(fqrv)
+            case ListReplicas(fqrv):
+                return await self.replicas(fqrv)
+            case ReadLogs(fqrv, tail, after):
+                return await self.logs(fqrv, tail, after)
+            case IsReady():
+                return await self.ready()
+            case _:
+                raise no_handler(query)
 
     async def contracts(self) -> list[Contract]:
         return sorted(self._known.state.contracts)

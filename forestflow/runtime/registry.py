@@ -9,11 +9,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any
 
 from forestflow.codecs import journal as journal_codec
+from forestflow.domain.commands import (
+    Command,
+    CreateContract,
+    Delete,
+    Deploy,
+    GetVersions,
+    Query,
+    ReportMetrics,
+    Rollback,
+    UnwatchVersions,
+    UpdateContract,
+    UpdateServable,
+    UpdateVersions,
+    WatchVersions,
+)
 from forestflow.domain.errors import (
     ContractValidationError,
     ForestFlowError,
@@ -37,19 +52,19 @@ from forestflow.domain.history import state_at
 from forestflow.domain.ids import Contract, Fqrv
 from forestflow.domain.metrics import MetricReport, check_names
 from forestflow.domain.plan import PlanUpdate
-from forestflow.domain.policies import percent_of, rules_hold
+from forestflow.domain.policies.expiration import MaxAge
 from forestflow.domain.reports import Counts
 from forestflow.domain.requests import ServeRequest
 from forestflow.domain.settings import (
     ContractSettings,
     LoggingSettings,
-    MaxAge,
     PolicySettings,
     ServableSettings,
     ShadowSettings,
 )
 from forestflow.domain.state import ContractState, Release, State
 from forestflow.domain.tensors import ModelMetadata
+from forestflow.domain.verdicts import percent_of, rules_hold
 from forestflow.domain.versions import VersionPolicy, VersionsReport, WatchRequest
 from forestflow.runtime.artifacts import ArtifactStore
 from forestflow.runtime.assignment import Assignment
@@ -58,26 +73,13 @@ from forestflow.runtime.counters import Counters
 from forestflow.runtime.deploys import Deploys
 from forestflow.runtime.evaluate import contract_plan, due_events, snapshot
 from forestflow.runtime.planbook import PlanBook
-from forestflow.runtime.queries import Knowledge, Queries, history_of
+from forestflow.runtime.queries import Knowledge, Queries, history_of, no_handler
 from forestflow.runtime.replicas import Hosts, ReplicaSet, Wanted
 from forestflow.runtime.sources.directories import SourceDirectories
 from forestflow.runtime.store import Journal, Record, damaged
 from forestflow.runtime.versions import Directories, Versions
 
 TICK_SECONDS = 0.5
-
-COMMANDS = frozenset(
-    {
-        "create_contract", "update_contract", "deploy", "delete", "update_servable", "report_metrics", "rollback",
-        "watch_versions", "update_versions", "unwatch_versions", "versions",
-    }
-)  # fmt: skip
-QUERIES = frozenset(
-    {
-        "contracts", "contract_settings", "releases", "servable_settings", "settings_of", "metadata", "metadata_of",
-        "metrics", "status", "status_of", "replicas", "logs", "ready", "explain", "simulate", "history", "plan_at",
-    }
-)  # fmt: skip
 
 _log = logging.getLogger("forestflow.registry")
 
@@ -95,10 +97,7 @@ class RegistrySettings:
 
 
 class Registry:
-    """Commands are the public coroutines named as in :class:`~forestflow.runtime.control.ControlPlane`.
-
-    ``queries`` answers what changes nothing.
-    """
+    """Runs the commands of :mod:`forestflow.domain.commands`; ``queries`` answers what changes nothing."""
 
     def __init__(
         self,
@@ -127,13 +126,35 @@ class Registry:
         places = directories or SourceDirectories(artifacts.rules)
         self._versions = Versions(known, self.queries, places, self.deploy, self._deploys.cancel, self._commit)
 
-    def handler(self, name: str) -> Callable[..., Awaitable[Any]]:
-        """The coroutine function of a command or query of the control plane. Raises Invalid for any other name."""
-        if name in COMMANDS:
-            return cast(Callable[..., Awaitable[Any]], getattr(self, name))
-        if name in QUERIES:
-            return cast(Callable[..., Awaitable[Any]], getattr(self.queries, name))
-        raise Invalid(f"there is no command {name!r}")
+    async def run(self, command: Command[Any]) -> Any:
+        """Carry out a command, or answer a query. Raises Invalid for one without a handler."""
+        match command:
+            case GetVersions(contract):
+                return await self.versions(contract)
+            case Query():
+                return await self.queries.answer(command)
+            case CreateContract(contract, settings):
+                return await self.create_contract(contract, settings)
+            case UpdateContract(contract, settings):
+                return await self.update_contract(contract, settings)
+            case Rollback(contract, seq):
+                return await self.rollback(contract, seq)
+            case Deploy(request):
+                return await self.deploy(request)
+            case Delete(fqrv):
+                return await self.delete(fqrv)
+            case UpdateServable(fqrv, policy, logging_settings, shadow):
+                return await self.update_servable(fqrv, policy, logging_settings, shadow)
+            case ReportMetrics(fqrv, reports):
+                return await self.report_metrics(fqrv, reports)
+            case WatchVersions(watch_request):
+                return await self.watch_versions(watch_request)
+            case UpdateVersions(contract, which, poll_seconds):
+                return await self.update_versions(contract, which, poll_seconds)
+            case UnwatchVersions(contract):
+                return await self.unwatch_versions(contract)
+            case _:
+                raise no_handler(command)
 
     # --- life --------------------------------------------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ from typing import Any, Protocol, cast
 
 import uvicorn
 
+from forestflow.domain.commands import Command, ListMetrics
 from forestflow.domain.errors import ForestFlowError, Unavailable
 from forestflow.domain.ids import Contract, Fqrv
 from forestflow.domain.plan import PlanUpdate
@@ -73,7 +74,7 @@ class RouterSettings:
 class RegistryClient:
     """How a router reaches the registry. Each call raises Unavailable when the registry is down."""
 
-    command: Callable[..., Awaitable[tuple[Any, int]]]  # (name, *arguments) -> (value, Plan version)
+    command: Callable[[Command[Any]], Awaitable[tuple[Any, int]]]  # -> (value, Plan version)
     plan: Callable[[int, float], Awaitable[PlanUpdate]]
     report: Callable[[str, int, Mapping[Fqrv, Counts]], Awaitable[None]]  # (reporter, number, counts)
 
@@ -204,10 +205,10 @@ class Router:
         )
 
     def _channel(self, dispatcher: Dispatcher) -> Channel:
-        async def call(name: str, *arguments: Any) -> Any:
-            if name == "metrics":  # users see their own requests counted
+        async def call(command: Command[Any]) -> Any:
+            if isinstance(command, ListMetrics):  # users see their own requests counted
                 await self._report(dispatcher)
-            value, version = await self._registry.command(name, *arguments)
+            value, version = await self._registry.command(command)
             await dispatcher.reached(version)
             return value
 

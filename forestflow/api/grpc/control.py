@@ -6,10 +6,9 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import grpc.aio
-import orjson
 from google.protobuf.message import Message
 
 from forestflow._gen import control_pb2 as pb
@@ -22,6 +21,25 @@ from forestflow.api.grpc.methods import Call, Handler, many, unary
 from forestflow.codecs import control as codec
 from forestflow.codecs import message_json, messages, plans, reports, versions
 from forestflow.codecs.messages import contract_from, contract_to, fqrv_from, fqrv_to
+from forestflow.domain.commands import (
+    CreateContract,
+    Delete,
+    Explain,
+    GetContractSettings,
+    GetSettings,
+    GetStatus,
+    GetVersions,
+    ListContracts,
+    ListReplicas,
+    ListStatus,
+    ReportMetrics,
+    Rollback,
+    Simulate,
+    UnwatchVersions,
+    UpdateContract,
+    UpdateServable,
+    WatchVersions,
+)
 from forestflow.domain.errors import (
     Malformed,
     NoActiveServables,
@@ -34,7 +52,6 @@ from forestflow.domain.errors import (
 from forestflow.domain.explain import ReleaseExplanation
 from forestflow.domain.ids import Contract, Fqrv
 from forestflow.domain.reports import ServableStatus
-from forestflow.domain.versions import WatchRequest
 from forestflow.runtime.control import ControlPlane
 from forestflow.runtime.dispatch import Dispatcher
 
@@ -57,72 +74,74 @@ class Control:
         kind = request.WhichOneof("sealed_value")
         if kind is None:
             raise Malformed("ServeRequestShim: neither Basic nor MLFlow is given")
-        asked = codec.parse_deploy(_json(getattr(request, kind)))
-        if isinstance(asked, WatchRequest):
-            return pb.DeployResponse(versions=versions.report_to(await self._control.watch_versions(asked)))
-        fqrv = await self._control.deploy(asked)
+        command = codec.deploy_from(request.Basic if kind == "Basic" else codec.mlflow_from(request.MLFlow))
+        if isinstance(command, WatchVersions):
+            return pb.DeployResponse(versions=versions.report_to(await self._control.run(command)))
+        fqrv = await self._control.run(command)
         return pb.DeployResponse(created=responses.ServableCreatedSuccessfully(fqrv=fqrv_to(fqrv)))
 
     async def delete_servable(self, request: pb.ServableRequest) -> responses.ServablesDeletedSuccessfully:
-        return _deleted(await self._control.delete(fqrv_from(request.fqrv)))
+        return _deleted(await self._control.run(Delete(fqrv_from(request.fqrv))))
 
     async def update_servable(self, request: pb.UpdateServableRequest) -> responses.ServableUpdatedSuccessfully:
         policy, logging, shadow = request.policy, request.logging, request.shadow
         if not any(map(request.HasField, ("policy", "logging", "shadow"))):
             raise Malformed("UpdateServableRequest: none of policy, logging and shadow is given")
-        fqrv = await self._control.update_servable(
-            fqrv_from(request.fqrv),
-            policy=messages.policy_settings_from(policy) if request.HasField("policy") else None,
-            logging=messages.logging_settings_from(logging) if request.HasField("logging") else None,
-            shadow=messages.shadow_settings_from(shadow) if request.HasField("shadow") else None,
+        fqrv = await self._control.run(
+            UpdateServable(
+                fqrv_from(request.fqrv),
+                policy=messages.policy_settings_from(policy) if request.HasField("policy") else None,
+                logging=messages.logging_settings_from(logging) if request.HasField("logging") else None,
+                shadow=messages.shadow_settings_from(shadow) if request.HasField("shadow") else None,
+            )
         )
         return responses.ServableUpdatedSuccessfully(fqrv=fqrv_to(fqrv))
 
     async def report_metrics(self, request: pb.ReportMetricsRequest) -> responses.ServableUpdatedSuccessfully:
-        measured = plans.parse_metric_reports(_json(request.reports), time.time_ns() // 1_000_000)
-        fqrv = await self._control.report_metrics(fqrv_from(request.fqrv), measured)
+        measured = plans.metric_reports_from(request.reports, time.time_ns() // 1_000_000)
+        fqrv = await self._control.run(ReportMetrics(fqrv_from(request.fqrv), measured))
         return responses.ServableUpdatedSuccessfully(fqrv=fqrv_to(fqrv))
 
     async def get_servable(self, request: pb.ServableRequest) -> pb.ServableDescription:
         fqrv = fqrv_from(request.fqrv)
-        described = pb.ServableDescription(status=reports.status_to(await self._control.status_of(fqrv)))
+        described = pb.ServableDescription(status=reports.status_to(await self._control.run(GetStatus(fqrv))))
         with contextlib.suppress(UnknownServable):  # its deploy is under way, or failed
-            settings = await self._control.settings_of(fqrv)
+            settings = await self._control.run(GetSettings(fqrv))
             described.settings.CopyFrom(messages.servable_settings_to(settings))
         return described
 
     async def get_replicas(self, request: pb.ServableRequest) -> pb.ReplicasResponse:
         return pb.ReplicasResponse(
-            replicas=map(reports.replica_to, await self._control.replicas(fqrv_from(request.fqrv)))
+            replicas=map(reports.replica_to, await self._control.run(ListReplicas(fqrv_from(request.fqrv))))
         )
 
     # --- contracts ---
 
     async def create_contract(self, request: pb.ContractSettingsRequest) -> responses.ContractCreatedSuccessfully:
         settings = messages.contract_settings_from(request.settings)
-        contract = await self._control.create_contract(contract_from(request.contract), settings)
+        contract = await self._control.run(CreateContract(contract_from(request.contract), settings))
         return responses.ContractCreatedSuccessfully(contract=contract_to(contract))
 
     async def update_contract(self, request: pb.ContractSettingsRequest) -> responses.ContractUpdatedSuccessfully:
         settings = messages.contract_settings_from(request.settings)
-        return _updated(await self._control.update_contract(contract_from(request.contract), settings))
+        return _updated(await self._control.run(UpdateContract(contract_from(request.contract), settings)))
 
     async def rollback_contract(self, request: pb.RollbackContractRequest) -> responses.ContractUpdatedSuccessfully:
-        return _updated(await self._control.rollback(contract_from(request.contract), request.rollback.seq))
+        return _updated(await self._control.run(Rollback(contract_from(request.contract), request.rollback.seq)))
 
     async def delete_contract(self, request: pb.ContractRequest) -> responses.ServablesDeletedSuccessfully:
         contract = contract_from(request.contract)
-        if not await self._control.status(contract):
+        if not await self._control.run(ListStatus(contract)):
             raise NoActiveServables(contract)
         with contextlib.suppress(NotWatched, UnknownContract):  # its first release is loading
-            await self._control.unwatch_versions(contract)
+            await self._control.run(UnwatchVersions(contract))
         deleted: list[Fqrv] = []
-        for status in await self._control.status(contract):
-            deleted += await self._control.delete(status.fqrv)
+        for status in await self._control.run(ListStatus(contract)):
+            deleted += await self._control.run(Delete(status.fqrv))
         return _deleted(deleted)
 
     async def list_contracts(self, request: pb.ListContractsRequest) -> responses.Contracts:
-        return responses.Contracts(contracts=map(contract_to, await self._control.contracts()))
+        return responses.Contracts(contracts=map(contract_to, await self._control.run(ListContracts())))
 
     async def get_contract(self, request: pb.ContractRequest) -> pb.ContractState:
         return await self._state(contract_from(request.contract))
@@ -152,12 +171,12 @@ class Control:
             await self._change(version)
 
     async def _state(self, contract: Contract) -> pb.ContractState:
-        listed = await self._control.status(contract)
+        listed = await self._control.run(ListStatus(contract))
         state = pb.ContractState(contract=contract_to(contract))
         explained: dict[Fqrv, ReleaseExplanation] = {}
         with contextlib.suppress(UnknownContract):  # the deploy that creates it is under way
-            settings = await self._control.contract_settings(contract)
-            plan = await self._control.explain(contract)
+            settings = await self._control.run(GetContractSettings(contract))
+            plan = await self._control.run(Explain(contract))
             state.settings.CopyFrom(messages.contract_settings_to(settings))
             explained = {release.fqrv: release for release in plan.releases}
         state.releases.extend(_release(status, explained.get(status.fqrv)) for status in listed)
@@ -179,23 +198,22 @@ class Control:
     # --- plans and versions ---
 
     async def get_plan(self, request: pb.ContractRequest) -> PlanExplanation:
-        return plans.plan_to(await self._control.explain(contract_from(request.contract)))
+        return plans.plan_to(await self._control.run(Explain(contract_from(request.contract))))
 
     async def simulate(self, request: pb.SimulateRequest) -> Simulation:
         contract = contract_from(request.contract)
-        proposal = plans.parse_simulation(_json(request.simulation))
-        return plans.simulation_to(contract, await self._control.simulate(contract, proposal))
+        proposal = plans.proposal_from(request.simulation)
+        return plans.simulation_to(contract, await self._control.run(Simulate(contract, proposal)))
 
     async def get_versions(self, request: pb.ContractRequest) -> VersionsStatus:
-        return versions.report_to(await self._control.versions(contract_from(request.contract)))
+        return versions.report_to(await self._control.run(GetVersions(contract_from(request.contract))))
 
     async def update_versions(self, request: pb.UpdateVersionsRequest) -> VersionsStatus:
-        policy, poll_seconds = versions.parse_update(_json(request.update))
-        contract = contract_from(request.contract)
-        return versions.report_to(await self._control.update_versions(contract, policy, poll_seconds))
+        command = versions.update_from(request.update, contract_from(request.contract))
+        return versions.report_to(await self._control.run(command))
 
     async def unwatch_versions(self, request: pb.ContractRequest) -> responses.ContractUpdatedSuccessfully:
-        return _updated(await self._control.unwatch_versions(contract_from(request.contract)))
+        return _updated(await self._control.run(UnwatchVersions(contract_from(request.contract))))
 
 
 def methods(
@@ -240,12 +258,6 @@ def methods(
         "UnwatchVersions": one(pb.ContractRequest, handlers.unwatch_versions),
         "Watch": many(watch, dispatcher),
     }
-
-
-def _json(message: Message) -> bytes:
-    """The same as a body of the REST API, whose codec is the one that judges it."""
-    document: dict[str, Any] = message_json.to_document(message)
-    return orjson.dumps(document)
 
 
 def _release(status: ServableStatus, explained: ReleaseExplanation | None) -> pb.ReleaseState:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 import grpc.aio
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
+from forestflow.domain.commands import IsReady
 from forestflow.domain.errors import ForestFlowError
 from forestflow.runtime.control import ControlPlane
 
@@ -59,7 +60,7 @@ class Health:
 
     async def _status(self) -> HealthCheckResponse.ServingStatus:
         try:
-            ready = not self._stopping.is_set() and await self._control.ready()
+            ready = not self._stopping.is_set() and await self._control.run(IsReady())
         except ForestFlowError:  # nobody to ask is not ready either
             ready = False
         return _Status.SERVING if ready else _Status.NOT_SERVING

@@ -9,6 +9,7 @@ from forestflow.api.grpc.methods import Call, Handler
 from forestflow.codecs import reports
 from forestflow.codecs.messages import contract_from
 from forestflow.codecs.table import PROTOBUF
+from forestflow.domain.commands import GetMetadata, ListMetadata, ListMetrics
 from forestflow.domain.ids import Fqrv
 from forestflow.runtime.control import ControlPlane
 
@@ -25,13 +26,13 @@ def queries(control: ControlPlane) -> dict[str, Handler]:
         request = read(MetadataRequest, message)
         contract = contract_from(request.contract)
         if request.HasField("release_version"):
-            told = [await control.metadata_of(Fqrv(contract, request.release_version))]
+            told = [await control.run(GetMetadata(Fqrv(contract, request.release_version)))]
         else:
-            told = await control.metadata(contract)
+            told = await control.run(ListMetadata(contract))
         return MetadataResponse(metadata=map(reports.metadata_to, told)).SerializeToString()
 
     async def stats(message: bytes, _call: Call) -> bytes:
-        told = await control.metrics(contract_from(read(StatsRequest, message).contract))
+        told = await control.run(ListMetrics(contract_from(read(StatsRequest, message).contract)))
         return StatsResponse(metrics=map(reports.metrics_to, told)).SerializeToString()
 
     return {"Metadata": metadata, "Stats": stats}

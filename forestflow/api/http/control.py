@@ -26,10 +26,36 @@ from forestflow.api.http.operations import OPERATIONS
 from forestflow.codecs import control as codec
 from forestflow.codecs import plans, versions
 from forestflow.codecs.instants import parse_instant
+from forestflow.domain.commands import (
+    CreateContract,
+    Delete,
+    Deploy,
+    Explain,
+    GetContractSettings,
+    GetHistory,
+    GetMetadata,
+    GetPlanAt,
+    GetSettings,
+    GetStatus,
+    GetVersions,
+    IsReady,
+    ListContracts,
+    ListMetadata,
+    ListMetrics,
+    ListReleases,
+    ListReplicas,
+    ListSettings,
+    ListStatus,
+    ReportMetrics,
+    Rollback,
+    Simulate,
+    UnwatchVersions,
+    UpdateContract,
+    UpdateServable,
+    WatchVersions,
+)
 from forestflow.domain.errors import Code, ForestFlowError, Invalid, Unavailable
 from forestflow.domain.ids import MAX_CONTRACT_NUMBER, MAX_NAME_LENGTH, Contract, Fqrv
-from forestflow.domain.requests import ServeRequest
-from forestflow.domain.versions import WatchRequest
 from forestflow.runtime.control import ControlPlane
 
 Score = Callable[[Request], Awaitable[Response]]
@@ -109,65 +135,65 @@ class ControlRoutes:
     # --- contracts ---
 
     async def list_contracts(self) -> Response:
-        return _json(codec.contracts(await self._control.contracts()))
+        return _json(codec.contracts(await self._control.run(ListContracts())))
 
     async def create_contract(self, contract: ContractInPath, request: Request) -> Response:
         settings = codec.parse_contract_settings(await self._body(request))
-        return _json(codec.contract_created(await self._control.create_contract(contract, settings)))
+        return _json(codec.contract_created(await self._control.run(CreateContract(contract, settings))))
 
     async def update_contract(self, contract: ContractInPath, request: Request) -> Response:
         settings = codec.parse_contract_settings(await self._body(request))
-        return _json(codec.contract_updated(await self._control.update_contract(contract, settings)))
+        return _json(codec.contract_updated(await self._control.run(UpdateContract(contract, settings))))
 
     async def contract_settings(self, contract: ContractInPath) -> Response:
-        return _json(codec.contract_settings(await self._control.contract_settings(contract)))
+        return _json(codec.contract_settings(await self._control.run(GetContractSettings(contract))))
 
     # --- releases of a contract ---
 
     async def list_releases(self, contract: ContractInPath) -> Response:
-        return _json(codec.fqrvs(await self._control.releases(contract)))
+        return _json(codec.fqrvs(await self._control.run(ListReleases(contract))))
 
     async def stats(self, contract: ContractInPath) -> Response:
-        return _json(codec.metrics(await self._control.metrics(contract)))
+        return _json(codec.metrics(await self._control.run(ListMetrics(contract))))
 
     async def servable_settings(self, contract: ContractInPath) -> Response:
-        return _json(codec.servable_settings_list(await self._control.servable_settings(contract)))
+        return _json(codec.servable_settings_list(await self._control.run(ListSettings(contract))))
 
     async def metadata(self, contract: ContractInPath) -> Response:
-        return _json(codec.metadata_list(await self._control.metadata(contract)))
+        return _json(codec.metadata_list(await self._control.run(ListMetadata(contract))))
 
     async def status(self, contract: ContractInPath) -> Response:
-        return _json(codec.status_list(await self._control.status(contract)))
+        return _json(codec.status_list(await self._control.run(ListStatus(contract))))
 
     # --- version directories ---
 
     async def versions(self, contract: ContractInPath) -> Response:
-        return _json(codec.versions_status(await self._control.versions(contract)))
+        return _json(codec.versions_status(await self._control.run(GetVersions(contract))))
 
     async def update_versions(self, contract: ContractInPath, request: Request) -> Response:
-        policy, poll_seconds = versions.parse_update(await self._body(request))
-        return _json(codec.versions_status(await self._control.update_versions(contract, policy, poll_seconds)))
+        command = versions.parse_update(await self._body(request), contract)
+        return _json(codec.versions_status(await self._control.run(command)))
 
     async def unwatch_versions(self, contract: ContractInPath) -> Response:
-        return _json(codec.contract_updated(await self._control.unwatch_versions(contract)))
+        return _json(codec.contract_updated(await self._control.run(UnwatchVersions(contract))))
 
     # --- the plan of a contract: why it is so, what it would be, what it was ---
 
     async def plan(self, contract: ContractInPath) -> Response:
-        return _json(codec.plan(await self._control.explain(contract)))
+        return _json(codec.plan(await self._control.run(Explain(contract))))
 
     async def simulate(self, contract: ContractInPath, request: Request) -> Response:
         proposal = plans.parse_simulation(await self._body(request))
-        return _json(codec.simulation(contract, await self._control.simulate(contract, proposal)))
+        return _json(codec.simulation(contract, await self._control.run(Simulate(contract, proposal))))
 
     async def history(self, contract: ContractInPath, at: Instant = None) -> Response:
         if at is None:
-            return _json(codec.history(contract, await self._control.history(contract)))
-        return _json(codec.plan_at(await self._control.plan_at(contract, parse_instant(at))))
+            return _json(codec.history(contract, await self._control.run(GetHistory(contract))))
+        return _json(codec.plan_at(await self._control.run(GetPlanAt(contract, parse_instant(at)))))
 
     async def rollback(self, contract: ContractInPath, request: Request) -> Response:
         seq = plans.parse_rollback(await self._body(request))
-        return _json(codec.contract_updated(await self._control.rollback(contract, seq)))
+        return _json(codec.contract_updated(await self._control.run(Rollback(contract, seq))))
 
     # --- one release ---
 
@@ -177,41 +203,41 @@ class ControlRoutes:
     async def deploy_as(self, fqrv: FqrvInPath, request: Request) -> Response:
         return await self._deploy(codec.parse_deploy(await self._body(request), fqrv))
 
-    async def _deploy(self, request: ServeRequest | WatchRequest) -> Response:
-        if isinstance(request, WatchRequest):
-            return _json(codec.versions_status(await self._control.watch_versions(request)))
-        return _json(codec.servable_created(await self._control.deploy(request)))
+    async def _deploy(self, command: Deploy | WatchVersions) -> Response:
+        if isinstance(command, WatchVersions):
+            return _json(codec.versions_status(await self._control.run(command)))
+        return _json(codec.servable_created(await self._control.run(command)))
 
     async def delete(self, fqrv: FqrvInPath) -> Response:
-        return _json(codec.servables_deleted(await self._control.delete(fqrv)))
+        return _json(codec.servables_deleted(await self._control.run(Delete(fqrv))))
 
     async def update_policy(self, fqrv: FqrvInPath, request: Request) -> Response:
         policy = codec.parse_policy_settings(await self._body(request))
-        return _json(codec.servable_updated(await self._control.update_servable(fqrv, policy=policy)))
+        return _json(codec.servable_updated(await self._control.run(UpdateServable(fqrv, policy=policy))))
 
     async def update_logging(self, fqrv: FqrvInPath, request: Request) -> Response:
         logging = codec.parse_logging_settings(await self._body(request))
-        return _json(codec.servable_updated(await self._control.update_servable(fqrv, logging=logging)))
+        return _json(codec.servable_updated(await self._control.run(UpdateServable(fqrv, logging=logging))))
 
     async def update_shadow(self, fqrv: FqrvInPath, request: Request) -> Response:
         shadow = codec.parse_shadow_settings(await self._body(request))
-        return _json(codec.servable_updated(await self._control.update_servable(fqrv, shadow=shadow)))
+        return _json(codec.servable_updated(await self._control.run(UpdateServable(fqrv, shadow=shadow))))
 
     async def report_metrics(self, fqrv: FqrvInPath, request: Request) -> Response:
         reports = plans.parse_metric_reports(await self._body(request), time.time_ns() // 1_000_000)
-        return _json(codec.servable_updated(await self._control.report_metrics(fqrv, reports)))
+        return _json(codec.servable_updated(await self._control.run(ReportMetrics(fqrv, reports))))
 
     async def settings_of(self, fqrv: FqrvInPath) -> Response:
-        return _json(codec.servable_settings(await self._control.settings_of(fqrv)))
+        return _json(codec.servable_settings(await self._control.run(GetSettings(fqrv))))
 
     async def metadata_of(self, fqrv: FqrvInPath) -> Response:
-        return _json(codec.metadata(await self._control.metadata_of(fqrv)))
+        return _json(codec.metadata(await self._control.run(GetMetadata(fqrv))))
 
     async def status_of(self, fqrv: FqrvInPath) -> Response:
-        return _json(codec.status(await self._control.status_of(fqrv)))
+        return _json(codec.status(await self._control.run(GetStatus(fqrv))))
 
     async def replicas(self, fqrv: FqrvInPath) -> Response:
-        return _json(codec.replicas(await self._control.replicas(fqrv)))
+        return _json(codec.replicas(await self._control.run(ListReplicas(fqrv))))
 
     async def logs(self, fqrv: FqrvInPath, tail: Tail = 200, follow: Follow = False) -> Response:
         parts = await log_text(self._control, fqrv, tail, follow)
@@ -229,7 +255,7 @@ class ControlRoutes:
 
     async def ready(self) -> Response:
         try:
-            ready = await self._control.ready()
+            ready = await self._control.run(IsReady())
         except ForestFlowError:  # nobody to ask is not ready either
             ready = False
         return _json(_READY) if ready else _json(_NOT_READY, 503)

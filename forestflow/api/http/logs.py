@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 
+from forestflow.domain.commands import ReadLogs
 from forestflow.domain.errors import ForestFlowError, Unavailable
 from forestflow.domain.ids import Fqrv
 from forestflow.domain.reports import LogPosition, ReplicaLog
@@ -19,7 +20,7 @@ async def log_text(control: ControlPlane, fqrv: Fqrv, tail: int, follow: bool) -
 
     Raises UnknownServable, Unavailable.
     """
-    logs = await control.logs(fqrv, tail)
+    logs = await control.run(ReadLogs(fqrv, tail))
     return _parts(control, fqrv, logs, follow)
 
 
@@ -35,7 +36,7 @@ async def _parts(control: ControlPlane, fqrv: Fqrv, logs: list[ReplicaLog], foll
         after = {log.replica_id: log.position for log in logs} if logs else after
         await asyncio.sleep(POLL_SECONDS)
         try:
-            logs = await control.logs(fqrv, ALL_LINES, after)
+            logs = await control.run(ReadLogs(fqrv, ALL_LINES, after))
         except Unavailable:  # the registry comes back
             logs = []
         except ForestFlowError:  # the release is gone

@@ -34,12 +34,12 @@ from forestflow.domain.events import ContractSet, ServableBecameValid
 from forestflow.domain.explain import explain
 from forestflow.domain.history import HistoryEntry
 from forestflow.domain.lifecycle import ReplicaState, ServableState
-from forestflow.domain.policies import ReleaseSnapshot
 from forestflow.domain.reports import ReplicaLoad, ReplicaStatus, ServableMetadata, ServableMetrics, ServableStatus
 from forestflow.domain.requests import TensorFlow
 from forestflow.domain.settings import ContractSettings, LoggingSettings, LogLevel, ServableSettings
 from forestflow.domain.simulate import simulate
 from forestflow.domain.tensors import IOMetadata, ModelMetadata, TensorType
+from forestflow.domain.verdicts import ReleaseSnapshot
 from forestflow.domain.versions import LatestVersions, VersionsReport, VersionState, VersionStatus, Watch
 
 _FIELDS = INFERENCE_REQUEST["schema"][0]["fields"]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
+from forestflow.domain import commands as c
+from forestflow.domain.commands import Command
 from forestflow.domain.errors import (
     ArtifactRejected,
     ContractValidationError,
@@ -58,6 +60,37 @@ from forestflow.domain.versions import VersionPolicy, VersionsReport, VersionSta
 
 NOW = 1570054680000
 
+METHODS: dict[type[Command[Any]], str] = {
+    c.ListContracts: "contracts",
+    c.CreateContract: "create_contract",
+    c.UpdateContract: "update_contract",
+    c.Rollback: "rollback",
+    c.GetContractSettings: "contract_settings",
+    c.Explain: "explain",
+    c.Simulate: "simulate",
+    c.GetHistory: "history",
+    c.GetPlanAt: "plan_at",
+    c.Deploy: "deploy",
+    c.Delete: "delete",
+    c.UpdateServable: "update_servable",
+    c.ReportMetrics: "report_metrics",
+    c.ListReleases: "releases",
+    c.ListMetrics: "metrics",
+    c.ListSettings: "servable_settings",
+    c.GetSettings: "settings_of",
+    c.ListMetadata: "metadata",
+    c.GetMetadata: "metadata_of",
+    c.ListStatus: "status",
+    c.GetStatus: "status_of",
+    c.ListReplicas: "replicas",
+    c.ReadLogs: "logs",
+    c.IsReady: "ready",
+    c.WatchVersions: "watch_versions",
+    c.UpdateVersions: "update_versions",
+    c.UnwatchVersions: "unwatch_versions",
+    c.GetVersions: "versions",
+}
+
 MODEL = ModelMetadata(
     inputs=(IOMetadata("numeric", TensorType.Float64, (4,), "[0:T,1:V,2:P,3:H]"),),
     outputs=(IOMetadata("Regression", TensorType.Float64, (1,)),),
@@ -71,7 +104,7 @@ class MemoryRegistry:
         self.contracts_: dict[Contract, ContractSettings] = {}
         self.servables: dict[Fqrv, ServeRequest] = {}
         self.loading: dict[Fqrv, str] = {}
-        self.commands: list[str] = []
+        self.commands: list[Command[Any]] = []
         self.fails_with: Exception | None = None
         self.is_ready = True
         self.written: dict[str, list[str]] = {}
@@ -80,11 +113,12 @@ class MemoryRegistry:
         self.entries: list[HistoryEntry] = []
         self.state = State()  # as the entries leave it
 
-    async def __call__(self, command: str, *args: Any) -> Any:
+    async def __call__(self, command: Command[Any]) -> Any:
         self.commands.append(command)
         if self.fails_with is not None:
             raise self.fails_with
-        return await getattr(self, command)(*args)
+        arguments = [getattr(command, field.name) for field in fields(command)]
+        return await getattr(self, METHODS[type(command)])(*arguments)
 
     async def contracts(self) -> list[Contract]:
         return sorted(self.contracts_)

@@ -11,6 +11,7 @@ import pytest
 
 from forestflow.api.http import further_docs
 from forestflow.api.http.exchange import ProtocolRoute
+from forestflow.domain.commands import ListMetadata, ListStatus
 from forestflow.domain.errors import Unavailable
 from forestflow.domain.ids import Contract, Fqrv
 from forestflow.domain.lifecycle import ServableState
@@ -125,12 +126,12 @@ async def test_what_the_registry_knows_is_asked_again_when_there_are_other_repli
     registry = PlayedRegistry()
     asked = []
 
-    def metadata(contract):
-        asked.append(contract)
+    def metadata(command):
+        asked.append(command.contract)
         return [ServableMetadata(A, ServableSettings(), here.node.model.metadata)]
 
-    registry.answers["metadata"] = metadata
-    registry.answers["status"] = lambda _: [ServableStatus(A, ServableState.FAILED, 1, (), "no such file")]
+    registry.answers[ListMetadata] = metadata
+    registry.answers[ListStatus] = lambda _: [ServableStatus(A, ServableState.FAILED, 1, (), "no such file")]
     async with site(tmp_path, registry=registry) as here:
         for _ in range(3):
             document = told(await here.ask(get("/v1/models/o.p.0/metadata")))
@@ -155,7 +156,7 @@ async def test_what_the_registry_knows_is_asked_again_when_there_are_other_repli
 
 async def test_a_model_that_is_not_loaded_tells_nothing(tmp_path):
     registry = PlayedRegistry()
-    registry.answers["metadata"] = lambda _: []
+    registry.answers[ListMetadata] = lambda _: []
     async with site(tmp_path, registry=registry) as here:
         answer = await here.ask(get("/v1/models/o.p.0/metadata"))
         assert (answer.status, told(answer)) == (503, {"error": "no release of o.p.0 is loaded"})
@@ -163,7 +164,7 @@ async def test_a_model_that_is_not_loaded_tells_nothing(tmp_path):
 
 async def test_a_fault_of_ours_is_told_by_its_id_alone(tmp_path):
     registry = PlayedRegistry()
-    registry.answers["status"] = lambda _: [None]
+    registry.answers[ListStatus] = lambda _: [None]
     async with site(tmp_path, registry=registry) as here:
         answer = await here.ask(get("/v1/models/o.p.0"))
         assert answer.status == 500
@@ -173,8 +174,8 @@ async def test_a_fault_of_ours_is_told_by_its_id_alone(tmp_path):
 async def test_every_path_of_the_api_page_is_answered(tmp_path):
     values = {"model": "o.p.0", "version": "a", "label": "stable", "project_id": "119"}
     registry = PlayedRegistry()
-    registry.answers["metadata"] = lambda _: [ServableMetadata(A, ServableSettings(), here.node.model.metadata)]
-    registry.answers["status"] = lambda _: [ServableStatus(Fqrv(CONTRACT, "a"), ServableState.AVAILABLE, 1)]
+    registry.answers[ListMetadata] = lambda _: [ServableMetadata(A, ServableSettings(), here.node.model.metadata)]
+    registry.answers[ListStatus] = lambda _: [ServableStatus(Fqrv(CONTRACT, "a"), ServableState.AVAILABLE, 1)]
     async with site(tmp_path, registry=registry) as here:
         here.registry.update = plan(release(A, here.node))
         ours = {path: methods for path, methods in further_docs.paths().items() if path.startswith(OURS)}

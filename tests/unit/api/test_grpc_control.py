@@ -20,7 +20,9 @@ from forestflow._gen.control_pb2_grpc import ControlStub
 from forestflow._gen.serve_request_pb2 import ServeRequestShim
 from forestflow._gen.service_pb2 import MetadataRequest, StatsRequest
 from forestflow._gen.service_pb2_grpc import ForestFlowStub
+from forestflow.domain.commands import UnwatchVersions
 from forestflow.domain.errors import Unavailable
+from forestflow.domain.ids import Contract
 from tests.unit.api.grpc_world import World, until, world
 from tests.unit.api.memory_registry import MemoryRegistry
 from tests.unit.api.test_control_routes import (
@@ -157,7 +159,7 @@ async def test_a_contract_is_deleted_with_all_it_has(
     both = [FQRV, FQRV | {"releaseVersion": "v2"}]
     assert told(await control.DeleteContract(CONTRACT_REQUEST)) == {"fqrv": both}
     assert (await http.get("/contracts/list")).json() == {"Contracts": {"contracts": []}}
-    assert "unwatch_versions" in registry.commands
+    assert UnwatchVersions(Contract("samples", "energy_output", 0)) in registry.commands
 
 
 @pytest.mark.parametrize(

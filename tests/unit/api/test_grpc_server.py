@@ -19,6 +19,7 @@ from forestflow._gen.service_pb2 import ScoreRequest
 from forestflow.api.grpc.server import CONTROL, SERVICE, serve_grpc
 from forestflow.codecs.messages import contract_to
 from forestflow.codecs.table import PROTOBUF
+from forestflow.domain.commands import Command, IsReady
 from forestflow.domain.errors import Code, QueueFull, Unavailable, UnknownContract
 from forestflow.domain.ids import Contract, Fqrv
 from forestflow.runtime.control import ControlPlane
@@ -66,8 +67,8 @@ class World:
         self.ready: bool | Exception = True
 
     async def __aenter__(self) -> World:
-        async def command(name: str, *_: Any) -> bool:
-            assert name == "ready"
+        async def command(command: Command[Any]) -> bool:
+            assert command == IsReady()
             if isinstance(self.ready, Exception):
                 raise self.ready
             return self.ready

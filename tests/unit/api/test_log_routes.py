@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from forestflow.api.http import logs
+from forestflow.domain.commands import Command
 from forestflow.domain.errors import Unavailable
 from forestflow.domain.ids import Contract, Fqrv
 from forestflow.runtime.control import ControlPlane
@@ -88,7 +89,7 @@ async def test_following(http: httpx.AsyncClient, registry: MemoryRegistry, monk
     class Back(list):  # type: ignore[type-arg]
         """The commands; the registry is back after three of them."""
 
-        def append(self, command: str) -> None:
+        def append(self, command: Command[object]) -> None:
             super().append(command)
             if len(self) > before + 3:
                 registry.fails_with = None

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from forestflow.api.models import Models
+from forestflow.domain.commands import ListMetadata
 from forestflow.domain.errors import UnknownContract
 from forestflow.domain.ids import Contract, Fqrv
 from forestflow.domain.plan import ContractPlan, PlanUpdate, ReleasePlan, ReplicaAddress
@@ -22,7 +23,9 @@ class Control:
         self.asked = []
         self.releases = ["a"]
 
-    async def metadata(self, contract):
+    async def run(self, command):
+        assert isinstance(command, ListMetadata)
+        contract = command.contract
         self.asked.append(contract)
         return [SimpleNamespace(fqrv=Fqrv(contract, name), model=len(self.asked)) for name in self.releases]
 
@@ -84,15 +87,15 @@ async def test_metadata_are_asked_for_again_when_a_contract_has_other_replicas(w
 
 async def test_what_changes_meanwhile_is_not_remembered(world):
     world.plan(ONE, ("a", 100, "r"))
-    plain = world.control.metadata
+    plain = world.control.run
 
     async def slow(contract):
         world.plan(ONE, ("a", 100, "t"))
         return await plain(contract)
 
-    world.control.metadata = slow
+    world.control.run = slow
     await world.models.model(ONE)
-    world.control.metadata = plain
+    world.control.run = plain
     assert await world.models.model(ONE) == (Fqrv(ONE, "a"), 2)
 
 

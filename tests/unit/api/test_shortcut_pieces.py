@@ -10,6 +10,7 @@ import pytest
 from graphpipe import convert
 
 from forestflow.api.http import shortcut
+from forestflow.domain.commands import ListMetadata
 from tests.unit.api.test_exchange import post
 from tests.unit.api.test_graphpipe import message
 from tests.unit.api.test_graphpipe import sums as graphpipe_sums
@@ -52,7 +53,7 @@ async def test_of_another_protocol_are_its_own_matter(here, taken):
     assert graphpipe_sums(await client.answer()) == [[[n + 1.5] for n in range(500)]]
     assert taken() == 1
     metadata = post("/o/p/0/gp", bytes(convert.serialize_metadata_request()))
-    here.registry.answers["get_metadata"] = None
+    here.registry.answers[ListMetadata] = None
     await in_pieces(client, metadata, len(metadata) - 4)  # known for what it is when it is whole
     assert (await client.answer()).status
     assert taken() == 1

@@ -16,33 +16,33 @@ from forestflow.cli.score import rows_of_flags
 from forestflow.codecs import control as codec
 from forestflow.domain.ids import Contract, Fqrv
 from forestflow.domain.independence import IndependentRows
-from forestflow.domain.requests import MLmodel, Onnx, Python, TensorFlow
-from forestflow.domain.settings import (
+from forestflow.domain.policies.expiration import ExpirationPolicy, KeepAll, KeepLatest, KeepTopRanked, MaxAge
+from forestflow.domain.policies.phase_in import LinearTimeBasedPhaseIn
+from forestflow.domain.policies.routers import (
     ContractRouter,
-    ContractSettings,
-    ExpirationPolicy,
     FairPhaseInPctBasedRouter,
-    KeepAll,
-    KeepLatest,
-    KeepTopRanked,
     LatestPhaseInPctBasedRouter,
-    LinearTimeBasedPhaseIn,
-    LoggingSettings,
-    LogLevel,
-    MaxAge,
-    Merging,
-    MetricSettings,
+    PerformanceRouter,
+    StickyRouter,
+)
+from forestflow.domain.policies.validity import (
     MinServedEventsBasedValidity,
     NeverValid,
-    Ordering,
     PerformanceBasedValidity,
-    PerformanceRouter,
+    TimeBasedValidity,
+)
+from forestflow.domain.policies.view import Ordering
+from forestflow.domain.requests import MLmodel, Onnx, Python, TensorFlow
+from forestflow.domain.settings import (
+    ContractSettings,
+    LoggingSettings,
+    LogLevel,
+    Merging,
+    MetricSettings,
     Resources,
     Routing,
     ServableSettings,
     ShadowSettings,
-    StickyRouter,
-    TimeBasedValidity,
 )
 
 FQRV = Fqrv(Contract("o", "p", 0), "r")

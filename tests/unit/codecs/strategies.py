@@ -8,6 +8,28 @@ from forestflow.codecs.inference_json import TENSOR_KEYS
 from forestflow.codecs.policy_messages import shortest
 from forestflow.domain import settings as domain
 from forestflow.domain.ids import RESERVED_ORGANIZATIONS, Contract, Fqrv
+from forestflow.domain.policies.expiration import KeepAll, KeepLatest, KeepTopRanked, MaxAge
+from forestflow.domain.policies.phase_in import (
+    ImmediatePhaseIn,
+    LinearTimeBasedPhaseIn,
+    ManualPhaseIn,
+    PhaseInStep,
+    StepPhaseIn,
+)
+from forestflow.domain.policies.routers import (
+    FairPhaseInPctBasedRouter,
+    LatestPhaseInPctBasedRouter,
+    PerformanceRouter,
+    StickyRouter,
+)
+from forestflow.domain.policies.validity import (
+    ImmediatelyValid,
+    MinServedEventsBasedValidity,
+    NeverValid,
+    PerformanceBasedValidity,
+    TimeBasedValidity,
+)
+from forestflow.domain.policies.view import Ordering
 from forestflow.domain.requests import H2OMojo, ServeRequest
 from forestflow.domain.tensors import DTYPES, Batch, Column, TensorType
 
@@ -78,24 +100,24 @@ fqrvs = st.builds(Fqrv, contracts, names)
 int64s = st.integers(0, 2**63 - 1)
 int32s = st.integers(0, 2**31 - 1)
 validity_rules = st.one_of(
-    st.builds(domain.ImmediatelyValid),
-    st.builds(domain.NeverValid),
-    st.builds(domain.TimeBasedValidity, int64s),
+    st.builds(ImmediatelyValid),
+    st.builds(NeverValid),
+    st.builds(TimeBasedValidity, int64s),
     st.builds(
-        domain.PerformanceBasedValidity,
+        PerformanceBasedValidity,
         st.floats(width=32, allow_nan=False).map(shortest),
         st.none() | texts.filter(bool),
     ),
-    st.builds(domain.MinServedEventsBasedValidity, int64s),
+    st.builds(MinServedEventsBasedValidity, int64s),
 )
 policy_settings = st.builds(
     domain.PolicySettings,
     st.lists(validity_rules, max_size=3).map(tuple),
-    st.builds(domain.ImmediatePhaseIn)
-    | st.builds(domain.LinearTimeBasedPhaseIn, int32s)
-    | st.builds(domain.ManualPhaseIn, st.integers(0, 100))
+    st.builds(ImmediatePhaseIn)
+    | st.builds(LinearTimeBasedPhaseIn, int32s)
+    | st.builds(ManualPhaseIn, st.integers(0, 100))
     | st.dictionaries(int32s, st.integers(0, 100), min_size=1, max_size=4).map(
-        lambda steps: domain.StepPhaseIn(tuple(map(domain.PhaseInStep, sorted(steps), sorted(steps.values()))))
+        lambda steps: StepPhaseIn(tuple(map(PhaseInStep, sorted(steps), sorted(steps.values()))))
     ),
 )
 logging_settings = st.builds(
@@ -119,17 +141,17 @@ servable_settings = st.builds(
     deployment_settings,
     st.builds(domain.ShadowSettings, st.none() | st.booleans(), st.integers(0, 100), st.integers(0, 1_000_000)),
 )
-orderings = st.sampled_from(domain.Ordering)
+orderings = st.sampled_from(Ordering)
 contract_settings = st.builds(
     domain.ContractSettings,
-    st.builds(domain.KeepLatest, st.integers(1, 2**31 - 1))
-    | st.builds(domain.KeepTopRanked, st.integers(1, 2**31 - 1), texts.filter(bool), orderings)
-    | st.builds(domain.KeepAll)
-    | st.builds(domain.MaxAge, st.integers(1, 2**31 - 1)),
-    st.builds(domain.FairPhaseInPctBasedRouter)
-    | st.builds(domain.LatestPhaseInPctBasedRouter)
-    | st.builds(domain.PerformanceRouter, texts.filter(bool), st.floats(0, 1), orderings)
-    | st.builds(domain.StickyRouter, texts.filter(bool)),
+    st.builds(KeepLatest, st.integers(1, 2**31 - 1))
+    | st.builds(KeepTopRanked, st.integers(1, 2**31 - 1), texts.filter(bool), orderings)
+    | st.builds(KeepAll)
+    | st.builds(MaxAge, st.integers(1, 2**31 - 1)),
+    st.builds(FairPhaseInPctBasedRouter)
+    | st.builds(LatestPhaseInPctBasedRouter)
+    | st.builds(PerformanceRouter, texts.filter(bool), st.floats(0, 1), orderings)
+    | st.builds(StickyRouter, texts.filter(bool)),
     st.sampled_from(domain.Routing),
     st.builds(
         domain.MetricSettings,

@@ -19,19 +19,18 @@ from forestflow.domain.errors import (
 )
 from forestflow.domain.ids import Contract, Fqrv
 from forestflow.domain.lifecycle import ReplicaState, ServableState
+from forestflow.domain.policies.phase_in import LinearTimeBasedPhaseIn
+from forestflow.domain.policies.validity import NeverValid, TimeBasedValidity
 from forestflow.domain.reports import ServableMetadata, ServableMetrics, ServableStatus
 from forestflow.domain.requests import H2OMojo, ServeRequest
 from forestflow.domain.settings import (
     ContractSettings,
     DeploymentSettings,
-    LinearTimeBasedPhaseIn,
     LoggingSettings,
     LogLevel,
-    NeverValid,
     PolicySettings,
     Resources,
     ServableSettings,
-    TimeBasedValidity,
 )
 from forestflow.domain.tensors import Batch, Column, IOMetadata, ModelMetadata, TensorType
 

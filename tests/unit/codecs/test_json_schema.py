@@ -25,7 +25,7 @@ READERS = {
     "MetricReports": lambda body: plans.parse_metric_reports(body, 0),
     "SimulationRequest": plans.parse_simulation,
     "RollbackRequest": plans.parse_rollback,
-    "VersionsUpdate": versions.parse_update,
+    "VersionsUpdate": lambda body: versions.parse_update(body, Contract("o", "p", 0)),
 }
 
 

@@ -15,19 +15,13 @@ from forestflow.domain.errors import Invalid, InvalidIdentifier, InvalidSettings
 from forestflow.domain.ids import Contract, Fqrv
 from forestflow.domain.independence import Independence, IndependentRows
 from forestflow.domain.lifecycle import ServableState
+from forestflow.domain.policies.expiration import KeepTopRanked
+from forestflow.domain.policies.routers import FairPhaseInPctBasedRouter
+from forestflow.domain.policies.validity import ImmediatelyValid, PerformanceBasedValidity
+from forestflow.domain.policies.view import Ordering
 from forestflow.domain.reports import ServableMetadata, ServableStatus
 from forestflow.domain.requests import MLmodel
-from forestflow.domain.settings import (
-    ContractSettings,
-    FairPhaseInPctBasedRouter,
-    ImmediatelyValid,
-    KeepTopRanked,
-    LogLevel,
-    Merging,
-    Ordering,
-    PerformanceBasedValidity,
-    ServableSettings,
-)
+from forestflow.domain.settings import ContractSettings, LogLevel, Merging, ServableSettings
 from forestflow.domain.tensors import IOMetadata, ModelMetadata, TensorType
 from tests.profiles import up_to
 from tests.unit.codecs.strategies import inference_requests, int32s, serve_requests, texts

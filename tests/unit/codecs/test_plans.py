@@ -18,7 +18,8 @@ from forestflow.domain.explain import PlanExplanation, ReleaseExplanation, RuleE
 from forestflow.domain.history import HistoryEntry, PlanAt
 from forestflow.domain.ids import Contract, Fqrv
 from forestflow.domain.metrics import MetricReport, Sample
-from forestflow.domain.settings import ContractSettings, ManualPhaseIn, PolicySettings, ServableSettings
+from forestflow.domain.policies.phase_in import ManualPhaseIn
+from forestflow.domain.settings import ContractSettings, PolicySettings, ServableSettings
 from forestflow.domain.simulate import Proposal, TimelinePoint
 from tests.unit.codecs.strategies import contract_settings, contracts, fqrvs, policy_settings, servable_settings, texts
 
@@ -99,7 +100,7 @@ def test_metric_reports():
         b'{"metrics":[{"name":"auc","value":0.1,"timeMS":"5"},{"name":"rmse","value":2,"count":50},'
         b'{"name":"auc","value":-0.3}],"replace":true}'
     )
-    assert plans.parse_metric_reports(body, 99) == [
+    assert list(plans.parse_metric_reports(body, 99)) == [
         MetricReport("auc", (Sample(0.1, 5), Sample(-0.3, 99)), replace=True),
         MetricReport("rmse", (Sample(2.0, 99, 50),), replace=True),
     ]
@@ -131,7 +132,7 @@ def test_metric_reports_round_trip(reported, replace):
         for s in values
     ]
     parsed = plans.parse_metric_reports(json.dumps({"metrics": listed, "replace": replace}).encode(), 0)
-    assert parsed == [MetricReport(name, values, replace) for name, values in reported.items()]
+    assert list(parsed) == [MetricReport(name, values, replace) for name, values in reported.items()]
 
 
 def test_a_simulation_of_nothing_new():

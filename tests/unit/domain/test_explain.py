@@ -6,8 +6,17 @@ from forestflow.domain import settings as s
 from forestflow.domain.errors import Invalid
 from forestflow.domain.explain import explain
 from forestflow.domain.ids import Contract, Fqrv
-from forestflow.domain.policies import ReleaseSnapshot
+from forestflow.domain.policies.expiration import KeepAll, KeepLatest, MaxAge
+from forestflow.domain.policies.phase_in import ImmediatePhaseIn, LinearTimeBasedPhaseIn, PhaseInStep, StepPhaseIn
+from forestflow.domain.policies.validity import (
+    ImmediatelyValid,
+    MinServedEventsBasedValidity,
+    NeverValid,
+    PerformanceBasedValidity,
+    TimeBasedValidity,
+)
 from forestflow.domain.simulate import simulate
+from forestflow.domain.verdicts import ReleaseSnapshot
 
 CONTRACT = Contract("o", "p", 0)
 
@@ -17,7 +26,7 @@ def fqrv(name):
 
 
 def release(name, *rules, created=0, valid=None, events=0, metrics=None, phase_in=None, **settings):
-    policy = s.PolicySettings(rules or (s.ImmediatelyValid(),), phase_in or s.ImmediatePhaseIn())
+    policy = s.PolicySettings(rules or (ImmediatelyValid(),), phase_in or ImmediatePhaseIn())
     return ReleaseSnapshot(fqrv(name), s.ServableSettings(policy, **settings), created, valid, events, metrics or {})
 
 
@@ -27,7 +36,7 @@ def only(snapshot, now=0, **contract):
 
 
 def test_a_release_that_waits_says_for_what_and_until_when():
-    rules = (s.TimeBasedValidity(1000), s.ImmediatelyValid(), s.TimeBasedValidity(400))
+    rules = (TimeBasedValidity(1000), ImmediatelyValid(), TimeBasedValidity(400))
     explained = only(release("r", *rules, created=100), 300)
     assert [(r.rule, r.holds, r.changes_at_ms) for r in explained.rules] == [
         ("TimeBasedValidity", False, 1100),
@@ -40,7 +49,7 @@ def test_a_release_that_waits_says_for_what_and_until_when():
 
 
 def test_what_time_alone_does_not_change_has_no_time():
-    rules = (s.TimeBasedValidity(1000), s.MinServedEventsBasedValidity(10), s.NeverValid())
+    rules = (TimeBasedValidity(1000), MinServedEventsBasedValidity(10), NeverValid())
     explained = only(release("r", *rules, events=3))
     assert explained.changes_at_ms is None
     assert explained.rules[1].detail == "3 events served, needs 10"
@@ -57,17 +66,17 @@ def test_what_time_alone_does_not_change_has_no_time():
     ],
 )
 def test_performance_is_told_with_its_numbers(metrics, name, default, detail):
-    snapshot = release("r", s.PerformanceBasedValidity(0.8, name), metrics=metrics)
+    snapshot = release("r", PerformanceBasedValidity(0.8, name), metrics=metrics)
     assert only(snapshot, metrics=s.MetricSettings(default)).rules[0].detail == detail
 
 
 def test_shares_and_the_next_change_of_a_phase_in():
     releases = [
         release("a", valid=0),
-        release("b", valid=0, phase_in=s.LinearTimeBasedPhaseIn(100), shadow=s.ShadowSettings(enabled=True)),
-        release("c", valid=0, phase_in=s.StepPhaseIn((s.PhaseInStep(10, 0), s.PhaseInStep(60, 100)))),
+        release("b", valid=0, phase_in=LinearTimeBasedPhaseIn(100), shadow=s.ShadowSettings(enabled=True)),
+        release("c", valid=0, phase_in=StepPhaseIn((PhaseInStep(10, 0), PhaseInStep(60, 100)))),
     ]
-    plan = explain(CONTRACT, s.ContractSettings(s.KeepAll()), releases, 25_500)
+    plan = explain(CONTRACT, s.ContractSettings(KeepAll()), releases, 25_500)
     assert [(r.weight, r.phase_in_pct, r.changes_at_ms) for r in plan.releases] == [
         (100, 100, None),
         (25, 25, 26_000),
@@ -85,7 +94,7 @@ def test_failures_and_expiry():
     assert plan.releases[1].reason == "it cannot answer: the disk is bad"
     assert plan.releases[0].share == 1.0
     assert plan.expiring == (fqrv("a"),)
-    aging = explain(CONTRACT, s.ContractSettings(s.MaxAge(5)), [release("a", valid=1000)], 2000)
+    aging = explain(CONTRACT, s.ContractSettings(MaxAge(5)), [release("a", valid=1000)], 2000)
     assert aging.releases[0].changes_at_ms == 6000
 
 
@@ -100,9 +109,9 @@ def timeline(settings, releases, **options):
 def test_a_simulated_canary():
     releases = [
         release("old", valid=-1),
-        release("new", s.TimeBasedValidity(2000), phase_in=s.LinearTimeBasedPhaseIn(4)),
+        release("new", TimeBasedValidity(2000), phase_in=LinearTimeBasedPhaseIn(4)),
     ]
-    assert timeline(s.ContractSettings(s.KeepAll()), releases) == [
+    assert timeline(s.ContractSettings(KeepAll()), releases) == [
         (0, {"old": 1.0}, []),
         (2000, {"old": 1.0}, []),
         (3000, {"old": 0.8, "new": 0.2}, []),
@@ -113,10 +122,8 @@ def test_a_simulated_canary():
 
 
 def test_a_simulated_shadow_becomes_valid_by_its_events_and_replaces_the_old_one():
-    shadow = release(
-        "new", s.MinServedEventsBasedValidity(45), shadow=s.ShadowSettings(enabled=True, sample_percent=50)
-    )
-    points = timeline(s.ContractSettings(s.KeepLatest(1)), [release("old", valid=-1), shadow], events_per_second=20)
+    shadow = release("new", MinServedEventsBasedValidity(45), shadow=s.ShadowSettings(enabled=True, sample_percent=50))
+    points = timeline(s.ContractSettings(KeepLatest(1)), [release("old", valid=-1), shadow], events_per_second=20)
     assert points == [(0, {"old": 1.0}, []), (5000, {"new": 1.0}, ["o.p.0.old"])]
 
 

@@ -8,8 +8,9 @@ from forestflow.domain.events import (
     ServableUpdated,
 )
 from forestflow.domain.ids import Contract, Fqrv
+from forestflow.domain.policies.expiration import KeepLatest
 from forestflow.domain.requests import H2OMojo, ServeRequest
-from forestflow.domain.settings import ContractSettings, DeploymentSettings, KeepLatest, ServableSettings
+from forestflow.domain.settings import ContractSettings, DeploymentSettings, ServableSettings
 from forestflow.domain.state import State
 
 CONTRACT = Contract("o", "p", 0)

@@ -6,6 +6,7 @@ import asyncio
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from forestflow.domain.commands import IsReady
 from forestflow.domain.plan import PlanUpdate
 from forestflow.domain.reports import Counts
 from forestflow.runtime.dispatch import DispatchSettings
@@ -19,16 +20,16 @@ class PlayedRegistry:
     def __init__(self) -> None:
         self.update = plan(version=1)
         self.down: Exception | None = None
-        self.answers: dict[str, object] = {"ready": True}
+        self.answers: dict[type, object] = {IsReady: True}
         self.reports: list[tuple[str, int, dict[object, Counts]]] = []
 
     def client(self) -> RegistryClient:
         return RegistryClient(self.command, self.plan, self.report)
 
-    async def command(self, name, *arguments):
+    async def command(self, command):
         self._check()
-        answer = self.answers[name]
-        return (answer(*arguments) if callable(answer) else answer), self.update.version
+        answer = self.answers[type(command)]
+        return (answer(command) if callable(answer) else answer), self.update.version
 
     async def plan(self, since, wait_seconds):
         while since == self.update.version:

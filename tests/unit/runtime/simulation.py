@@ -20,6 +20,16 @@ from forestflow.domain import versions as v
 from forestflow.domain.errors import ArtifactRejected, ForestFlowError
 from forestflow.domain.ids import Contract, Fqrv
 from forestflow.domain.metrics import MetricReport, Sample
+from forestflow.domain.policies.expiration import KeepAll, KeepLatest, KeepTopRanked, MaxAge
+from forestflow.domain.policies.phase_in import ImmediatePhaseIn, LinearTimeBasedPhaseIn, ManualPhaseIn
+from forestflow.domain.policies.routers import FairPhaseInPctBasedRouter, LatestPhaseInPctBasedRouter
+from forestflow.domain.policies.validity import (
+    ImmediatelyValid,
+    MinServedEventsBasedValidity,
+    NeverValid,
+    PerformanceBasedValidity,
+    TimeBasedValidity,
+)
 from forestflow.domain.reports import Counts
 from forestflow.domain.requests import H2OMojo, ServeRequest
 from forestflow.runtime.registry import Registry, RegistrySettings
@@ -307,21 +317,21 @@ class Model:
 
 
 def random_contract_settings(dice):
-    expiry = dice.choice([s.KeepLatest(dice.randint(1, 3)), s.KeepAll(), s.MaxAge(dice.randint(1, 60)),
-                          s.KeepTopRanked(dice.randint(1, 3), "auc")])  # fmt: skip
-    router = dice.choice([s.FairPhaseInPctBasedRouter(), s.LatestPhaseInPctBasedRouter()])
+    expiry = dice.choice([KeepLatest(dice.randint(1, 3)), KeepAll(), MaxAge(dice.randint(1, 60)),
+                          KeepTopRanked(dice.randint(1, 3), "auc")])  # fmt: skip
+    router = dice.choice([FairPhaseInPctBasedRouter(), LatestPhaseInPctBasedRouter()])
     return s.ContractSettings(expiry, router, metrics=s.MetricSettings("auc", window=dice.randint(1, 3)))
 
 
 def random_policy(dice):
     rules = dice.sample(
-        [s.ImmediatelyValid(), s.NeverValid(), s.TimeBasedValidity(dice.randint(0, 20_000)),
-         s.MinServedEventsBasedValidity(dice.randint(0, 30)),
-         s.PerformanceBasedValidity(dice.choice([0.25, 0.5, 0.75]))],
+        [ImmediatelyValid(), NeverValid(), TimeBasedValidity(dice.randint(0, 20_000)),
+         MinServedEventsBasedValidity(dice.randint(0, 30)),
+         PerformanceBasedValidity(dice.choice([0.25, 0.5, 0.75]))],
         dice.choice([0, 1, 1, 1, 2]),
     )  # fmt: skip
-    phase = dice.choice([s.ImmediatePhaseIn(), s.LinearTimeBasedPhaseIn(dice.randint(1, 40)),
-                         s.ManualPhaseIn(dice.randint(0, 100))])  # fmt: skip
+    phase = dice.choice([ImmediatePhaseIn(), LinearTimeBasedPhaseIn(dice.randint(1, 40)),
+                         ManualPhaseIn(dice.randint(0, 100))])  # fmt: skip
     return s.PolicySettings(tuple(rules), phase)
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from forestflow.domain.events import ContractSet, ServableDeployed
 from forestflow.domain.ids import Contract, Fqrv
 from forestflow.domain.plan import ContractPlan
+from forestflow.domain.policies.routers import StickyRouter
 from forestflow.domain.reports import Counts
 from forestflow.domain.requests import H2OMojo, ServeRequest
-from forestflow.domain.settings import ContractSettings, Routing, ServableSettings, ShadowSettings, StickyRouter
+from forestflow.domain.settings import ContractSettings, Routing, ServableSettings, ShadowSettings
 from forestflow.domain.state import State
 from forestflow.runtime.evaluate import contract_plan
 

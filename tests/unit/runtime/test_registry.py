@@ -29,6 +29,10 @@ from forestflow.domain.events import ServableDeployed
 from forestflow.domain.ids import Contract, Fqrv
 from forestflow.domain.lifecycle import ReplicaState, ServableState
 from forestflow.domain.plan import ReplicaAddress
+from forestflow.domain.policies.expiration import KeepLatest, KeepTopRanked
+from forestflow.domain.policies.phase_in import LinearTimeBasedPhaseIn
+from forestflow.domain.policies.routers import LatestPhaseInPctBasedRouter
+from forestflow.domain.policies.validity import TimeBasedValidity
 from forestflow.domain.reports import Counts
 from forestflow.domain.requests import H2OMojo, ServeRequest
 from forestflow.domain.tensors import IOMetadata, ModelMetadata, TensorType
@@ -198,7 +202,7 @@ async def test_the_source_may_vanish(world, tmp_path):
 
 
 async def test_equal_artifacts_are_stored_once_and_removed_with_their_last_user(world):
-    keep = s.ContractSettings(s.KeepLatest(5))
+    keep = s.ContractSettings(KeepLatest(5))
     await world.registry.deploy(request("r1", contract_settings=keep))
     await world.registry.deploy(request("r2"))
     await world.registry.deploy(request("r3", "energy_gbm_v2.zip"))
@@ -233,7 +237,7 @@ async def test_two_deploys_of_one_release_at_once(world):
 
 
 async def test_contract_settings_only_with_a_new_contract(world):
-    wanted = s.ContractSettings(s.KeepLatest(3), s.LatestPhaseInPctBasedRouter())
+    wanted = s.ContractSettings(KeepLatest(3), LatestPhaseInPctBasedRouter())
     await world.registry.deploy(request("r1", contract_settings=wanted))
     assert await world.registry.queries.contract_settings(CONTRACT) == wanted
     with pytest.raises(ContractValidationError, match="already exists"):
@@ -336,7 +340,7 @@ async def test_contracts_are_created_updated_and_refused(world):
     await registry.create_contract(CONTRACT, s.ContractSettings())
     with pytest.raises(ContractValidationError):
         await registry.create_contract(CONTRACT, s.ContractSettings())
-    changed = s.ContractSettings(s.KeepTopRanked(2, "auc"))
+    changed = s.ContractSettings(KeepTopRanked(2, "auc"))
     await registry.update_contract(CONTRACT, changed)
     assert await registry.queries.contract_settings(CONTRACT) == changed
     for query in (registry.queries.releases, registry.queries.metrics, registry.queries.servable_settings):
@@ -357,7 +361,7 @@ async def test_settings_updates_keep_clocks_and_counters(world):
     await registry.deploy(request())
     await registry.report_counts("router", 1, {fqrv(): Counts(5, 2, 3), fqrv("nobody"): Counts(9, 9)})
     world.now_ms += 10_000
-    await registry.update_servable(fqrv(), s.PolicySettings(phase_in_policy=s.LinearTimeBasedPhaseIn(20)), None)
+    await registry.update_servable(fqrv(), s.PolicySettings(phase_in_policy=LinearTimeBasedPhaseIn(20)), None)
     await registry.update_servable(fqrv(), None, s.LoggingSettings(s.LogLevel.FULL, ("id",)))
     (metrics,) = await registry.queries.metrics(CONTRACT)
     assert (metrics.score_count, metrics.shade_count, metrics.shadow_drop_count) == (5, 2, 3)
@@ -391,7 +395,7 @@ async def test_shadow_settings_change_nothing_else_and_reload_no_model(world):
 
 
 async def test_everything_survives_a_crash(world):
-    keep = s.ContractSettings(s.KeepLatest(2))
+    keep = s.ContractSettings(KeepLatest(2))
     await world.registry.deploy(request("r1", contract_settings=keep))
     await world.registry.deploy(request("r2", "energy_gbm_v2.zip"))
     await world.registry.report_counts("router", 1, {fqrv("r1"): Counts(5, 2, 3)})
@@ -431,7 +435,7 @@ async def test_a_killed_replica_comes_back(world):
 
 
 async def test_a_release_that_cannot_be_loaded_again_leaves_its_share_to_others(world):
-    await world.registry.deploy(request("r1", contract_settings=s.ContractSettings(s.KeepLatest(2))))
+    await world.registry.deploy(request("r1", contract_settings=s.ContractSettings(KeepLatest(2))))
     await world.registry.deploy(request("r2"))
     replica_id = world.registry._replicas.addresses(fqrv("r1"))[0].replica_id
     world.hosts.fail_load = LoadFailed("the disk is bad")
@@ -463,7 +467,7 @@ async def test_keep_latest_expires_the_older_release_and_drains_it(world):
 
 
 async def test_time_based_validity_takes_effect_by_itself(world):
-    policy = s.PolicySettings((s.TimeBasedValidity(1000),))
+    policy = s.PolicySettings((TimeBasedValidity(1000),))
     await world.registry.deploy(request(policy_settings=policy))
     assert (await plan_of(world.registry))["r1"].weight == 0
     world.now_ms += 1000

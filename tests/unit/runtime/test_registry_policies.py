@@ -9,12 +9,16 @@ from forestflow.domain.errors import Invalid, LoadFailed, UnknownContract, Unkno
 from forestflow.domain.events import ContractSet, MetricReported, ServableBecameInvalid, ServableDeployed
 from forestflow.domain.ids import Contract
 from forestflow.domain.metrics import MetricReport, Sample
+from forestflow.domain.policies.expiration import KeepAll, KeepLatest, MaxAge
+from forestflow.domain.policies.phase_in import LinearTimeBasedPhaseIn, ManualPhaseIn
+from forestflow.domain.policies.routers import PerformanceRouter
+from forestflow.domain.policies.validity import NeverValid, PerformanceBasedValidity
 from forestflow.domain.reports import Counts
 from forestflow.domain.simulate import Proposal
 from forestflow.runtime.clock import SteadyClock
 from tests.unit.runtime.test_registry import CONTRACT, World, fqrv, plan_of, request, until
 
-KEEP = s.ContractSettings(s.KeepAll(), metrics=s.MetricSettings("auc", window=2))
+KEEP = s.ContractSettings(KeepAll(), metrics=s.MetricSettings("auc", window=2))
 
 
 @pytest.fixture
@@ -34,7 +38,7 @@ async def weights(world):
 
 
 async def test_reported_metrics_show_decide_and_survive(world):
-    waits = s.PolicySettings((s.PerformanceBasedValidity(0.8),))
+    waits = s.PolicySettings((PerformanceBasedValidity(0.8),))
     await world.registry.deploy(request("old", contract_settings=KEEP))
     await world.registry.deploy(request("new", policy_settings=waits))
     assert await weights(world) == {"old": 100, "new": 0}
@@ -54,7 +58,7 @@ async def test_reported_metrics_show_decide_and_survive(world):
 
 
 async def test_performance_router_follows_the_metrics(world):
-    settings = s.ContractSettings(s.KeepAll(), s.PerformanceRouter("auc", 0.0))
+    settings = s.ContractSettings(KeepAll(), PerformanceRouter("auc", 0.0))
     await world.registry.deploy(request("a", contract_settings=settings))
     await world.registry.deploy(request("b"))
     await world.registry.report_metrics(fqrv("a"), auc(0.9))
@@ -67,10 +71,10 @@ async def test_new_rules_take_a_release_out_and_clocks_start_anew_only_then(worl
     await world.registry.deploy(request("b"))
     since = {m.fqrv.release_version: m.became_valid_at_ms for m in await world.registry.queries.metrics(CONTRACT)}
     world.now_ms += 5_000
-    phase = s.PolicySettings(phase_in_policy=s.ManualPhaseIn(30))
+    phase = s.PolicySettings(phase_in_policy=ManualPhaseIn(30))
     await world.registry.update_servable(fqrv("b"), phase, None)
     assert await weights(world) == {"a": 100, "b": 30}
-    await world.registry.update_servable(fqrv("b"), s.PolicySettings((s.NeverValid(),)), None)
+    await world.registry.update_servable(fqrv("b"), s.PolicySettings((NeverValid(),)), None)
     assert await weights(world) == {"a": 100, "b": 0}
     await world.registry.update_servable(fqrv("b"), s.PolicySettings(), None)
     assert await weights(world) == {"a": 100, "b": 100}
@@ -83,7 +87,7 @@ async def test_new_rules_take_a_release_out_and_clocks_start_anew_only_then(worl
 async def test_history_tells_who_answered_when_and_why(world):
     await world.registry.deploy(request("a", contract_settings=KEEP))
     world.now_ms += 1000
-    await world.registry.deploy(request("b", policy_settings=s.PolicySettings(phase_in_policy=s.ManualPhaseIn(50))))
+    await world.registry.deploy(request("b", policy_settings=s.PolicySettings(phase_in_policy=ManualPhaseIn(50))))
     world.now_ms += 1000
     await world.registry.delete(fqrv("a"))
     queries = world.registry.queries
@@ -110,8 +114,8 @@ async def test_rollback_brings_back_settings_and_nothing_else(world):
     await registry.deploy(request("a", contract_settings=KEEP))
     await registry.report_counts("router", 1, {fqrv("a"): Counts(7, 0)})
     good = (await registry.queries.history(CONTRACT))[-1].seq
-    await registry.update_contract(CONTRACT, s.ContractSettings(s.KeepLatest(7)))
-    await registry.update_servable(fqrv("a"), s.PolicySettings((s.NeverValid(),)), None)
+    await registry.update_contract(CONTRACT, s.ContractSettings(KeepLatest(7)))
+    await registry.update_servable(fqrv("a"), s.PolicySettings((NeverValid(),)), None)
     await registry.deploy(request("later"))
     await registry.rollback(CONTRACT, good)
     assert await registry.queries.contract_settings(CONTRACT) == KEEP
@@ -133,7 +137,7 @@ async def test_explain_and_simulate(world):
     world.hosts.fail_load = None
     explained = await registry.queries.explain(CONTRACT)
     assert [(r.weight, r.share, r.valid) for r in explained.releases] == [(100, 1.0, True)]
-    slow = s.PolicySettings(phase_in_policy=s.LinearTimeBasedPhaseIn(10))
+    slow = s.PolicySettings(phase_in_policy=LinearTimeBasedPhaseIn(10))
     points = await registry.queries.simulate(CONTRACT, Proposal(policies={"a": slow}, horizon_ms=5000))
     assert points[0].shares == {fqrv("a"): 1.0}, "the only one answers at any percent"
     with pytest.raises(UnknownServable):
@@ -153,7 +157,7 @@ async def test_explain_says_why_a_release_failed(world):
 
 
 async def test_max_age_expires_by_itself_but_not_the_last(world):
-    settings = s.ContractSettings(s.MaxAge(60))
+    settings = s.ContractSettings(MaxAge(60))
     await world.registry.deploy(request("a", contract_settings=settings))
     world.now_ms += 1000
     await world.registry.deploy(request("b"))

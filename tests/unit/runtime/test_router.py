@@ -8,6 +8,7 @@ import socket
 
 import pytest
 
+from forestflow.domain.commands import IsReady
 from forestflow.domain.errors import Code, StorageFailed, Unavailable
 from forestflow.domain.reports import Counts
 from forestflow.runtime import router as module
@@ -36,7 +37,7 @@ async def test_alive_and_ready(tmp_path):
     async with site(tmp_path) as here:
         assert (await here.ask(get("/alive"))).status == 200
         assert (await here.ask(get("/ready"))).status == 200
-        here.registry.answers["ready"] = False
+        here.registry.answers[IsReady] = False
         assert (await here.ask(get("/ready"))).status == 503
 
 

@@ -21,6 +21,7 @@ from forestflow.domain.errors import (
     UnknownContract,
 )
 from forestflow.domain.ids import Fqrv
+from forestflow.domain.policies.expiration import KeepAll, KeepLatest
 from forestflow.domain.requests import H2OMojo
 from forestflow.domain.versions import (
     AllVersions,
@@ -36,7 +37,7 @@ from forestflow.runtime.sources.directories import SourceDirectories
 from forestflow.runtime.sources.rules import SourceRules
 from tests.unit.runtime.test_registry import CONTRACT, MODELS, World, plan_of, request, until
 
-KEEP_ALL = s.ContractSettings(s.KeepAll())
+KEEP_ALL = s.ContractSettings(KeepAll())
 WAITING, AVAILABLE, FAILED, RETIRED = (
     VersionState.WAITING, VersionState.AVAILABLE, VersionState.FAILED, VersionState.RETIRED,
 )  # fmt: skip
@@ -274,7 +275,7 @@ async def test_the_contracts_policies_decide_further(world, base, monkeypatch):
     monkeypatch.setattr(world.hosts, "load", takes_a_millisecond)
     for number in (1, 2, 3):
         put(base, number)
-    settings = s.ContractSettings(s.KeepLatest(1))
+    settings = s.ContractSettings(KeepLatest(1))
     await world.registry.watch_versions(replace(watching(base, AllVersions()), contract_settings=settings))
     assert await states(world.registry) == {1: RETIRED, 2: RETIRED, 3: AVAILABLE}
     looked = world.registry._versions._watching[CONTRACT]
