@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from forestflow.api.http.connection import Http1Connection
-from forestflow.api.http.crowd import Crowd
+from forestflow.api.http.connection_limit import ConnectionLimit
 from forestflow.api.http.edge import BODY_SECONDS, Buffer, add_piece, body_is_late, header_of
 from forestflow.api.http.errors import response, wants_text
 from forestflow.api.http.framing import Head, read_head
@@ -122,8 +122,8 @@ class _Arriving:
 class ShortcutProtocol(Http1Connection):
     """One connection. ``_answering``: a request took the shortcut and is out."""
 
-    def __init__(self, shortcut: Shortcut, crowd: Crowd, **uvicorn: Any) -> None:
-        super().__init__(crowd, **uvicorn)
+    def __init__(self, shortcut: Shortcut, limit: ConnectionLimit, **uvicorn: Any) -> None:
+        super().__init__(limit, **uvicorn)
         self._shortcut = shortcut
         self._answering = False
         self._ending = False
