@@ -108,7 +108,11 @@ class Settings(BaseSettings):
         1024, ge=1, le=1_000_000, description="User requests that may wait for one replica; over it the answer is 429."
     )
     max_connections: int = Field(
-        4096, ge=1, le=1_000_000, description="HTTP connections open at once per router; over it the answer is 503."
+        4096,
+        ge=1,
+        le=1_000_000,
+        description="Connections open at once per router, over HTTP and over gRPC; over it idle ones over HTTP are "
+        "closed, and new ones refused when all are busy. Also the calls at once over gRPC.",
     )
     drain_seconds: float = Field(
         10.0, ge=0, le=30, allow_inf_nan=False, description="How long a stop waits for requests under way."

@@ -26,11 +26,12 @@ from forestflow.api.tfserving import TfServing
 from forestflow.runtime.config import Endpoint
 from forestflow.runtime.control import ControlPlane
 from forestflow.runtime.dispatch import Dispatcher
-from forestflow.runtime.router import RouterSettings
+from forestflow.runtime.router import IDLE_SECONDS, RouterSettings
 
 SERVICE: str = service_pb2.DESCRIPTOR.services_by_name["ForestFlow"].full_name
 CONTROL: str = control_pb2.DESCRIPTOR.services_by_name["Control"].full_name
 MAX_MESSAGE_BYTES = 2**31 - 1  # an int of gRPC's
+HANDSHAKE_SECONDS = 20.0  # for a connection to show that it speaks HTTP/2
 
 
 class GrpcServer:
@@ -86,6 +87,10 @@ async def _serve(
             ("grpc.so_reuseport", 1),  # more routers of this node share the port
             ("grpc.max_receive_message_length", min(max_bytes, MAX_MESSAGE_BYTES)),
             ("grpc.max_send_message_length", -1),
+            # Over the cap gRPC closes the new connection, busy or not; idle ones it closes by time alone.
+            ("grpc.max_allowed_incoming_connections", settings.max_connections),
+            ("grpc.max_connection_idle_ms", int(IDLE_SECONDS * 1000)),
+            ("grpc.server_handshake_timeout_ms", int(HANDSHAKE_SECONDS * 1000)),
         ],
     )
     models = Models(control, dispatcher, settings.model_aliases)

@@ -7,8 +7,8 @@ from functools import partial
 from starlette.types import Receive, Scope, Send
 
 from forestflow.api.http.connection import Http1Connection
+from forestflow.api.http.connection_limit import ConnectionLimit
 from forestflow.api.http.control import create_control_app
-from forestflow.api.http.crowd import Crowd
 from forestflow.api.http.exchange import HttpProtocol, ProtocolRoute
 from forestflow.api.http.gate import Gate, is_score_path
 from forestflow.api.http.graphpipe import GraphPipeHttp
@@ -66,12 +66,12 @@ def create_app(
         await control_app(scope, receive, send)
 
     direct = (tf_serving_http.direct, graphpipe.direct, open_inference.direct)
-    crowd = Crowd(settings.max_connections)
-    protocol = partial(ShortcutProtocol, Shortcut(dispatcher, gate, direct), crowd)
+    limit = ConnectionLimit(settings.max_connections)
+    protocol = partial(ShortcutProtocol, Shortcut(dispatcher, gate, direct), limit)
     root, at = settings.tf_infer.root, settings.tf_infer.endpoint
     if root is None or at is None:
         return HttpApplication(app, protocol)
     root_guard = HostGuard(loopback=Endpoint(*at).is_loopback, allowed=settings.allowed_hosts)
     route = ProtocolRoute(tf_infer, dispatcher, root_guard, settings.max_body_bytes)
-    general = partial(Http1Connection, crowd)  # none of its requests would take the shortcut
+    general = partial(Http1Connection, limit)  # none of its requests would take the shortcut
     return HttpApplication(app, protocol, HttpApplication(mounted(route, root), general))

@@ -16,7 +16,7 @@ from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from forestflow.api.http.chunked import ChunkedBody
-from forestflow.api.http.crowd import Crowd, turn_away
+from forestflow.api.http.connection_limit import ConnectionLimit, refuse
 from forestflow.api.http.errors import HttpRefusal, response
 from forestflow.api.http.framing import Head, blank_lines, check_unfinished, read_head
 from forestflow.api.http.score import answer_of
@@ -55,9 +55,9 @@ class _Flow(FlowControl):
 class Http1Connection(HttpToolsProtocol):
     """The general way. ``_between``: nothing is read of a request, and none is being answered."""
 
-    def __init__(self, crowd: Crowd, **uvicorn: Any) -> None:
+    def __init__(self, limit: ConnectionLimit, **uvicorn: Any) -> None:
         super().__init__(**uvicorn)
-        self._crowd = crowd
+        self._limit = limit
         self._between = True
         self._unfinished = bytearray()  # a head that has not ended
         self._body: SizedBody | ChunkedBody | None = None  # has not ended
@@ -68,12 +68,12 @@ class Http1Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.flow = self._flow = _Flow(transport)
-        if not self._crowd.enter(self):
+        if not self._limit.enter(self):
             self.connections.discard(self)
-            turn_away(transport, self._crowd)
+            refuse(transport, self._limit)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._crowd.leave(self)
+        self._limit.leave(self)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:

@@ -23,10 +23,15 @@ from forestflow.domain.errors import Code, ForestFlowError, Malformed, TooLarge
 from forestflow.domain.ids import Contract
 
 BODY_SECONDS = 30.0
+SMALL_PIECE = 4096  # bytes; smaller pieces of a body are put together as they come
 # Load balancers ask these with the address of a pod as Host; they tell nothing and change nothing.
 PROBES = frozenset({"/alive", "/ready"})
 
+<<<<<<< HEAD
 T = TypeVar("T")
+=======
+Buffer = bytes | bytearray | memoryview
+>>>>>>> wire
 
 _log = logging.getLogger("forestflow.http")
 
@@ -82,22 +87,36 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
 
 async def collect_body(receive: Receive, limit: int) -> bytes:
     """The body, whatever it says. Raises TooLarge as soon as it is over ``limit``, Malformed, HttpRefusal (408)."""
-    chunks, size, more = [], 0, True
+    pieces: list[Buffer] = []
+    size, more = 0, True
     try:
         async with asyncio.timeout(BODY_SECONDS):
             while more:
                 message = await receive()
                 if message["type"] == "http.disconnect":
                     raise Malformed("the connection closed before the body ended")
-                chunk = message.get("body", b"")
-                chunks.append(chunk)
-                size += len(chunk)
+                piece = message.get("body", b"")
+                add_piece(pieces, piece)
+                size += len(piece)
                 if size > limit:
                     raise TooLarge(f"the body is over the {limit} bytes that are allowed here")
                 more = message.get("more_body", False)
     except TimeoutError:
         raise body_is_late() from None
-    return b"".join(chunks)
+    return b"".join(pieces)
+
+
+def add_piece(pieces: list[Buffer], piece: bytes) -> None:
+    """Keep a piece of a body; small ones are put together, for a list of single bytes would be fifty times their size.
+
+    The list's last bytearray grows, so it must be nobody else's.
+    """
+    if len(piece) >= SMALL_PIECE:
+        pieces.append(piece)
+    elif pieces and isinstance(last := pieces[-1], bytearray):
+        last += piece
+    else:
+        pieces.append(bytearray(piece))
 
 
 async def while_connected(receive: Receive, scoring: Awaitable[T]) -> T:

@@ -9,7 +9,6 @@ but chunked, exactly one host. An offered ``Upgrade`` is ignored (RFC 9110, 7.8)
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import httptools
@@ -83,17 +82,20 @@ def read_head(head: bytes) -> Head:
         raise bad_request(f"the request is not HTTP/1.1: {error}") from None
     if head.startswith(b"OPTIONS * "):
         parsed.url = b"/*"  # of the server as a whole (RFC 9110, 9.3.7), of which no route says anything
-    url, headers = _with_one_host(parsed.url, parsed.headers, version)
-    tokens = _tokens(headers, b"connection")
-    awaits = version == "1.1" and any(n == b"expect" and v.lower() == b"100-continue" for n, v in headers)
+    headers = parsed.headers
+    fields = dict(headers)
+    if len(fields) < len(headers):
+        _check_single(headers)
+    url = _origin_form(parsed.url, headers, fields.get(b"host"), version)
+    current = version == "1.1"
     return Head(
         head[: head.index(b" ")].decode(),
         url,
         version,
         headers,
-        _length(headers, version),
-        version == "1.1" and b"close" not in tokens,
-        awaits,
+        _length(fields.get(b"content-length"), fields.get(b"transfer-encoding"), version),
+        current and (b"connection" not in fields or b"close" not in _connection_options(headers)),
+        current and fields.get(b"expect", b"").lower() == b"100-continue",
     )
 
 
@@ -131,34 +133,34 @@ class _Parsed:
             raise bad_request(f"the request has more than {MAX_FIELDS} header lines", 431)
         self.headers.append((name.lower(), value))
 
-    def on_headers_complete(self) -> None:
-        names = [name for name, _ in self.headers if name in _SINGLE]
-        if len(set(names)) < len(names):
-            twice = next(name for name in names if names.count(name) > 1)
-            raise bad_request(f"the header {twice.decode()} is there more than once")
+
+def _check_single(headers: list[Header]) -> None:
+    names = [name for name, _ in headers if name in _SINGLE]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise bad_request(f"the header {twice.decode()} is there more than once")
 
 
-def _with_one_host(url: bytes, headers: list[Header], version: str) -> tuple[bytes, list[Header]]:
-    """The target in origin form, and the headers with the host that it names (RFC 9112, 3.2)."""
-    host = next((value for name, value in headers if name == b"host"), None)
+def _origin_form(url: bytes, headers: list[Header], host: bytes | None, version: str) -> bytes:
+    """The path and query of a target. The host that it names is added to the headers if they have none (3.2)."""
     if host is None and version == "1.1":
         raise bad_request("the Host header is missing")
     if host and not _HOST.fullmatch(host):
         raise bad_request("the Host header is not a host")
+    if url.startswith(b"/"):
+        return url
     absolute = _ABSOLUTE.match(url)
     if absolute is None:
-        if not url.startswith(b"/"):
-            raise bad_request("the target of the request is neither a path nor an http URL")
-        return url, headers
+        raise bad_request("the target of the request is neither a path nor an http URL")
     scheme, authority = absolute[1].lower(), absolute[2]
     if not _HOST.fullmatch(authority):
         raise bad_request("the target of the request has no host, or more than a host and a port")
     if host is None:
-        headers = [*headers, (b"host", authority)]
+        headers.append((b"host", authority))
     elif _normal(host, scheme) != _normal(authority, scheme):
         raise bad_request("the target of the request and its Host header name different hosts")
     rest = url[absolute.end() :]
-    return (rest if rest.startswith(b"/") else b"/" + rest), headers
+    return rest if rest.startswith(b"/") else b"/" + rest
 
 
 def _normal(host: bytes, scheme: bytes) -> tuple[bytes, bytes]:
@@ -166,16 +168,14 @@ def _normal(host: bytes, scheme: bytes) -> tuple[bytes, bytes]:
     return (found[1].lower(), found[2] or _PORTS[scheme]) if found else (b"", b"")
 
 
-def _length(headers: list[Header], version: str) -> int | None:
+def _length(length: bytes | None, coding: bytes | None, version: str) -> int | None:
     """The body's length (RFC 9112, 6.3)."""
-    length = next((value for name, value in headers if name == b"content-length"), None)
-    coding = next((value for name, value in headers if name == b"transfer-encoding"), None)
     if coding is not None:
         if version == "1.0":
             raise bad_request("Transfer-Encoding is not part of HTTP/1.0")
         if length is not None:
             raise bad_request("the request has both a Content-Length and a Transfer-Encoding")
-        codings = _tokens(headers, b"transfer-encoding")
+        codings = _members(coding)
         if codings != [b"chunked"]:
             if codings[-1:] != [b"chunked"] or codings.count(b"chunked") > 1:
                 raise bad_request("the Transfer-Encoding does not end with chunked, once")
@@ -188,8 +188,12 @@ def _length(headers: list[Header], version: str) -> int | None:
     return int(length)
 
 
-def _tokens(headers: Iterable[Header], wanted: bytes) -> list[bytes]:
-    return [part.strip(b" \t").lower() for name, value in headers if name == wanted for part in value.split(b",")]
+def _connection_options(headers: list[Header]) -> list[bytes]:
+    return [option for name, value in headers if name == b"connection" for option in _members(value)]
+
+
+def _members(value: bytes) -> list[bytes]:
+    return [part.strip(b" \t").lower() for part in value.split(b",")]
 
 
 def _too_large() -> HttpRefusal:

@@ -17,8 +17,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from forestflow.api.http.connection import Http1Connection
-from forestflow.api.http.crowd import Crowd
-from forestflow.api.http.edge import BODY_SECONDS, body_is_late, header_of
+from forestflow.api.http.connection_limit import ConnectionLimit
+from forestflow.api.http.edge import BODY_SECONDS, Buffer, add_piece, body_is_late, header_of
 from forestflow.api.http.errors import response, wants_text
 from forestflow.api.http.framing import Head, read_head
 from forestflow.api.http.gate import KEY_HEADER, Admitted, Direct, FindDirect, Gate, is_score_path
@@ -31,9 +31,6 @@ from forestflow.runtime.link import Outcome, Sent
 
 MAX_HEAD = 4096
 REMEMBERED_HEADS = 4096
-SMALL_PIECE = 4096  # bytes; smaller pieces of a body are put together as they come
-
-Buffer = bytes | bytearray | memoryview
 
 # What a request may say in its head and still take the shortcut. Everything else may change what the answer is to
 # look like. Java's HttpClient offers an upgrade to HTTP/2 with every request; offers are ignored.
@@ -118,20 +115,15 @@ class _Arriving:
         if len(data) > self._missing:
             data, self.further = data[: self._missing], data[self._missing :]
         self._missing -= len(data)
-        if len(data) >= SMALL_PIECE:
-            self.pieces.append(data)
-        elif isinstance(last := self.pieces[-1], bytearray):  # a list of single bytes would be fifty times their size
-            last += data
-        else:
-            self.pieces.append(bytearray(data))
+        add_piece(self.pieces, data)
         return not self._missing
 
 
 class ShortcutProtocol(Http1Connection):
     """One connection. ``_answering``: a request took the shortcut and is out."""
 
-    def __init__(self, shortcut: Shortcut, crowd: Crowd, **uvicorn: Any) -> None:
-        super().__init__(crowd, **uvicorn)
+    def __init__(self, shortcut: Shortcut, limit: ConnectionLimit, **uvicorn: Any) -> None:
+        super().__init__(limit, **uvicorn)
         self._shortcut = shortcut
         self._answering = False
         self._ending = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import tracemalloc
 from typing import Any
 
 import httpx
@@ -348,3 +349,21 @@ async def test_a_fault_after_the_answer_began_closes_the_connection(caplog: pyte
     with pytest.raises(RuntimeError, match="late"):
         await edge.Edge(half, HostGuard())(scope, nothing, nothing)
     assert "request failed" in caplog.text
+
+
+@pytest.mark.parametrize("size", [1, 2, 5_000])
+async def test_a_body_in_pieces_takes_little_more_memory_than_its_bytes(size: int) -> None:
+    length, left = 400_000, [400_000]
+
+    async def receive() -> dict[str, Any]:
+        piece = min(size, left[0])
+        left[0] -= piece
+        return {"type": "http.request", "body": bytes(piece), "more_body": left[0] > 0}
+
+    tracemalloc.start()
+    try:
+        body = await edge.collect_body(receive, length)
+        assert tracemalloc.get_traced_memory()[1] < 3 * length
+    finally:
+        tracemalloc.stop()
+    assert body == bytes(length)

@@ -62,9 +62,10 @@ class Dispatcher:
 class World:
     """One server and one client of it."""
 
-    def __init__(self) -> None:
+    def __init__(self, **settings: Any) -> None:
         self.dispatcher = Dispatcher()
         self.ready: bool | Exception = True
+        self.settings = {"max_body_bytes": LIMIT} | settings
 
     async def __aenter__(self) -> World:
         async def command(command: Command[Any]) -> bool:
@@ -73,7 +74,7 @@ class World:
                 raise self.ready
             return self.ready
 
-        settings = RouterSettings("", 0, DispatchSettings("", b""), max_body_bytes=LIMIT)
+        settings = RouterSettings("", 0, DispatchSettings("", b""), **self.settings)
         self.endpoint = ("127.0.0.1", free_port())
         self.server = await serve_grpc(ControlPlane(command), self.dispatcher, settings, self.endpoint)
         self.channel = grpc.aio.insecure_channel("{}:{}".format(*self.endpoint))
@@ -218,6 +219,58 @@ async def test_messages_over_the_limit(world, compression):
     assert error.code() is StatusCode.RESOURCE_EXHAUSTED
     assert len(world.dispatcher.asked) == 1
     assert await world.call() == b"a prediction"
+
+
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])  # and SETTINGS (RFC 9113, 3.4)
+
+
+async def ended(reader: asyncio.StreamReader) -> bool:
+    async with asyncio.timeout(20):
+        while await reader.read(1000):
+            pass
+    return True
+
+
+async def test_connections_over_the_cap_are_closed_and_the_others_served():
+    async with World(max_connections=3) as world:
+        assert await world.call() == b"a prediction"
+        others = [await asyncio.open_connection(*world.endpoint) for _ in range(2)]
+        for reader, writer in others:
+            writer.write(PREFACE)
+            assert await reader.readexactly(9)
+        over = [await asyncio.open_connection(*world.endpoint) for _ in range(5)]
+        for reader, writer in over:
+            writer.write(PREFACE)
+            assert await reader.read(1000) == b""
+        assert await world.call() == b"a prediction"
+        for _, writer in [*others, *over]:
+            writer.close()
+        async with asyncio.timeout(10):
+            while True:  # there is room again as soon as gRPC has seen that they are gone
+                reader, writer = await asyncio.open_connection(*world.endpoint)
+                writer.write(PREFACE)
+                found = await reader.read(1000)
+                writer.close()
+                if found:
+                    break
+                await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize(("begin", "setting"), [(b"", "HANDSHAKE_SECONDS"), (PREFACE, "IDLE_SECONDS")])
+async def test_connections_that_are_idle_are_closed_and_calls_go_on(monkeypatch, begin, setting):
+    monkeypatch.setattr(f"forestflow.api.grpc.server.{setting}", 1.0)
+    async with World() as world:
+        world.dispatcher.hold = asyncio.Event()
+        call = world.call()
+        while not world.dispatcher.asked:
+            await asyncio.sleep(0.01)
+        reader, writer = await asyncio.open_connection(*world.endpoint)
+        writer.write(begin)
+        assert await ended(reader)
+        writer.close()
+        world.dispatcher.hold.set()
+        assert await call == b"a prediction"
+        assert await world.call() == b"a prediction"
 
 
 async def test_health_is_readiness(world):

@@ -46,7 +46,9 @@ async def test_several_replicas_are_named(http: httpx.AsyncClient, registry: Mem
     assert (await http.get(R + "/logs")).text == "==> r1 <==\na\n==> r2 <==\nb\n"
 
 
-@pytest.mark.parametrize("query", ["tail=-1", "tail=x", "tail=100001", "follow=maybe"])
+@pytest.mark.parametrize(
+    "query", ["tail=-1", "tail=x", "tail=100001", "tail=1_0", "tail=%2B5", "tail=5.0", "tail=%205", "follow=maybe"]
+)
 async def test_queries_that_cannot_be(http: httpx.AsyncClient, query: str) -> None:
     await deployed(http)
     assert (await http.get(f"{R}/logs?{query}")).status_code == 422

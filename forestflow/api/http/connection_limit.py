@@ -20,13 +20,13 @@ from forestflow.api.http.score import answer_of
 from forestflow.api.requests import request_id_of
 from forestflow.domain.errors import Code
 
-MAX_TURNED_AWAY = 64  # connections that are heard out before they are turned away
+MAX_REFUSED = 64  # connections that are heard out before they are turned away
 HEAR_SECONDS = 1.0
 _REST = 20  # a look at all connections that found none idle is not repeated for so many times as long as it took
 
 
 class Member(Protocol):
-    """A connection as the crowd sees it."""
+    """A connection that may have to make room."""
 
     transport: asyncio.Transport
 
@@ -36,23 +36,23 @@ class Member(Protocol):
         ...
 
 
-class Crowd:
+class ConnectionLimit:
     """The open connections, ``limit`` of them at most."""
 
     def __init__(self, limit: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self._limit = limit
+        self._most = limit
         self._clock = clock
         self._members: set[Member] = set()
         self._idle: list[tuple[float, Member]] = []  # as the last look found them, the longest idle last
         self._rest_until = 0.0
-        self.turned_away: set[TurnedAway] = set()
+        self.refused: set[RefusedConnection] = set()
 
     def __len__(self) -> int:
         return len(self._members)
 
     def enter(self, connection: Member) -> bool:
         """Take a new connection in; False if all others are busy."""
-        if len(self._members) >= self._limit and not self._make_room():
+        if len(self._members) >= self._most and not self._make_room():
             return False
         self._members.add(connection)
         return True
@@ -85,29 +85,29 @@ class Crowd:
         return False
 
 
-def turn_away(transport: asyncio.Transport, crowd: Crowd) -> None:
+def refuse(transport: asyncio.Transport, connections: ConnectionLimit) -> None:
     """Answer a new connection's first request with 503; hang up at once if many are being answered so."""
-    if len(crowd.turned_away) >= MAX_TURNED_AWAY:
+    if len(connections.refused) >= MAX_REFUSED:
         transport.abort()
         return
-    transport.set_protocol(TurnedAway(transport, crowd))
+    transport.set_protocol(RefusedConnection(transport, connections))
 
 
-class TurnedAway(asyncio.Protocol):
+class RefusedConnection(asyncio.Protocol):
     """A connection that found no room: it is answered when it asks, for an answer before might be lost."""
 
-    def __init__(self, transport: asyncio.Transport, crowd: Crowd) -> None:
+    def __init__(self, transport: asyncio.Transport, connections: ConnectionLimit) -> None:
         self._transport = transport
-        self._crowd = crowd
+        self._connections = connections
         self._timer = asyncio.get_running_loop().call_later(HEAR_SECONDS, self._answer)
-        crowd.turned_away.add(self)
+        connections.refused.add(self)
 
     def data_received(self, data: bytes) -> None:
         self._answer()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._timer.cancel()
-        self._crowd.turned_away.discard(self)
+        self._connections.refused.discard(self)
 
     def _answer(self) -> None:
         if self._transport.is_closing():

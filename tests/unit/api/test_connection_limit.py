@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from forestflow.api.http import crowd as module
-from forestflow.api.http.crowd import Crowd
+from forestflow.api.http import connection_limit as module
+from forestflow.api.http.connection_limit import ConnectionLimit
 from forestflow.runtime.router import TfInferSettings
 from tests.unit.api.test_shortcut import BODY, request, sums
 from tests.unit.runtime.routers import Client, get, site
@@ -103,7 +103,7 @@ async def test_who_is_turned_away_and_says_nothing_is_answered_too(tmp_path, mon
 
 
 async def test_only_so_many_are_heard_before_they_are_turned_away(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "MAX_TURNED_AWAY", 2)
+    monkeypatch.setattr(module, "MAX_REFUSED", 2)
     async with site(tmp_path, max_connections=1) as here:
         held, release = hold_answers(here)
         busy = await here.connect()
@@ -187,27 +187,27 @@ def unread(monkeypatch):
 
 
 def test_who_has_asked_already_stays(unread):
-    crowd = Crowd(2)
+    limit = ConnectionLimit(2)
     asked, silent = Played(1.0), Played(2.0)
-    assert crowd.enter(asked)
-    assert crowd.enter(silent)
+    assert limit.enter(asked)
+    assert limit.enter(silent)
     unread.add(asked)
-    assert crowd.enter(Played(3.0))
-    assert (asked.closed, silent.closed, len(crowd)) == (0, 1, 2)
+    assert limit.enter(Played(3.0))
+    assert (asked.closed, silent.closed, len(limit)) == (0, 1, 2)
 
 
 def test_an_old_look_is_not_believed(unread):
-    crowd = Crowd(3)
+    limit = ConnectionLimit(3)
     first, second, third = members = [Played(1.0), Played(2.0), Played(3.0)]
     for member in members:
-        assert crowd.enter(member)
-    assert crowd.enter(Played(4.0))
+        assert limit.enter(member)
+    assert limit.enter(Played(4.0))
     assert first.closed == 1
     second.idle_since = None  # busy since the look
-    crowd.leave(third)
-    assert crowd.enter(Played(5.0))
-    assert crowd.enter(Played(6.0))
-    assert (second.closed, third.closed, len(crowd)) == (0, 0, 3)
+    limit.leave(third)
+    assert limit.enter(Played(5.0))
+    assert limit.enter(Played(6.0))
+    assert (second.closed, third.closed, len(limit)) == (0, 0, 3)
 
 
 def test_looking_for_idle_ones_takes_a_small_part_of_the_time(unread):
@@ -225,12 +225,12 @@ def test_looking_for_idle_ones_takes_a_small_part_of_the_time(unread):
         def idle_since(self, value):
             pass
 
-    crowd = Crowd(1000, clock=lambda: now[0])
+    limit = ConnectionLimit(1000, clock=lambda: now[0])
     for _ in range(1000):
-        assert crowd.enter(Busy(None))
+        assert limit.enter(Busy(None))
     for _ in range(10_000):
         now[0] += 1e-5
-        assert not crowd.enter(Busy(None))
+        assert not limit.enter(Busy(None))
     assert looks[0] * 1e-6 < now[0] / 10
 
 
@@ -247,8 +247,8 @@ def test_a_flood_of_idle_ones_costs_one_look_for_many(unread):
         def idle_since(self, value):
             self.since = value
 
-    crowd = Crowd(1000)
+    limit = ConnectionLimit(1000)
     for n in range(20_000):
-        assert crowd.enter(Counting(float(n)))
-    assert len(crowd) == 1000
+        assert limit.enter(Counting(float(n)))
+    assert len(limit) == 1000
     assert looks[0] < 20_000 * 4
