@@ -27,11 +27,8 @@ SMALL_PIECE = 4096  # bytes; smaller pieces of a body are put together as they c
 # Load balancers ask these with the address of a pod as Host; they tell nothing and change nothing.
 PROBES = frozenset({"/alive", "/ready"})
 
-<<<<<<< HEAD
 T = TypeVar("T")
-=======
 Buffer = bytes | bytearray | memoryview
->>>>>>> wire
 
 _log = logging.getLogger("forestflow.http")
 
