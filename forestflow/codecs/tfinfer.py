@@ -22,7 +22,7 @@ from forestflow.domain.requests import SIGNATURE_KEY
 from forestflow.domain.tensors import DTYPES, Batch, Column, IOMetadata, Layout, ModelMetadata, Signature, TensorType
 
 EXAMPLES, EXAMPLE, OBJECT = "examples", "example", "object"  # the forms of a body, and of its answer
-Context = tuple[str, int]  # the form, and how many rows the request has
+Context = tuple[str, int | None]  # the form; how many rows the request has, where the signature says that it has rows
 
 _TEXTS = frozenset({TensorType.String, TensorType.Bytes})
 
@@ -101,7 +101,7 @@ def decode_request(payload: bytes | memoryview) -> ScoreRequest:
     batch = nested.batch_of([_tensor(io, values[io.name]) for io in inputs])
     if head["batched"] and batch.layout is Layout.WHOLE:
         raise InvalidInput("The outer dimension of tensors did not match")
-    return ScoreRequest(batch, {SIGNATURE_KEY: method}, (form, batch.rows))
+    return ScoreRequest(batch, {SIGNATURE_KEY: method}, (form, batch.rows if head["inputs"] else None))
 
 
 def _type(document: Any) -> str:
@@ -142,10 +142,10 @@ def encode_answer(batch: Batch, context: Context) -> bytes:
     """Outputs by name in the form of the request. Raises InvalidInput for examples that lack an answer of their own."""
     form, asked = context
     outputs = [(name, _plain(column)) for name, column in nested.tensors(batch)]
-    if form == OBJECT or batch.layout is Layout.WHOLE:
+    if form == OBJECT or (asked is None and batch.layout is Layout.WHOLE):
         return nested.dumps({name: nested.printable(column) for name, column in outputs})
-    if batch.rows != asked:
-        raise InvalidInput(f"the model answered {asked} examples by {batch.rows}; ask for one object of tensors")
+    if asked is not None and (batch.rows != asked or batch.layout is Layout.WHOLE):
+        raise InvalidInput(f"the model does not answer each of {asked} examples; ask for one object of tensors")
     names = [name for name, _ in outputs]
     rows = zip(*[nested.printable_rows(column) for _, column in outputs], strict=True)
     examples = [dict(zip(names, row, strict=True)) for row in rows]

@@ -110,7 +110,7 @@ class Host:
     async def _open(self, servable: Servable, assignment: Assignment, unix_path: str, pulse: Pulse) -> ReplicaAddress:
         try:
             servable.warm_up()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise LoadFailed(f"the model does not score: {type(error).__name__}: {error}") from error
         self._independence = independence.settled(servable, assignment.merging.independent_rows)
         table.warm_up(assignment.fqrv)

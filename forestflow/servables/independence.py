@@ -126,8 +126,8 @@ def probe(
                     break
     except _Depends as error:
         return Independence(False, str(error))
-    except Exception as error:  # a probe refuses no deploy; requests tell what is wrong
-        return Independence(False, f"not shown: trying it failed with {type(error).__name__}: {error}"[:500])
+    except (Exception, SystemExit) as error:  # a probe refuses no deploy; requests tell what is wrong
+        return Independence(False, f"not shown: trying it raised {type(error).__name__}")
     if told:
         return Independence(True, f"shown by {calls} calls: each row had the same answer in any company")
     if taken:

@@ -33,6 +33,7 @@ from forestflow.domain.errors import (
 from forestflow.domain.events import ContractSet, ServableBecameValid
 from forestflow.domain.explain import explain
 from forestflow.domain.history import HistoryEntry
+from forestflow.domain.independence import Independence
 from forestflow.domain.lifecycle import ReplicaState, ServableState
 from forestflow.domain.reports import ReplicaLoad, ReplicaStatus, ServableMetadata, ServableMetrics, ServableStatus
 from forestflow.domain.requests import TensorFlow
@@ -62,7 +63,8 @@ _HISTORY = [
     HistoryEntry(3, _NOW - 2098, ServableBecameValid(_FQRV, _NOW - 2098)),
 ]
 _REPLICA = ReplicaStatus(_FQRV, "3f1c9a7be204", ReplicaState.READY, ReplicaLoad(4711, 2, 0, {1: 120, 2: 31, 3: 4}))
-_STATUS = ServableStatus(_FQRV, ServableState.AVAILABLE, 1, (ReplicaState.READY,))
+_ROWS = {"serving_default": Independence(True, "by construction: an H2O MOJO scores row by row")}
+_STATUS = ServableStatus(_FQRV, ServableState.AVAILABLE, 1, (ReplicaState.READY,), independence=_ROWS)
 _VERSIONS = VersionsReport(
     Watch(_CONTRACT, "file:///Models/mnist", TensorFlow("."), LatestVersions(2)),
     (

@@ -146,12 +146,13 @@ def test_a_load_that_fails_may_be_tried_again(host, flavor, error):
     assert host.load(assignment())
 
 
-def test_a_model_that_does_not_score_is_closed_again(host, flavor):
+@pytest.mark.parametrize("error", [ValueError("NaN weights"), SystemExit("NaN weights")])
+def test_a_model_that_does_not_score_is_closed_again(host, flavor, error):
     def broken():
-        raise ValueError("NaN weights")
+        raise error
 
     flavor.model.warm_up = broken
-    with pytest.raises(LoadFailed, match="does not score: ValueError: NaN weights"):
+    with pytest.raises(LoadFailed, match=f"does not score: {type(error).__name__}: NaN weights"):
         host.load(assignment())
     assert flavor.model.closed
     flavor.model = SumModel()

@@ -129,6 +129,15 @@ async def test_releases_with_different_outputs_cannot_answer_as_one(two):
     assert "o.p.0.a and o.p.0.b have different outputs" in reply.payload.decode()
 
 
+async def test_records_that_have_no_answer_each_cannot_be_parted(two):
+    other = two.nodes[1].model
+    answer = other.predict
+    other.predict = lambda batch, configs: answer(batch, configs).slice(0, 1)
+    reply = await score(two, body(*rows(8)))
+    assert reply.code == Code.INVALID
+    assert "o.p.0.b answered 2 records by 1: they cannot be parted" in reply.payload.decode()
+
+
 async def test_a_part_that_finds_no_place_refuses_the_whole(two):
     one, other = two.nodes
     await other.die()

@@ -139,10 +139,18 @@ def test_rows_that_are_taken_beside_others_and_refused_alone_depend_on_them():
     assert "two at least" in found.reason
 
 
-def test_whatever_is_raised_refuses_no_deploy():
-    found, _ = tried(lambda x: x.nothing)
-    assert not found.shown
-    assert "AttributeError" in found.reason
+class Unprintable(Exception):
+    def __str__(self):
+        raise ValueError("no text")
+
+
+@pytest.mark.parametrize("error", [AttributeError("x"), MemoryError(), SystemExit(2), Unprintable()])
+def test_whatever_is_raised_refuses_no_deploy(error):
+    def fail(x):
+        raise error
+
+    found, _ = tried(fail)
+    assert found == Independence(False, f"not shown: trying it raised {type(error).__name__}")
 
 
 def test_kinds_of_values_until_a_model_takes_one():

@@ -32,6 +32,7 @@ def test_a_sequential_model(keras, tmp_path, load):
     np.testing.assert_allclose(found.data, expected, rtol=1e-6)
     assert servable.metadata.inputs == (IOMetadata("x", TensorType.Float32, (4,)),)
     assert servable.merge_key({}) is not None
+    assert servable.independence()["serving_default"].shown
     with pytest.raises(InvalidInput, match=r"input 'x' takes Float32 of shape \[-1, 4\]"):
         servable.predict(records(column("Float32", "x", [[1.0]])), {})
 

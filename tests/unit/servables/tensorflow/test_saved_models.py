@@ -268,6 +268,18 @@ def test_whatever_becomes_of_rows_is_answered_as_tensorflow_does(tf, tmp_path, l
             servable.predict(records(column("Float32", "x", x)), {})
 
 
+@pytest.mark.parametrize("function", ["transpose", "square"])
+def test_a_model_that_takes_made_up_rows_one_at_a_time_alone_is_deployed(tf, tmp_path, load, function):
+    """One row of one value is as good transposed as it is, and a square; two rows are not."""
+    call = {"transpose": lambda x: {"y": tf.transpose(x)}, "square": lambda x: {"y": tf.linalg.inv(x + 1.0)}}[function]
+    own = save(tf, tmp_path, serving_default=(call, {"x": ("float32", [None, None])}))["serving_default"]
+    servable = load(warm=True)
+    assert not servable.independence()["serving_default"].shown
+    x = np.array([[1, 2], [3, 9]] if function == "square" else [[1, 2, 3]], np.float32)
+    (found,) = servable.predict(tensors(column("Float32", "x", x)), {}).tensors()
+    np.testing.assert_array_equal(found.data, own(x=tf.constant(x))["y"].numpy())
+
+
 def test_a_model_that_keeps_a_state_has_no_independent_rows(tf, tmp_path, load):
     class Counting(tf.Module):
         def __init__(self):
