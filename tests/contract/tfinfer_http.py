@@ -34,9 +34,11 @@ from tests.contract.protocol import (
     typed,
 )
 
+GROUPS = ("categorical", "numeric")
+
 
 class TfInferHttp:
-    """An H2O model's inputs are its groups of fields, as the list of signatures has them."""
+    """An H2O model's inputs are its groups of fields, as the list of signatures has them; another's are its columns."""
 
     lacks: ClassVar = frozenset(
         {
@@ -52,11 +54,9 @@ class TfInferHttp:
     def score(self, address: Address, table: Table, configs: Mapping[str, str]) -> Prediction:
         assert not configs
         path = _path(address)
-        ((signature, outputs),) = [(s["name"], s["outputs"]) for s in self._json(self._client.get(path))]
-        rows = [
-            {"categorical" if column.type == "String" else "numeric": column.rows[i] for column in table}
-            for i in range(len(table[0].rows))
-        ]
+        (described,) = self._json(self._client.get(path))
+        signature, outputs = described["name"], described["outputs"]
+        rows = [_row(table, i, grouped=not described["inputs"].keys().isdisjoint(GROUPS)) for i in range(_rows(table))]
         reply = self._client.post(f"{path}/{quote(signature)}", content=json.dumps(rows))
         examples = self._json(reply)
         organization, project, number, release = map(unquote, reply.headers["x-forestflow-fqrv"].split("/"))
@@ -82,6 +82,16 @@ class TfInferHttp:
 
     def close(self) -> None:
         self._client.close()
+
+
+def _rows(table: Table) -> int:
+    return len(table[0].rows)
+
+
+def _row(table: Table, place: int, *, grouped: bool) -> dict[str, Any]:
+    if grouped:
+        return {GROUPS[column.type != "String"]: column.rows[place] for column in table}
+    return {field: column.rows[place][i] for column in table for i, field in enumerate(column.fields)}
 
 
 def _path(address: Address) -> str:

@@ -71,7 +71,8 @@ class TfServingRest:
         reply = self._client.post(f"{path}:predict", content=json.dumps({"instances": instances}))
         predictions = self._json(reply)["predictions"]
         signatures = self._json(self._client.get(f"{path}/metadata"))["metadata"]["signature_def"]["signature_def"]
-        ((name, told),) = signatures["serving_default"]["outputs"].items()
+        default = signatures.get("serving_default") or next(iter(signatures.values()))
+        ((name, told),) = default["outputs"].items()
         column = Column(TYPES[told["dtype"]], (name,), [[value] for value in predictions])
         return Prediction(*_who(reply.headers["x-forestflow-fqrv"]), (column,))
 

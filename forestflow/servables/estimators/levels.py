@@ -78,9 +78,10 @@ class Levels:
         return pandas.Categorical.from_codes(places, categories=pandas.Index(values))
 
     def _of_texts(self, data: Array) -> tuple[Array, npt.NDArray[np.bool_]]:
+        """Protocols have no other text for what is missing than the empty one."""
         values = [value.decode(errors="replace") if isinstance(value, bytes) else value for value in data.tolist()]
         codes = np.fromiter(map(self._codes.get, values, repeat(np.nan)), np.float64, len(values))
-        return codes, np.array([not isinstance(value, str) for value in values], np.bool_)
+        return codes, np.array([not isinstance(value, str) or not value for value in values], np.bool_)
 
     def _of_numbers(self, data: Array) -> tuple[Array, npt.NDArray[np.bool_]]:
         missing = np.isnan(data) if data.dtype.kind == "f" else np.zeros(len(data), np.bool_)

@@ -205,10 +205,11 @@ def test_what_training_has_not_seen_is_refused_by_xgboost(tmp_path: Path, make: 
         predict(pandas.DataFrame({"c": pandas.Categorical([values[0], other]), "x": [0.5, 0.5]}))
     with pytest.raises(InvalidInput, match=rf"input 'c': {name} is none of the {len(values)} categories of"):
         servable.predict(batch, {})
-    data = batch.columns[0].data.copy()
-    data[1] = data[2]
-    sent = Batch(3, (Column(batch.columns[0].type, ("c",), data), batch.columns[1]))
-    assert answers(servable, sent) == predict(rows).tolist()
+    for missing in ("", None) if levels == "texts" else (np.nan,):
+        data = batch.columns[0].data.copy()
+        data[1:] = missing
+        sent = Batch(3, (Column(batch.columns[0].type, ("c",), data), batch.columns[1]))
+        assert answers(servable, sent) == predict(rows).tolist()
 
 
 def test_every_method_of_a_classifier_codes_its_input(tmp_path: Path) -> None:
