@@ -39,7 +39,7 @@ class Predict:
 
 
 class Model:
-    """A deployed model that sleeps as long as a row's second number says; ``ran`` are the first numbers of those run."""
+    """A deployed model that sleeps as long as a row's second number says; ``ran`` has the first ones of those run."""
 
     def __init__(self, server, contract, directory, options="", **settings):
         self.server, self.contract, self.log = server, contract, directory / "ran.txt"
@@ -184,7 +184,8 @@ def test_what_was_answered_with_504_is_not_run_afterwards(server, contract, tmp_
     with ThreadPoolExecutor(MANY) as pool:
         slow = pool.submit(server.score, contract, basic(0, 3.0))
         wait_for(lambda: model.ran)
-        late = [pool.submit(server.score, contract, basic(n, 0.1), **{"X-Request-Timeout": "1"}) for n in range(1, MANY)]
+        hasty = {"X-Request-Timeout": "1"}
+        late = [pool.submit(server.score, contract, basic(number, 0.1), **hasty) for number in range(1, MANY)]
         assert {reply.result().status_code for reply in late} == {504}
         assert slow.result().status_code == 200
     assert server.score(contract, basic(PATIENT, 0)).status_code == 200
