@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from pathlib import Path
 
 import psutil
-
-from forestflow.runtime.watchdog import look_at
 
 HOST_SCORE = 1000  # of the kernel's oom_score_adj: ended before everything else,
 OWN_SCORE = 0  # and what Ray starts would be ended like a host, were it not for this
@@ -28,8 +25,9 @@ def total_memory(limits: tuple[Path, ...] = _LIMITS) -> int:
 
 
 def used_memory() -> int:
-    """Bytes of this process, as the watchdog counts them."""
-    return look_at(os.getpid())[0]
+    """Bytes of this process."""
+    rss: int = psutil.Process().memory_info().rss
+    return rss
 
 
 def set_oom_score(score: int) -> None:

@@ -167,7 +167,7 @@ class Replica:
             dropped.append(self._decoding[0])
             self._decoding = None
         for job in dropped:
-            self._replies.dropped(job)
+            self._replies.error(job, DeadlineExceeded("nobody waits for the answer any more"))
         self._replies.flush()
 
     def limit_backlog(self, shadows: int) -> None:

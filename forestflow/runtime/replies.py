@@ -83,10 +83,6 @@ class Replies:
         """A shadow's answer: nobody reads what it predicts."""
         self._send(job, wire.reply(Code.OK, job.number, b"", rows))
 
-    def dropped(self, job: Job) -> None:
-        """The answer to a request that nobody waits for any more: it is over."""
-        self._send(job, wire.reply(Code.DEADLINE, job.number, b""))
-
     def error(self, job: Job, error: ForestFlowError) -> None:
         try:
             payload = self._codecs[job.codec].encode_error(error, job.request_id.decode("latin-1"))

@@ -246,7 +246,9 @@ OPERATIONS: tuple[Operation, ...] = (
         "Counts and clocks of each release",
         "ServableMetrics",
         "422 when there is none. Times are milliseconds since 1970. `shadowDropCount`, where it is not 0, is how many "
-        "shadows were not scored for want of room, of a replica, or of time.",
+        "shadows were not scored for want of room, of a replica, or of time; `unscoredCount`, how many requests of "
+        "users were not scored because their client had left or their time was over; `refusedCount`, how many were "
+        "refused because replicas were lost over them.",
         many=True,
     ),
     Operation(

@@ -33,8 +33,8 @@ def test_a_session(run: Run, tmp_path: Path) -> None:
     assert "1/1" in run("status").stdout
     assert "[0:T,1:V,2:P,3:H]" in run("metadata", C).stdout
     head, row = run("stats", C).stdout.splitlines()
-    assert head.split()[:4] == ["RELEASE", "SCORED", "SHADED", "DROPPED"]
-    assert row.split()[:6] == ["v1", "3", "1", "2", "100", "%"]
+    assert head.split()[:6] == ["RELEASE", "SCORED", "SHADED", "DROPPED", "UNSCORED", "REFUSED"]
+    assert row.split()[:8] == ["v1", "3", "1", "2", "0", "0", "100", "%"]
     assert "2019-10-0" in run("stats", C).stdout
     assert "42.5" in run("score", C, "--row", "T=1,V=2").stdout
     assert run("delete", C, "v1").stdout == f"deleted {C}/v1\n"

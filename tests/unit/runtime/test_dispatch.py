@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import struct
 from dataclasses import replace
 
 import pytest
@@ -15,6 +16,8 @@ from forestflow.domain.errors import (
     Code,
     DeadlineExceeded,
     NoActiveServables,
+    OutOfMemory,
+    Quarantined,
     QueueFull,
     Unavailable,
     UnknownContract,
@@ -23,10 +26,13 @@ from forestflow.domain.errors import (
 from forestflow.domain.ids import Contract, Fqrv
 from forestflow.domain.plan import ContractPlan, PlanUpdate, ReleasePlan, ReplicaAddress
 from forestflow.domain.reports import Counts
+from forestflow.domain.settings import Merging, Routing
 from forestflow.runtime.dispatch import Dispatcher, DispatchSettings
 from forestflow.runtime.host import ReplicaProtocol
 from forestflow.runtime.lane import SHADOWS_ON_THE_WAY
+from forestflow.runtime.pulse import MEMORY, Pulse, pulse_path
 from forestflow.runtime.replica import Replica
+from forestflow.runtime.watchdog import REASON_AT
 from tests.unit.runtime.models import SumModel
 from tests.unit.runtime.test_replica import body
 
@@ -45,10 +51,11 @@ class Node:
         self.model = SumModel()
         self.connections = []
         self.swallow = False  # take requests and never answer
+        self.merging = None
 
     async def start(self):
         loop = asyncio.get_running_loop()
-        self.replica = Replica(self.model, self.fqrv, max_queued=100)
+        self.replica = Replica(self.model, self.fqrv, max_queued=100, merging=self.merging)
         if self.swallow:
             self.replica.submit = lambda job, priority: None
         self.servers = [
@@ -83,6 +90,7 @@ async def world(tmp_path):
         async def replica(self, name, fqrv=A, **options):
             node = Node(tmp_path, fqrv, name, options.pop("secret", SECRET))
             node.swallow = options.pop("swallow", False)
+            node.merging = options.pop("merging", None)
             started.append(await node.start())
             return node
 
@@ -580,3 +588,176 @@ async def test_a_release_keeps_its_replicas_until_the_plan_that_takes_them_is_ap
     assert (await score(dispatcher)).fqrv == A
     await dispatcher.meet(plan(release(A, weight=0), release(B, new), version=2), 5.0)
     assert (await score(dispatcher)).fqrv == A
+
+
+async def until(condition):
+    async with asyncio.timeout(5):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+SLOW = Merging(max_wait_ms=10_000)  # a replica with it leaves its requests in the queue
+
+
+async def test_a_request_that_is_given_up_leaves_the_replicas_queue(world):
+    node = await world.replica("1", merging=SLOW)
+    dispatcher = world.dispatcher()
+    dispatcher.apply(plan(release(A, node)))
+    asking = [asyncio.ensure_future(score(dispatcher)) for _ in range(3)]
+    await until(lambda: node.replica.waiting == (3, 0))
+    asking[1].cancel()
+    await until(lambda: node.replica.waiting == (2, 0))
+    await until(lambda: release_of(dispatcher, A).unscored == 1)
+    asking[0].cancel()
+    asking[2].cancel()
+    await until(lambda: not release_of(dispatcher, A).busy)
+    assert node.model.calls == []
+    assert dispatcher.take_counts() == {A: Counts(unscored=3)}
+
+
+async def test_what_is_answered_with_504_leaves_the_replicas_queue(world):
+    """Its clock at the replica may have begun late, when the frame was read."""
+    node = await world.replica("1", merging=SLOW)
+    dispatcher = world.dispatcher()
+    dispatcher.apply(plan(release(A, node)))
+    patient = asyncio.ensure_future(score(dispatcher))
+    hasty = asyncio.ensure_future(score(dispatcher, timeout=0.2))
+    await until(lambda: node.replica.waiting == (2, 0))
+    with pytest.raises(DeadlineExceeded):
+        await hasty
+    await until(lambda: node.replica.waiting == (1, 0))
+    patient.cancel()
+
+
+async def test_all_parts_of_a_request_are_given_up(world):
+    nodes = [await world.replica("1", A, merging=SLOW), await world.replica("2", B, merging=SLOW)]
+    dispatcher = world.dispatcher()
+    releases = (release(A, nodes[0], weight=50), release(B, nodes[1], weight=50))
+    dispatcher.apply(PlanUpdate(1, {CONTRACT: ContractPlan(CONTRACT, releases, routing=Routing.RECORD)}))
+    asking = asyncio.ensure_future(score(dispatcher, body([1, 2], [3, 4])))
+    await until(lambda: [node.replica.waiting for node in nodes] == [(1, 0)] * 2)
+    asking.cancel()
+    await until(lambda: [node.replica.waiting for node in nodes] == [(0, 0)] * 2)
+    failing = asyncio.ensure_future(score(dispatcher, body([1, 2], [3, 4])))
+    await until(lambda: [node.replica.waiting for node in nodes] == [(1, 0)] * 2)
+    nodes[0].replica.cancel(nodes[0].connections[0]._reply)  # an error for one part
+    assert (await failing).code == Code.DEADLINE
+    await until(lambda: nodes[1].replica.waiting == (0, 0))
+
+
+async def test_parked_requests_that_are_given_up_or_late_make_room(world):
+    node = await world.replica("1")
+    dispatcher = world.dispatcher(max_queued=2)
+    await node.die()
+    dispatcher.apply(plan(release(A, node)))
+    first, second = asyncio.ensure_future(score(dispatcher)), asyncio.ensure_future(score(dispatcher, timeout=0.1))
+    with pytest.raises(DeadlineExceeded, match="no replica"):
+        await second  # though the one before it has more time
+    await until(lambda: len(release_of(dispatcher, A).parked) == 1)
+    first.cancel()
+    await until(lambda: not release_of(dispatcher, A).parked)
+    await node.start()
+    assert total(await score(dispatcher)) == 3.0
+    assert node.model.calls == [1]
+    assert dispatcher.take_counts() == {A: Counts(1, unscored=2)}
+
+
+async def test_a_replica_that_let_a_deadline_pass_is_avoided_until_it_answers(world):
+    stuck, good = await world.replica("1", merging=Merging(max_wait_ms=400)), await world.replica("2")
+    dispatcher = world.dispatcher()
+    dispatcher.apply(plan(release(A, stuck)))
+    await until(lambda: release_of(dispatcher, A).ready)
+    stuck.replica.cancel = lambda send, numbers=None: None
+    with pytest.raises(DeadlineExceeded):
+        await score(dispatcher, timeout=0.05)
+    dispatcher.apply(plan(release(A, stuck, good), version=2))
+    found = release_of(dispatcher, A)
+    await until(lambda: [link.address.replica_id for link in found.ready] == ["2"])
+    await until(lambda: {link.address.replica_id for link in found.ready} == {"1", "2"})
+
+
+async def test_without_another_the_replica_that_lets_deadlines_pass_is_still_asked(world):
+    stuck = await world.replica("1", swallow=True)
+    dispatcher = world.dispatcher()
+    dispatcher.apply(plan(release(A, stuck)))
+    for _ in range(2):
+        with pytest.raises(DeadlineExceeded, match="model answered"):
+            await score(dispatcher, timeout=0.1)
+
+
+class Victim:
+    """A replica that takes requests, and dies over the one that a test names."""
+
+    def __init__(self, node, dispatcher):
+        self.node, self.dispatcher = node, dispatcher
+
+    async def die(self, *payloads, reason=None):
+        found = release_of(self.dispatcher, A)
+        await until(lambda: found.ready)
+        (link,) = found.ready
+        running = [number for number, out in link.outstanding.items() if out.payload in payloads]
+        assert len(running) == len(payloads)
+        pulse = Pulse(pulse_path(self.node.path), 30.0)
+        pulse.run(running, 1.0)
+        if reason is not None:
+            struct.pack_into("<Id", pulse._page, REASON_AT, reason, float(64 << 20))
+        await self.node.die()
+        await self.node.start()
+        await until(lambda: found.ready)
+
+
+@pytest.fixture
+async def victim(world):
+    node = await world.replica("1", swallow=True)
+    dispatcher = world.dispatcher()
+    dispatcher.apply(plan(release(A, node)))
+    return Victim(node, dispatcher)
+
+
+async def test_who_only_waited_is_sent_as_often_as_it_takes_and_who_ran_is_refused(victim):
+    poison, innocent = body([6, 6]), BODY
+    asking = [asyncio.ensure_future(score(victim.dispatcher, payload)) for payload in (poison, innocent)]
+    await asyncio.sleep(0.05)
+    await victim.die(poison)
+    await victim.die(poison)
+    with pytest.raises(Unavailable, match="2 replicas"):
+        await asking[0]
+    with pytest.raises(Quarantined, match="two replicas"):
+        await score(victim.dispatcher, poison)
+    await victim.die()
+    victim.node.swallow = False
+    await victim.die()
+    assert total(await asking[1]) == 3.0
+    assert victim.dispatcher.take_counts() == {A: Counts(1, refused=1)}
+
+
+async def test_a_request_that_hung_and_was_answered_with_504_is_suspected_all_the_same(victim):
+    poison = body([6, 6])
+    for _ in range(2):
+        with pytest.raises(DeadlineExceeded):
+            await score(victim.dispatcher, poison, timeout=0.1)
+        await victim.die(poison)
+    with pytest.raises(Quarantined):
+        await score(victim.dispatcher, poison)
+
+
+async def test_who_was_merged_with_the_culprit_runs_alone_the_next_time(victim):
+    asking = [asyncio.ensure_future(score(victim.dispatcher, body([n, n]))) for n in range(3)]
+    await asyncio.sleep(0.05)
+    victim.node.swallow = False
+    await victim.die(body([0, 0]), body([1, 1]))
+    assert [total(await one) for one in asking] == [0.0, 2.0, 4.0]
+    assert victim.node.model.calls == [1, 1, 1]
+    assert not release_of(victim.dispatcher, A).quarantine.suspects, "their answers clear them"
+
+
+async def test_out_of_memory_is_answered_at_once_and_others_are_sent_again(victim):
+    bomb = body([6, 6])
+    asking = [asyncio.ensure_future(score(victim.dispatcher, payload)) for payload in (bomb, BODY)]
+    await asyncio.sleep(0.05)
+    victim.node.swallow = False
+    await victim.die(bomb, reason=MEMORY)
+    with pytest.raises(OutOfMemory, match="64 MiB"):
+        await asking[0]
+    assert total(await asking[1]) == 3.0
+    assert victim.node.model.calls == [1]

@@ -54,7 +54,8 @@ class Bench:
         )
 
     def submit(self, number, payload, priority=wire.HIGH, codec=BASIC, deadline=10.0):
-        self.replica.submit(Job(self.receive, number, codec, b"id-%d" % number, payload, deadline), priority)
+        alone = priority == wire.ALONE
+        self.replica.submit(Job(self.receive, number, codec, b"id-%d" % number, payload, deadline, alone), priority)
 
     def _receive(self, data):
         for frame in wire.FrameReader(1 << 30).feed(data):
@@ -640,3 +641,119 @@ def test_what_a_model_refuses_is_not_logged(bench, caplog):
     bench.run()
     assert bench.errors()[1][0] is Code.INVALID
     assert caplog.records == []
+
+
+class Marks:
+    """A pulse that remembers what it was told."""
+
+    def __init__(self):
+        self.runs = []
+
+    def run(self, numbers, seconds):
+        self.runs.append((list(numbers), seconds))
+
+
+def test_what_is_cancelled_does_not_run_and_is_over(bench):
+    for number in range(1, 5):
+        bench.submit(number, body([number, 0]))
+    bench.replica.cancel(bench.receive, {2, 3, 99})
+    bench.run()
+    assert bench.sums() == {1: [1.0], 4: [4.0]}
+    assert {number: code for number, (code, _) in bench.errors().items()} == {2: Code.DEADLINE, 3: Code.DEADLINE}
+    assert bench.model.calls == [2]
+    assert bench.replica.idle
+
+
+def test_a_number_is_that_of_a_connection(bench):
+    bench.submit(1, body([1, 0]))
+    bench.replica.cancel(lambda data: None, {1})
+    bench.run()
+    assert bench.sums() == {1: [1.0]}
+
+
+def test_a_cancelled_batch_ends_with_its_slice():
+    bench = Bench(slice_rows=2)
+    bench.submit(1, body(*[[n, 0] for n in range(10)]))
+    bench.turn()
+    bench.replica.cancel(bench.receive, {1})
+    bench.run()
+    assert bench.model.calls == [2]
+    assert bench.errors()[1][0] is Code.DEADLINE
+    assert bench.replica.idle
+
+
+def test_with_its_connection_all_that_waits_is_dropped_shadows_too():
+    bench = Bench(slice_rows=4)
+    bench.submit(1, body([1, 0]), wire.LOW)
+    bench.submit(2, body([2, 0]), wire.LOW)
+    bench.submit(3, body(*[[n, 0] for n in range(10)]))
+    bench.submit(4, body([4, 0]))
+    bench.replica.cancel(bench.receive)
+    bench.run()
+    assert bench.model.calls == []
+    assert bench.replica.idle
+
+
+def test_a_slow_model_gives_way_to_the_sockets_after_each_batch():
+    bench = Bench(merging=Merging(max_rows=1))
+    predict = bench.model.predict
+
+    def slow(batch, configs):
+        bench.now += 0.1
+        return predict(batch, configs)
+
+    bench.model.predict = slow
+    for number in range(1, 5):
+        bench.submit(number, body([number, 0]), deadline=100.0)
+    bench.turn()
+    assert bench.sums() == {1: [1.0]}
+    assert bench.replica.waiting == (3, 0)
+    assert not bench.replica.idle
+    bench.replica.cancel(bench.receive, {2, 4})
+    bench.run()
+    assert bench.sums() == {1: [1.0], 3: [3.0]}
+    assert bench.model.calls == [1, 1]
+
+
+def test_a_quick_model_runs_all_its_batches_in_a_turn():
+    bench = Bench(merging=Merging(max_rows=1))
+    for number in range(1, 5):
+        bench.submit(number, body([number, 0]))
+    bench.turn()
+    assert bench.model.calls == [1] * 4
+
+
+def test_who_is_to_run_alone_is_not_merged(bench):
+    for number in range(1, 5):
+        bench.submit(number, body([number, 0]), wire.ALONE if number == 2 else wire.HIGH)
+    bench.run()
+    assert sorted(bench.model.calls) == [1, 3]
+    assert len(bench.sums()) == 4
+
+
+def test_the_pulse_says_which_requests_run_and_how_long_they_may():
+    pulse = Marks()
+    bench = Bench(slice_rows=4, pulse=pulse)
+    bench.submit(1, body([1, 0]), deadline=3.0)
+    bench.submit(2, body([2, 0]), deadline=7.0)
+    bench.run()
+    assert pulse.runs == [([1, 2], 7.0)]
+    bench.now = 5.0
+    bench.submit(3, body(*[[n, 0] for n in range(6)]), deadline=8.0)
+    bench.run()
+    assert pulse.runs[1:] == [([3], 3.0)] * 2
+    bench.submit(4, body([-1, 0]), deadline=8.0)
+    bench.submit(5, body([2, 0]), deadline=8.0)
+    bench.run()
+    assert pulse.runs[3:] == [([4, 5], 3.0), ([4], 3.0), ([5], 3.0)], "a batch that fails runs one by one"
+    bench.submit(6, body([2, 0]), wire.LOW, deadline=8.0)
+    bench.run()
+    assert pulse.runs[6:] == [([6], 3.0)]
+
+
+def test_decoding_a_long_request_is_in_the_pulse_too():
+    pulse = Marks()
+    bench = Bench(pulse=pulse)
+    bench.submit(1, b"{" + b" " * replica.LONG_BODY)
+    bench.run()
+    assert pulse.runs == [([1], 10.0)]

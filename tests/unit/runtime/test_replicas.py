@@ -37,6 +37,7 @@ class Hosts:
     def __init__(self):
         self.calls, self.fail, self.gates, self.left = [], {}, {}, {}
         self.deaths, self.started = {}, set()
+        self.ended = None  # why a watchdog ended them
 
     async def _do(self, operation, replica_id):
         self.calls.append((operation, replica_id))
@@ -65,6 +66,7 @@ class Hosts:
         await self._do("lost", replica_id)
         self.deaths[replica_id] = asyncio.Event()
         await self.deaths[replica_id].wait()
+        return self.ended
 
     async def drain(self, replica_id, timeout_seconds):
         await self._do("drain", replica_id)
@@ -167,6 +169,34 @@ async def test_who_dies_as_soon_as_it_is_ready_does_not_spin_but_is_back_within_
     next(iter(world.hosts.deaths.values())).set()
     await world.go()
     assert world.hosts.count("load") == loads + 1, "all is forgiven: it is back at once"
+
+
+async def test_why_its_watchdog_ended_it_is_told_also_when_it_is_back(world):
+    await world.go()
+    world.hosts.ended = "it used more than 64 MiB; raise resources.memoryMB"
+    next(iter(world.hosts.deaths.values())).set()
+    await world.go()
+    assert world.set.states(A) == [(S.READY, world.hosts.ended)]
+    message, world.hosts.ended = world.hosts.ended, None
+    next(iter(world.hosts.deaths.values())).set()
+    await world.go()
+    assert world.set.states(A) == [(S.READY, None)], message
+
+
+async def test_who_hangs_again_and_again_is_back_with_pauses_however_long_it_was_ready(world):
+    await world.go()
+    world.hosts.ended = "it did not come back from its model"
+    pauses = []
+    for _ in range(6):
+        await world.go(module.STEADY_SECONDS + 5)
+        next(iter(world.hosts.deaths.values())).set()
+        died = world.now
+        await world.settle()
+        while world.states != [S.READY]:
+            await world.go(0.5)
+        pauses.append(world.now - died)
+    assert pauses[:2] == [0.0, 0.0]
+    assert 1.0 <= pauses[3] <= pauses[5] <= 5.0
 
 
 async def test_requests_wait_for_a_lost_replica_while_it_loads_again(world):

@@ -102,10 +102,10 @@ def test_counters_of_a_version_that_knew_no_drops_go_on(tmp_path):
         )
         connection.execute("INSERT INTO counters VALUES ('a', 5, 2)")
     connection.close()
-    for drops in (0, 3):  # twice: the second start finds what the first has changed
+    for further in ((), (3, 4, 5)):  # twice: the second start finds what the first has changed
         journal = Journal.in_directory(tmp_path)
-        assert journal.counters() == {"a": Counts(5, 2, drops)}
-        journal.save_counters({"a": Counts(5, 2, 3)}, "router", 1)
+        assert journal.counters() == {"a": Counts(5, 2, *further)}
+        journal.save_counters({"a": Counts(5, 2, 3, 4, 5)}, "router", 1)
         journal.close()
 
 

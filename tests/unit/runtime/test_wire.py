@@ -93,3 +93,11 @@ def test_only_who_knows_the_secret_passes_and_roles_cannot_be_swapped():
     for answer in (wire.mac(b"other", b"router", nonce), wire.mac(b"secret", b"replica", nonce), b""):
         with pytest.raises(wire.FrameError, match="secret"):
             wire.check_mac(b"secret", b"router", nonce, answer)
+
+
+def test_a_cancel_names_a_request():
+    (frame,) = wire.FrameReader(100).feed(wire.cancel(2**63 + 7))
+    assert frame[0] == wire.CANCEL
+    assert wire.parse_cancel(frame) == 2**63 + 7
+    with pytest.raises(struct.error):
+        wire.parse_cancel(frame + b"x")
