@@ -187,7 +187,10 @@ def test_files_that_describe_nothing(tmp_path: Path) -> None:
     for text, message in (
         ("flavors: [", "is not YAML"),
         ("!!python/object/apply:os.system ['true']", "is not YAML: could not determine a constructor"),
-        ("a: &a {}\nb: {<<: *a}", "is not YAML: could not determine a constructor for the tag 'tag:yaml.org,2002:merge'"),
+        (
+            "a: &a {}\nb: {<<: *a}",
+            "is not YAML: could not determine a constructor for the tag 'tag:yaml.org,2002:merge'",
+        ),
         (MERGES, "is not YAML: it stands for more than 100000 values"),
         ("- a", "is not a YAML mapping"),
         ("flavors: {}", "has no flavors"),
