@@ -284,16 +284,26 @@ def test_texts_of_a_deploy_have_a_bound(changed, message):
         control.parse_deploy(json.dumps({**DEPLOY, **changed}).encode())
 
 
+LONG_TEXT = "x" * 8193
+POLICY = {
+    "validityPolicy": [{"PerformanceBasedValidity": {"minThreshold": 1, "metric": LONG_TEXT}}],
+    "phaseInPolicy": {"ImmediatePhaseIn": {}},
+}
+
+
 @pytest.mark.parametrize(
     ("parse", "document"),
     [
-        (control.parse_contract_settings, {"router": {"StickyRouter": {"keyConfig": "x" * 8193}}, "expirationPolicy": {"KeepAll": {}}}),
-        (control.parse_logging_settings, {"logLevel": "FULL", "keyFeatures": ["a", "x" * 8193]}),
-        (plans.parse_simulation, {"policies": {"r": {"validityPolicy": [
-            {"PerformanceBasedValidity": {"minThreshold": 1, "metric": "x" * 8193}}], "phaseInPolicy": {"ImmediatePhaseIn": {}}}}, "horizonSecs": 60}),
-        (lambda body: plans.parse_metric_reports(body, 0), {"metrics": [{"name": "x" * 8193, "value": 1}]}),
+        (
+            control.parse_contract_settings,
+            {"router": {"StickyRouter": {"keyConfig": LONG_TEXT}}, "expirationPolicy": {"KeepAll": {}}},
+        ),
+        (control.parse_logging_settings, {"logLevel": "FULL", "keyFeatures": ["a", LONG_TEXT]}),
+        (control.parse_policy_settings, POLICY),
+        (plans.parse_simulation, {"policies": {"r": POLICY}, "horizonSecs": 60}),
+        (lambda body: plans.parse_metric_reports(body, 0), {"metrics": [{"name": LONG_TEXT, "value": 1}]}),
     ],
-)  # fmt: skip
+)
 def test_texts_of_settings_have_a_bound(parse, document):
     with pytest.raises(Malformed, match="8193 characters; at most 8192 are allowed"):
         parse(json.dumps(document).encode())
