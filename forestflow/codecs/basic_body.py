@@ -3,7 +3,7 @@
 A body is decoded in two steps, both in C: first its schema, with the datums left as raw bytes; then the datums,
 against a type made for the tensor types that the schema announces. So every datum holds exactly one tensor per entry,
 in the schema's order; any other body, right or wrong, goes to ``inference_json``, which takes up to five times as long
-per row.
+per row. So does one whose text has more members than were read: a name comes twice.
 
 Measured (CPython 3.11, one core): a body of 2 x 4 doubles 5.1 us.
 """
@@ -20,6 +20,7 @@ import msgspec
 from forestflow.codecs import inference_json, strict_json
 from forestflow.codecs.columns import assemble, column
 from forestflow.codecs.request import ScoreRequest
+from forestflow.codecs.unique_keys import has_all
 from forestflow.domain.errors import Malformed
 from forestflow.domain.tensors import Batch, TensorType
 
@@ -34,7 +35,7 @@ class _Entry(msgspec.Struct, forbid_unknown_fields=True):
 class _Request(msgspec.Struct, forbid_unknown_fields=True):
     schema: list[_Entry]
     datum: msgspec.Raw
-    configs: dict[str, str] = {}
+    configs: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
 
 
 decode_head = msgspec.json.Decoder(_Request).decode
@@ -101,16 +102,31 @@ def decode_body(body: bytes | memoryview) -> ScoreRequest:
         lanes = []
     if not lanes or not lanes[0]:
         return _decode_any(body)
+    rows, configs, members = len(lanes[0]), request.configs, 2
+    if configs is msgspec.UNSET:
+        configs = {}
+    else:
+        members += 1 + len(configs)
+    for _, fields in schema:
+        members += 2 if fields else 1
+    if not has_all(body, members + members_of_datums(rows, len(kinds))):
+        return _decode_any(body)
     columns = tuple([column(kind, fields, lane) for (kind, fields), lane in zip(schema, lanes, strict=True)])
-    return ScoreRequest(Batch(len(lanes[0]), columns), request.configs)
+    return ScoreRequest(Batch(rows, columns), configs)
+
+
+def members_of_datums(rows: int, tensors: int) -> int:
+    """How many members the objects of datums have that ``decode_lanes`` reads."""
+    return rows * (1 + 2 * tensors)
 
 
 def decode_configs(body: bytes | memoryview) -> dict[str, str]:
     """The configs of an InferenceRequest, its datums unread where possible; raises Malformed or InvalidInput."""
     try:
-        return decode_head(body).configs
+        configs = decode_head(body).configs
     except (ValueError, RecursionError):
         return inference_json.parse(body)[2]
+    return {} if configs is msgspec.UNSET else configs
 
 
 def decode_lanes(kinds: tuple[TensorType, ...], datums: msgspec.Raw | bytes) -> list[list[list[Any]]]:

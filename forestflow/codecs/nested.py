@@ -20,6 +20,7 @@ import orjson
 
 from forestflow.codecs.columns import packer
 from forestflow.codecs.shapes import MAX_AXES
+from forestflow.codecs.unique_keys import repeated
 from forestflow.domain.errors import InvalidInput, Malformed, ModelFailed
 from forestflow.domain.tensors import DTYPES, Batch, Column, TensorType
 
@@ -29,13 +30,23 @@ _NAMES = {dict: "an object", list: "a list", str: "a string", bool: "a boolean",
 
 
 def loads(body: bytes | memoryview) -> Any:
-    """One JSON document, in which NaN, Infinity and -Infinity may be numbers. Raises Malformed."""
+    """One JSON document, in which NaN, Infinity and -Infinity may be numbers.
+
+    Raises Malformed, also for two members of one name in an object.
+    """
     try:
-        return orjson.loads(body)
+        document = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         text = bytes(body)
         if b"NaN" not in text and b"Infinity" not in text:
             raise Malformed(f"JSON Parse error: {error}") from None
+        document = _with_non_finite(text)
+    if twice := repeated(body, document):
+        raise Malformed(f"JSON Parse error: {twice}")
+    return document
+
+
+def _with_non_finite(text: bytes) -> Any:
     try:
         document = json.loads(text.decode())
         orjson.dumps(document)  # refuses lone surrogates, as its parser does

@@ -30,6 +30,7 @@ from forestflow.codecs.oip_tensors import (
 )
 from forestflow.codecs.request import ScoreRequest
 from forestflow.codecs.shapes import Room
+from forestflow.codecs.unique_keys import has_all, members
 from forestflow.domain.errors import ForestFlowError, InvalidInput, Malformed, ModelFailed
 from forestflow.domain.ids import Fqrv
 from forestflow.domain.requests import OUTPUTS_KEY
@@ -114,15 +115,32 @@ def _read(text: memoryview) -> _Request:
     """Bare NaN and infinities, which JSON has not but NumPy's users send, among its numbers. Raises Malformed."""
     if len(text) <= LONG:
         try:
-            return _decode(text)
+            request = _decode(text)
         except (ValueError, RecursionError):  # msgspec's errors are ValueErrors, as is invalid UTF-8
             pass
+        else:
+            if has_all(text, _members(request)):
+                return request
     try:
         return msgspec.convert(
             packed.loads(text, few=_MAX_INPUTS) if len(text) > LONG else nested.loads(text), _Request
         )
     except (Malformed, msgspec.ValidationError) as error:
         raise Malformed(f"not an inference request: {error}") from None
+
+
+def _members(request: _Request) -> int:
+    """How many members the request's objects have, if it has none that the protocol does not name."""
+    count = 1 + (request.id is not None) + _parameters(request)
+    for tensor in request.inputs:
+        count += 3 + (tensor.data is not None) + _parameters(tensor)
+    if request.outputs:
+        count += 1 + sum([1 + _parameters(output) for output in request.outputs])
+    return count
+
+
+def _parameters(part: _Request | _Input | _Output) -> int:
+    return 1 + members(part.parameters) if part.parameters else 0
 
 
 def _text(value: Any) -> str:

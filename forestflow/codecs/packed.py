@@ -192,7 +192,6 @@ class Document:
         for found in self._members(start, len(self.body)):
             if isinstance(found, dict):
                 document |= found
-                place = None if name in found else place
             elif found[0] == name and self.body[skip_blanks(self.body, found[1])] == ord("["):
                 place = skip_blanks(self.body, found[1]), found[2]
             else:
@@ -201,17 +200,21 @@ class Document:
 
     def _members(self, start: int, stop: int) -> Iterator[dict[str, Any] | tuple[str, int, int]]:
         """Short ones, and the name of a long one with where its value begins and ends."""
-        count = 0
+        names: set[str] = set()
         for first, end in self.pieces(start, stop):
             if end - first > LONG:
-                count += 1
-                yield (*self._member(first, end), end)
+                name, value = self._member(first, end)
+                found: dict[str, Any] | tuple[str, int, int] = (name, value, end)
+                new = {name}
             else:
-                short = self._short(b"{", first, end, b"}")
-                count += len(short)
-                yield short
-            if count > MAX_MEMBERS:
+                found = short = self._short(b"{", first, end, b"}")
+                new = set(short)
+            if twice := names & new:
+                raise NotJson(f"{min(twice)[:80]!r} is given twice in one object")
+            names |= new
+            if len(names) > MAX_MEMBERS:
                 raise NotJson(f"an object of more than {MAX_MEMBERS} members")
+            yield found
 
     def short_parts(self, start: int, stop: int, level: int = 0) -> Iterator[tuple[dict[str, Any] | list[Any], int]]:
         """Everything in a long list or object, in parts that are parsed, with how deep in it they are."""

@@ -15,12 +15,13 @@ from collections.abc import Generator, Sequence
 from typing import Any
 
 from forestflow.codecs import inference_json, strict_json
-from forestflow.codecs.basic_body import MAX_FAST, decode_body, decode_head, decode_lanes
+from forestflow.codecs.basic_body import MAX_FAST, decode_body, decode_head, decode_lanes, members_of_datums
 from forestflow.codecs.columns import assemble, column
 from forestflow.codecs.growing import Growing
 from forestflow.codecs.long_json import LONG, NotJson
 from forestflow.codecs.packed import Document, LongList
 from forestflow.codecs.request import ScoreRequest
+from forestflow.codecs.unique_keys import has_all
 from forestflow.domain.errors import ForestFlowError, InvalidInput
 from forestflow.domain.tensors import Batch, Column, TensorType
 
@@ -89,6 +90,8 @@ def _records(body: bytes) -> Generator[None, None, ScoreRequest | None]:
         if not piece.endswith(b",") or len(piece) > PIECE_BYTES + LONG:
             return None
         lanes = decode_lanes(kinds, b"[%b]" % piece[:-1])
+        if not has_all(piece, members_of_datums(len(lanes[0]), len(kinds))):
+            return None
         if not columns.add([column(kind, fields, lane) for (kind, fields), lane in zip(schema, lanes, strict=True)]):
             return None
         start = stop

@@ -1,9 +1,10 @@
 """JSON as Protocol Buffers write it, read strictly: what every JSON codec here agrees on.
 
-orjson refuses what is not JSON (``NaN`` literals, invalid UTF-8, lone surrogates, endless nesting, trailing bytes); of
-a key given twice the last one counts. The functions below turn values of the parsed document into what a field of a
-message holds, with protobuf's leniency (numbers as strings, URL-safe or unpadded base64) and no more than that.
-They all raise :class:`~forestflow.domain.errors.Malformed`; ``where`` names the value in the message.
+orjson refuses what is not JSON (``NaN`` literals, invalid UTF-8, lone surrogates, endless nesting, trailing bytes), but
+takes the last of two members with one name, which are refused here, as protobuf's own readers do. The functions below
+turn values of the parsed document into what a field of a message holds, with protobuf's leniency (numbers as strings,
+URL-safe or unpadded base64) and no more than that. They all raise :class:`~forestflow.domain.errors.Malformed`;
+``where`` names the value in the message.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 
 import orjson
 
+from forestflow.codecs.unique_keys import repeated
 from forestflow.domain.errors import Malformed
 
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
@@ -33,9 +35,12 @@ def malformed(detail: str) -> Malformed:
 def loads(body: bytes | memoryview) -> Any:
     """Parse one JSON document."""
     try:
-        return orjson.loads(body)
+        document = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise malformed(str(error)) from None
+    if twice := repeated(body, document):
+        raise malformed(twice)
+    return document
 
 
 def expected(what: str, value: object, where: str) -> Malformed:

@@ -111,6 +111,9 @@ def _rows_of_fractions(head: Mapping[str, Any], body: memoryview) -> ScoreReques
     except (ValueError, RecursionError):  # msgspec's errors are ValueErrors, as is invalid UTF-8
         return None
     by_row = document.inputs is msgspec.UNSET
+    given = 1 if document.signature_name is msgspec.UNSET else 2
+    if bytes(body).count(b":") > given:  # a name twice, or a colon in the signature's: the general way says which
+        return None
     rows = document.instances if by_row else document.inputs
     if not rows or (not by_row and document.instances is not msgspec.UNSET):
         return None

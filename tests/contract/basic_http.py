@@ -12,6 +12,7 @@ from urllib.parse import quote
 import httpx
 
 from tests.contract.protocol import (
+    DECLARED_SHAPES,
     NO_ACTIVE_RELEASE,
     UNFIT_DATA,
     UNKNOWN_CONTRACT,
@@ -32,7 +33,7 @@ KEYS = {"Bytes": "Byte"}  # what a tensor is called where that is not its type's
 class BasicHttp:
     """The status and the error's wrapper say what went wrong."""
 
-    lacks: ClassVar = frozenset()
+    lacks: ClassVar = frozenset({DECLARED_SHAPES})
     refusals: ClassVar = {
         UNKNOWN_CONTRACT: (404, "UnknownContract"),
         NO_ACTIVE_RELEASE: (422, "NoActiveServablesForContract"),

@@ -9,6 +9,7 @@ import grpc
 
 from forestflow._gen import contract_pb2, inference_pb2, service_pb2, service_pb2_grpc
 from tests.contract.protocol import (
+    DECLARED_SHAPES,
     NO_ACTIVE_RELEASE,
     UNFIT_DATA,
     UNKNOWN_CONTRACT,
@@ -29,7 +30,7 @@ FIELDS = {"Bytes": "Byte"}  # what a tensor is called where that is not its type
 class ForestFlowGrpc:
     """The status says what went wrong."""
 
-    lacks: ClassVar = frozenset()
+    lacks: ClassVar = frozenset({DECLARED_SHAPES})
     refusals: ClassVar = {
         UNKNOWN_CONTRACT: (grpc.StatusCode.NOT_FOUND,),
         NO_ACTIVE_RELEASE: (grpc.StatusCode.FAILED_PRECONDITION,),

@@ -92,6 +92,7 @@ EMPTY_BATCHES = "an error for no rows"
 SINGLE_INPUTS = "requests with some of the model's inputs"
 TEXTS_APART = "a type of its own for bytes"  # the values come through all the same
 RAW_BYTES = "bytes that are no text"
+DECLARED_SHAPES = "shapes beside the values"
 FINAL_ZEROS = "zeros at the end of texts"  # numpy's arrays of bytes, which a client makes, drop them
 
 
@@ -109,6 +110,13 @@ class Wire(Protocol):
         """What the model of ``identity/serve.py`` answers for inputs by name; raises Refused.
 
         Texts and bytes are ``str`` and ``bytes`` in arrays of objects. Answers have the dtype that the protocol says.
+        """
+        ...
+
+    def declare(self, address: Address, shapes: Mapping[str, Sequence[int]]) -> None:
+        """Score empty tensors of doubles by name that say that they have these shapes. Raises Refused.
+
+        Not of protocols that lack DECLARED_SHAPES.
         """
         ...
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from urllib.parse import quote
 
+import httpx
 import pytest
 
 from tests.contract.protocol import (
     ANNOUNCED_TYPES,
     BOOLEANS,
+    DECLARED_SHAPES,
     EMPTY_BATCHES,
     FIELDS,
     FURTHER_FIELDS,
@@ -24,6 +27,7 @@ from tests.contract.protocol import (
     need,
 )
 from tests.contract.servables import Deployed
+from tests.contract.tfserving_wires import TfServingGrpc
 
 
 def refused(wire: Wire, address: Address, table: Table) -> Refused:
@@ -85,3 +89,54 @@ def test_too_many_columns(wire: Wire, deployed: Deployed):
     error = refused(wire, deployed.address, (*table, surplus))
     assert error.how == wire.refusals[UNFIT_DATA]
     assert ("there is no input 'surplus'" if FURTHER_FIELDS in wire.lacks else "Number of inputs") in error.message
+
+
+@pytest.mark.parametrize(
+    "shape", [(70_000_000, 0), (2**40, 0), (0, 2**62, 2**62), (0, 2**62), (1, 70_000_000, 0)], ids=str
+)
+def test_more_rows_declared_than_bytes_sent(wire: Wire, deployed: Deployed, shape: tuple[int, ...]):
+    """A hundred bytes declare 70 million rows; the replica's memory was gone, and so were its neighbours."""
+    need(wire, DECLARED_SHAPES)
+    names = [field for column in deployed.servable.table() if column.type == "Float64" for field in column.fields]
+    with pytest.raises(Refused, match=r"cannot have the shape \[") as caught:
+        wire.declare(deployed.address, dict.fromkeys(names[:1], shape))
+    assert caught.value.how == wire.refusals[UNFIT_DATA]
+    assert wire.score(deployed.address, deployed.servable.table([0]), {}).columns
+
+
+def test_one_value_for_more_rows_than_bytes_sent(wire: Wire, deployed: Deployed):
+    """TensorFlow's messages may leave out values that are as the last one; so many rows no request has."""
+    if not isinstance(wire, TfServingGrpc):
+        pytest.skip("the protocol has a value for each element")
+    table = deployed.servable.table()
+    if any(column.type != "Float64" for column in table):
+        pytest.skip("numbers alone may be left out")
+    names = [field for column in table for field in column.fields]
+    assert wire.repeat(deployed.address, dict.fromkeys(names, (50,)), 1.0) == 50
+    with pytest.raises(Refused, match="without a value of their own") as caught:
+        wire.repeat(deployed.address, dict.fromkeys(names, (200000,)), 1.0)
+    assert caught.value.how == wire.refusals[UNFIT_DATA]
+
+
+BODIES = {
+    "/{path}/score": '{"schema":[],"datum":[],"datum":[]}',
+    "/contract/{path}": '{"router":{},"expirationPolicy":{},"router":{}}',
+    "/servable/{path}/another": '{"path":"/a","path":"/b"}',
+    "/v1/models/{model}:predict": '{"instances":[1.5],"instances":[2.5]}',
+    "/v2/models/{model}/infer": '{"inputs":[{"name":"x","shape":[1],"shape":[2],"datatype":"FP64","data":[1]}]}',
+    "/hopsworks-api/api/project/1/inference/models/{model}:predict": '{"inputs":[[1]],"inputs":[[2]]}',
+    "/{path}/infer/{signature}": '{"numeric":[1],"numeric":[2]}',
+}
+
+
+@pytest.mark.parametrize("path", BODIES)
+def test_a_name_twice_in_one_object(http: httpx.Client, deployed: Deployed, path: str):
+    """RFC 8259 leaves open which of them counts, and programs on the way may read another one than we do."""
+    address = deployed.address
+    names = (address.organization, address.project, str(address.contract_number))
+    contract = "/".join(quote(name, safe="") for name in names)
+    url = path.replace("{path}", contract).replace("{model}", quote(".".join(names), safe=""))
+    if "{signature}" in url:
+        url = url.replace("{signature}", http.get(f"/{contract}/infer").json()[0]["name"])
+    reply = http.post(url, content=BODIES[path], headers={"Content-Type": "application/json"})
+    assert (reply.status_code, "is given twice in one object" in reply.text) == (400, True), reply.text

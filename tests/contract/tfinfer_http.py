@@ -14,6 +14,7 @@ import numpy as np
 from tests.contract.protocol import (
     ANNOUNCED_TYPES,
     CONFIGS,
+    DECLARED_SHAPES,
     EMPTY_BATCHES,
     FIELDS,
     FURTHER_FIELDS,
@@ -42,7 +43,7 @@ class TfInferHttp:
 
     lacks: ClassVar = frozenset(
         {
-            *(ANNOUNCED_TYPES, CONFIGS, EMPTY_BATCHES, FIELDS, FURTHER_FIELDS),
+            *(ANNOUNCED_TYPES, CONFIGS, DECLARED_SHAPES, EMPTY_BATCHES, FIELDS, FURTHER_FIELDS),
             *(RAW_BYTES, SINGLE_INPUTS, TEXTS_APART),
         }
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 from urllib.parse import quote, unquote
 
@@ -22,6 +22,7 @@ with warnings.catch_warnings():
 from tests.contract.protocol import (
     ANNOUNCED_TYPES,
     CONFIGS,
+    DECLARED_SHAPES,
     EMPTY_BATCHES,
     FURTHER_FIELDS,
     NO_ACTIVE_RELEASE,
@@ -54,7 +55,7 @@ def _who(fqrv: str) -> tuple[Address, str]:
 class TfServingRest:
     """An object for each row. Types and names of answers are those of the model's metadata."""
 
-    lacks: ClassVar = frozenset({ANNOUNCED_TYPES, CONFIGS, EMPTY_BATCHES, FURTHER_FIELDS})
+    lacks: ClassVar = frozenset({ANNOUNCED_TYPES, CONFIGS, DECLARED_SHAPES, EMPTY_BATCHES, FURTHER_FIELDS})
     refusals: ClassVar = {UNKNOWN_CONTRACT: (404,), NO_ACTIVE_RELEASE: (404,), UNFIT_DATA: (400,)}
 
     def __init__(self, target: Target) -> None:
@@ -158,6 +159,26 @@ class TfServingGrpc:
             request.inputs[name].CopyFrom(tf.make_tensor_proto(values, dtype))
         answer, _ = self._call(request)
         return {name: tf.make_ndarray(tensor) for name, tensor in answer.outputs.items()}
+
+    def declare(self, address: Address, shapes: Mapping[str, Sequence[int]]) -> None:
+        self._call(self._empty(address, shapes))
+
+    def repeat(self, address: Address, shapes: Mapping[str, Sequence[int]], value: float) -> int:
+        """How many rows are answered for tensors of one value, as ``tf.make_tensor_proto`` makes them of a scalar."""
+        request = self._empty(address, shapes)
+        for tensor in request.inputs.values():
+            tensor.double_val.append(value)
+        answer, _ = self._call(request)
+        return len(tf.make_ndarray(next(iter(answer.outputs.values()))))
+
+    def _empty(self, address: Address, shapes: Mapping[str, Sequence[int]]) -> Any:
+        request = predict_pb2.PredictRequest()
+        request.model_spec.name = _model(address)
+        for name, shape in shapes.items():
+            request.inputs[name].dtype = types_pb2.DT_DOUBLE
+            for size in shape:
+                request.inputs[name].tensor_shape.dim.add(size=size)
+        return request
 
     def _call(self, request: Any) -> tuple[Any, grpc.Call]:
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -69,6 +69,12 @@ class _Triton:
             values = answered[output["name"]] = result.as_numpy(output["name"])
             assert np_to_triton_dtype(values.dtype) == output["datatype"]
         return answered
+
+    def declare(self, address: Address, shapes: Mapping[str, Sequence[int]]) -> None:
+        inputs = [self._input(name, np.empty(0)) for name in shapes]
+        for tensor, shape in zip(inputs, shapes.values(), strict=True):
+            tensor.set_shape(list(shape))
+        self._answer(_model(address), inputs, {}, None)
 
     def _answer(self, model: str, inputs: list[Any], configs: Mapping[str, str], outputs: list[str] | None) -> Any:
         try:

@@ -9,6 +9,7 @@ import pytest
 from fsspec.registry import _registry
 
 from forestflow.domain.errors import ArtifactRejected
+from forestflow.runtime.sources.fs import FsspecStore
 from tests.integration.sources.servers import ftp_serving
 
 CONTENT = os.urandom(1_500_000)
@@ -80,3 +81,20 @@ def test_drivers_around_other_drivers_are_none(get, path):
     scheme = path.partition("://")[0].partition("::")[0]
     with pytest.raises(ArtifactRejected, match="supported protocol"):
         get(path, "passwd", schemes=("memory", "local", "filecache", "zip", "simplecache", "reference", scheme))
+
+
+def test_folders_in_folders_for_ever(tmp_path):
+    """A driver that tells of one more folder in each folder, as a link to its own parent makes some of them do."""
+
+    class Endless:
+        def ls(self, path, detail):
+            assert path.count("/") < 1000
+            return [{"name": f"{path}/again", "type": "directory"}]
+
+        def invalidate_cache(self):
+            pass
+
+    store = object.__new__(FsspecStore)
+    store._scheme, store._fs, store.path = "x", Endless(), "start"
+    with pytest.raises(ArtifactRejected, match="in too many folders"):
+        store.stamps("start")

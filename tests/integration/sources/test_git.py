@@ -332,3 +332,11 @@ def test_the_address_is_pinned_for_git_too(served, monkeypatch, tmp_path):
     monkeypatch.setattr(module, "reachable", lambda *args, **kwargs: "127.0.0.1")
     url = f"{served.url.replace('127.0.0.1', 'models.example.com')}/org/project.git#v0.r1"
     assert model(fetch(url, "model.zip", tmp_path / "pinned", rules)) == b"first"
+
+
+def test_a_repository_of_very_many_files(served, get, monkeypatch):
+    """Empty files take no bytes, but places on the disk and time to look at."""
+    repository(served.folder, {f"{i}.txt": b"" for i in range(60)}, "v0.many", "many")
+    monkeypatch.setattr(module, "MAX_FILES", 20)
+    with pytest.raises(ArtifactRejected, match="more than 20 files"):
+        get(f"{served.url}/org/project.git#v0.many", "1.txt")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import http.server
 import logging
 import os
+import threading
 
 import boto3
 import pytest
@@ -169,3 +171,40 @@ def test_a_broken_connection_is_resumed(service, get, monkeypatch):
     fetched = get(f"s3::{service}/my-models bucket=my-models", "model.zip")
     assert (fetched.folder / "model.zip").read_bytes() == CONTENT
     assert ranges == [(None, False), ("bytes=1048576-", True)]
+
+
+class _EmptyPages(http.server.BaseHTTPRequestHandler):
+    """A service whose listing goes on for ever, and holds nothing."""
+
+    def do_HEAD(self):
+        self.send_error(404)
+
+    def do_GET(self):
+        self.server.pages += 1
+        answer = (
+            b'<?xml version="1.0"?><ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'
+            b"<IsTruncated>true</IsTruncated><KeyCount>0</KeyCount>"
+            b"<NextContinuationToken>more</NextContinuationToken></ListBucketResult>"
+        )
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def log_message(self, *_):
+        pass
+
+
+def test_a_listing_that_goes_on_for_ever(get, monkeypatch):
+    monkeypatch.setattr(s3, "MAX_PAGES", 20)
+    with http.server.HTTPServer(("127.0.0.1", 0), _EmptyPages) as server:
+        server.pages = 0
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            with pytest.raises(ArtifactRejected, match="more than 100000 objects"):
+                get(f"s3::http://127.0.0.1:{server.server_port}/b bucket=b", "mnist")
+        finally:
+            server.shutdown()
+            thread.join()
+    assert server.pages == 20

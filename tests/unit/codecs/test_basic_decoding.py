@@ -137,16 +137,6 @@ def test_entries_without_data_make_no_column():
     assert column.fields == ("f",)
 
 
-def test_of_a_key_given_twice_the_last_counts():
-    fast = decode_request(
-        b'{"schema":[{"type":"Int8","fields":["x"]}],"datum":[],"datum":[{"tensors":[{"Int8":{"data":[1],"data":[2]}}]}]}'
-    )
-    slow = decode_request(
-        b'{"schema":[{"type":4,"fields":["x"]}],"datum":[],"datum":[{"tensors":[{"Int8":{"data":[1],"data":[2]}}]}]}'
-    )
-    assert fast.batch.columns[0].data.tolist() == slow.batch.columns[0].data.tolist() == [[2]]
-
-
 def test_a_schema_too_long_for_the_fast_path():
     schema = [("Float64", f"x{i}") for i in range(100)]
     batch = decode_request(body(schema, [("Float64", [i]) for i in range(100)])).batch

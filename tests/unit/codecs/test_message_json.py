@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from forestflow._gen import inference_pb2, responses_pb2, servable_pb2, settings_pb2
 from forestflow._gen.serve_request_pb2 import BasicServeRequest
-from forestflow.codecs import control, message_json, messages, policy_messages
+from forestflow.codecs import control, message_json, messages, plans, policy_messages
 from forestflow.domain.errors import Invalid, InvalidIdentifier, InvalidSettings, Malformed
 from forestflow.domain.ids import Contract, Fqrv
 from forestflow.domain.independence import Independence, IndependentRows
@@ -291,3 +291,55 @@ def test_unset_floats_are_shortest_and_infinite_ones_survive():
 def test_the_oracle_itself_refuses_two_members_of_a_oneof():
     with pytest.raises(ParseError):
         ParseDict({"KeepLatest": {}, "KeepTopRanked": {}}, settings_pb2.ExpirationPolicyShim())
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"path": "x" * 100_000}, "the path has 100000 characters; at most 4096 are allowed"),
+        ({"path": "x" * 100_000, "versions": {"all": {}}}, "the path has 100000 characters; at most 4096 are allowed"),
+        ({"flavor": {"H2OMojo": {"mojoPath": "x" * 8193}}}, "mojoPath: 8193 characters; at most 8192 are allowed"),
+        ({"flavor": {"Python": {"script": "s.py", "requirements": ["a", "x" * 8193]}}}, "requirements: 8193"),
+        ({"tags": {"a": "x" * 8193}}, "tags: 8193 characters"),
+        ({"tags": {"x" * 8193: "a"}}, "tags: 8193 characters"),
+        ({"tags": {"x" * 8193: "a"}, "versions": {"all": {}}}, "tags: 8193 characters"),
+        (
+            {
+                "contractSettings": {
+                    "router": {"StickyRouter": {"keyConfig": "x" * 8193}},
+                    "expirationPolicy": {"KeepAll": {}},
+                }
+            },
+            "keyConfig: 8193 characters",
+        ),
+    ],
+)
+def test_texts_of_a_deploy_have_a_bound(changed, message):
+    assert control.parse_deploy(json.dumps(DEPLOY).encode())
+    with pytest.raises(Malformed, match=message):
+        control.parse_deploy(json.dumps({**DEPLOY, **changed}).encode())
+
+
+LONG_TEXT = "x" * 8193
+POLICY = {
+    "validityPolicy": [{"PerformanceBasedValidity": {"minThreshold": 1, "metric": LONG_TEXT}}],
+    "phaseInPolicy": {"ImmediatePhaseIn": {}},
+}
+
+
+@pytest.mark.parametrize(
+    ("parse", "document"),
+    [
+        (
+            control.parse_contract_settings,
+            {"router": {"StickyRouter": {"keyConfig": LONG_TEXT}}, "expirationPolicy": {"KeepAll": {}}},
+        ),
+        (control.parse_logging_settings, {"logLevel": "FULL", "keyFeatures": ["a", LONG_TEXT]}),
+        (control.parse_policy_settings, POLICY),
+        (plans.parse_simulation, {"policies": {"r": POLICY}, "horizonSecs": 60}),
+        (lambda body: plans.parse_metric_reports(body, 0), {"metrics": [{"name": LONG_TEXT, "value": 1}]}),
+    ],
+)
+def test_texts_of_settings_have_a_bound(parse, document):
+    with pytest.raises(Malformed, match="8193 characters; at most 8192 are allowed"):
+        parse(json.dumps(document).encode())

@@ -51,3 +51,8 @@ def test_messages_name_what_is_unknown():
     assert errors.ServableAlreadyExists(FQRV, ServableSettings()).message == "servable o.p.1.r already exists"
     assert errors.ForestFlowError().message == "ForestFlowError"
     assert errors.QueueFull(2.5, "full").retry_after_seconds == 2.5
+
+
+def test_a_message_does_not_give_back_all_that_a_client_sent():
+    assert len(errors.Malformed("x" * 1_000_000).message) == errors.MAX_MESSAGE + 1
+    assert errors.Malformed("x" * errors.MAX_MESSAGE).message == "x" * errors.MAX_MESSAGE

@@ -96,8 +96,8 @@ def test_a_path_has_a_bound():
 
 @pytest.mark.parametrize(
     "part",
-    ["x", "://", "://:", ":", "://a:", "://a:1", "a://", "@", " ", "/", " bucket=a", " region=a\t", "a@", "#v1.", ".git#v",
-     "?", "&sig", "1"],
+    ["x", "://", "://:", ":", "://a:", "://a:1", "a://", "@", " ", "/", " bucket=a", " region=a\t", "a@", "#v1.",
+     ".git#v", "?", "&sig", "1"],
 )  # fmt: skip
 @pytest.mark.parametrize("around", ["{}", "s3://b{}!", "://{}", "git@h:a/{}", "://a:{} @"])
 def test_a_long_path_is_read_in_time_by_its_length(part, around):

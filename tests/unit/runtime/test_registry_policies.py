@@ -8,7 +8,7 @@ from forestflow.domain import settings as s
 from forestflow.domain.errors import Invalid, LoadFailed, UnknownContract, UnknownServable
 from forestflow.domain.events import ContractSet, MetricReported, ServableBecameInvalid, ServableDeployed
 from forestflow.domain.ids import Contract
-from forestflow.domain.metrics import MetricReport, Sample
+from forestflow.domain.metrics import MAX_METRICS, MetricReport, Sample
 from forestflow.domain.policies.expiration import KeepAll, KeepLatest, MaxAge
 from forestflow.domain.policies.phase_in import LinearTimeBasedPhaseIn, ManualPhaseIn
 from forestflow.domain.policies.routers import PerformanceRouter
@@ -55,6 +55,16 @@ async def test_reported_metrics_show_decide_and_survive(world):
     assert await weights(world) == {"old": 100, "new": 100}, "once valid, always valid"
     with pytest.raises(UnknownServable):
         await registry.report_metrics(fqrv("nobody"), auc(1))
+
+
+async def test_a_release_has_so_many_metrics_at_most(world):
+    """Each report of a new one took time by the number of those before."""
+    await world.registry.deploy(request("new", contract_settings=KEEP))
+    many = tuple(MetricReport(f"m{i}", (Sample(1, 0),)) for i in range(MAX_METRICS))
+    await world.registry.report_metrics(fqrv("new"), many)
+    await world.registry.report_metrics(fqrv("new"), many)
+    with pytest.raises(Invalid, match=f"{MAX_METRICS + 1} metrics; at most {MAX_METRICS} are kept"):
+        await world.registry.report_metrics(fqrv("new"), auc(1))
 
 
 async def test_performance_router_follows_the_metrics(world):

@@ -149,3 +149,11 @@ def test_archives_that_are_cut_short(unpacked, kind):
     data = zipped(("a", content)) if kind == "m.zip" else tarred(("a", content))
     with pytest.raises(ArtifactRejected, match="damaged archive"):
         unpacked(data[:30_000], kind)
+
+
+def test_names_in_thousands_of_folders(unpacked):
+    """A system's paths have 4096 bytes: 2000 folders fit, and no function can go so deep."""
+    name = "a/" * 2000 + "b"
+    for data, kind in ((zipped((name, b"x")), "m.zip"), (tarred((name, b"x")), "m.tar.gz")):
+        with pytest.raises(ArtifactRejected, match="in too many folders"):
+            unpacked(data, kind)

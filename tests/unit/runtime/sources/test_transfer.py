@@ -117,3 +117,11 @@ def test_names_that_stay_inside(name):
 def test_names_that_do_not(name):
     with pytest.raises(ArtifactRejected, match="leads out of it"):
         safe_name(name)
+
+
+@pytest.mark.parametrize("name", ["a/" * 101 + "a", "a" * 1025, "a/" * 2000, "a/" * 1_000_000])
+def test_names_that_are_too_long_or_too_deep(name):
+    """Folders are made by a function that calls itself."""
+    with pytest.raises(ArtifactRejected, match="too long, or in too many folders"):
+        safe_name(name)
+    assert safe_name("a/" * 100 + "a") == "a/" * 100 + "a"

@@ -19,6 +19,8 @@ from forestflow.domain.requests import Onnx
 from forestflow.domain.settings import Resources
 from forestflow.domain.tensors import DTYPES, Batch, Column, IOMetadata, Layout, TensorType
 from forestflow.servables import loading
+from forestflow.servables.onnx.servable import _reason
+from tests.growth import assert_linear
 
 F16, F32, F64, I64 = TensorType.Float16, TensorType.Float32, TensorType.Float64, TensorType.Int64
 NAMES = ("sepal length", "sepal width", "petal length", "petal width")
@@ -337,3 +339,10 @@ def test_a_folder_with_tensors_beside_the_model(tmp_path: Path) -> None:
     servable = served(folder)
     answer = servable.predict(tensors(x=np.full((2, 300), 2, np.float32)), {})
     assert answer.columns[0].data[1].tolist() == list(range(0, 600, 2))
+
+
+@pytest.mark.parametrize("part", ["x", " ", "/", "x/", " : 1"])
+def test_a_reason_is_found_in_time_by_its_length(part: str) -> None:
+    """It may name what a model's file names."""
+    assert_linear(lambda n: RuntimeError("a" + part * n), _reason, 2000)
+    assert len(_reason(RuntimeError(part * 100_000))) <= 500

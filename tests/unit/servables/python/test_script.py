@@ -166,3 +166,33 @@ def test_requirements_that_cannot_be_read_are_refused_at_once(root, line):
     with pytest.raises(ArtifactRejected, match="requirement"):
         python.check(root, Python("serve.py", requirements=(line,)))
     assert os.environ["MODEL_PATH"] == "none"
+
+
+def test_requirements_that_name_each_other_many_times(root):
+    """Each file names the next one twice: a billion lines of 30 files."""
+    for i in range(30):
+        (root / f"{i}.txt").write_text(f"-r {i + 1}.txt\n-r {i + 1}.txt\n")
+    (root / "30.txt").write_text("a\n")
+    write(root, "class Predict: pass")
+    with pytest.raises(ArtifactRejected, match="or name files too many times"):
+        python.check(root, Python("serve.py", requirements=("-r 0.txt",)))
+
+
+def test_requirements_and_scripts_of_many_megabytes(root):
+    (root / "r.txt").write_bytes(b"#" * (1 << 20))
+    write(root, "class Predict: pass")
+    with pytest.raises(ArtifactRejected, match="more than 1048576 bytes"):
+        python.check(root, Python("serve.py", requirements=("-r r.txt",)))
+    write(root, "class Predict: pass\n" + "#" * (2 << 20))
+    with pytest.raises(ArtifactRejected, match=r"serve\.py is larger than 2097152 bytes"):
+        python.check(root, Python("serve.py"))
+
+
+def test_a_script_of_a_long_chain_of_branches(root):
+    """Each ``elif`` is one level deeper in the syntax tree."""
+    chain = (
+        "if a == 0: pass\n"
+        + "".join(f"elif a == {i}: pass\n" for i in range(1, 1500))
+        + "else:\n class Predict: pass\n"
+    )
+    python.check(root, write(root, chain))
