@@ -125,7 +125,8 @@ def concat(batches: Sequence[Batch]) -> Batch:
 class IOMetadata:
     """One input or output tensor of a model. ``shape`` is of one row; -1 where it is free.
 
-    With ``any_rank`` the model does not say how many dimensions there are, and ``shape`` is empty.
+    With ``any_rank`` the model does not say how many dimensions there are, and ``shape`` is empty. ``json`` says that a
+    String holds JSON: a protocol whose values are JSON carries them as they are.
     """
 
     name: str
@@ -133,6 +134,7 @@ class IOMetadata:
     shape: tuple[int, ...] = ()
     description: str | None = None
     any_rank: bool = False
+    json: bool = False
 
 
 @dataclass(frozen=True, slots=True)

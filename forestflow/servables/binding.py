@@ -13,7 +13,7 @@ from forestflow.domain.requests import OUTPUTS_KEY, SIGNATURE_KEY
 from forestflow.domain.tensors import DTYPES, Batch, Column, IOMetadata, Layout, ModelMetadata, Signature, TensorType
 
 Array = npt.NDArray[Any]
-Call = Callable[[str, dict[str, Array], tuple[str, ...]], Mapping[str, Array]]
+Call = Callable[..., Mapping[str, Array]]
 
 _TEXTS = frozenset({TensorType.String, TensorType.Bytes})
 _FLOATS = frozenset({TensorType.Float16, TensorType.Float32, TensorType.Float64})
@@ -23,6 +23,8 @@ _MAX_CHOICES = 64
 
 class Bindings:
     """Every signature of a model. ``call(signature, inputs, outputs)`` runs one: arrays by name in, arrays by name out.
+
+    What ``predict`` is given beside, ``call`` gets behind these.
 
     Inputs have the declared dtype (String and Bytes: object arrays of ``str`` or ``bytes``) and a shape that fits the
     declared one; where the signature is batched, below a leading axis of the rows. Those of ``optional`` are left out
@@ -41,13 +43,13 @@ class Bindings:
         bound = self._bound.get(name)
         return (name, configs.get(OUTPUTS_KEY, "")) if bound is not None and bound.signature.batched else None
 
-    def predict(self, batch: Batch, configs: Mapping[str, str]) -> Batch:
+    def predict(self, batch: Batch, configs: Mapping[str, str], *beside: Any) -> Batch:
         """Raises InvalidInput for an unknown signature or output and for inputs that do not fit, ModelFailed."""
         name = configs.get(SIGNATURE_KEY) or self._default
         bound = self._bound.get(name)
         if bound is None:
             raise InvalidInput(f"the model has no signature {name!r}; it has {', '.join(map(repr, self._bound))}")
-        return bound.predict(batch, configs.get(OUTPUTS_KEY, ""))
+        return bound.predict(batch, configs.get(OUTPUTS_KEY, ""), *beside)
 
 
 class _Bound:
@@ -60,20 +62,21 @@ class _Bound:
         self._outputs = tuple(io.name for io in signature.outputs)
         self._choices: dict[str, tuple[str, ...]] = {"": self._outputs}
 
-    def predict(self, batch: Batch, outputs: str) -> Batch:
+    def predict(self, batch: Batch, outputs: str, *beside: Any) -> Batch:
         wanted = self._choices.get(outputs) or self._choose(outputs)
         if self.signature.batched:
             if batch.layout is Layout.WHOLE:
                 raise InvalidInput("the inputs have different numbers of rows, or one is a scalar")
-            answers = self._call(self._name, self._arrays(batch), wanted)
+            answers = self._call(self._name, self._arrays(batch), wanted, *beside)
             return Batch(
                 batch.rows, tuple([self._column(name, answers[name], batch.rows) for name in wanted]), batch.layout
             )
         if batch.layout is Layout.RECORDS:
-            rows = [self._call(self._name, self._arrays(batch.slice(i, i + 1)), wanted) for i in range(batch.rows)]
+            each = [self._arrays(batch.slice(i, i + 1)) for i in range(batch.rows)]
+            rows = [self._call(self._name, arrays, wanted, *beside) for arrays in each]
             columns = [self._column(name, _stacked(name, [row[name] for row in rows]), batch.rows) for name in wanted]
             return Batch(batch.rows, tuple(columns))
-        answers = self._call(self._name, self._arrays(batch), wanted)
+        answers = self._call(self._name, self._arrays(batch), wanted, *beside)
         return Batch(1, tuple([self._column(name, answers[name][None], 1) for name in wanted]), Layout.WHOLE)
 
     def _choose(self, outputs: str) -> tuple[str, ...]:

@@ -31,10 +31,11 @@ class Estimator:
 
     ``number`` is what the framework computes with. ``features`` are the names of the columns, where it knows them, and
     ``width`` is their number. ``labels`` name the columns of probabilities. ``merges`` says that rows are scored
-    independently of each other, ``refusals`` which exceptions mean that the input is wrong.
+    independently of each other, ``refusals`` which exceptions mean that the input is wrong. With ``optioned`` its
+    methods take the options of a request by name, behind the matrix; otherwise these have no effect.
     """
 
-    methods: Mapping[str, Callable[[Any], Any]]
+    methods: Mapping[str, Callable[..., Any]]
     number: TensorType = TensorType.Float64
     features: tuple[str, ...] = ()
     width: int | None = None
@@ -42,6 +43,7 @@ class Estimator:
     frames: Literal["never", "maybe", "always"] = "maybe"
     merges: bool = True
     refusals: tuple[type[Exception], ...] = (ValueError,)
+    optioned: bool = False
 
 
 def of_scikit_learn(model: Any, threads: int) -> Estimator:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -29,16 +29,42 @@ class Form(enum.Enum):
     NAMED = enum.auto()  # arrays by name
 
 
+class Reader(Protocol):
+    """Makes what an estimator takes of the texts of a column: datetimes, lists, objects."""
+
+    @property
+    def sample(self) -> str:
+        """A text to rehearse with."""
+        ...
+
+    def read(self, name: str, values: Array) -> Array:
+        """``values``, shape (rows,), are texts, or lists and numbers that came as a tensor. Raises InvalidInput."""
+        ...
+
+
+class Options(Protocol):
+    """What the configs of a request may say to the model itself."""
+
+    def key(self, configs: Mapping[str, str]) -> Hashable:
+        """Equal for configs that say the same."""
+        ...
+
+    def read(self, configs: Mapping[str, str]) -> dict[str, Any]:
+        """All options by name. Raises InvalidInput."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Inputs:
     """The inputs of an estimator: columns, one value a row each; or tensors, where ``tensors`` says so.
 
-    A request need not have the columns that are ``optional``.
+    A request need not have the columns that are ``optional``. Those in ``readers`` come as texts for these.
     """
 
     each: tuple[IOMetadata, ...]
     tensors: bool = False
     optional: frozenset[str] = frozenset()
+    readers: Mapping[str, Reader] = field(default_factory=dict)
 
     @property
     def text(self) -> bool:
@@ -139,15 +165,63 @@ def in_form(form: Form, inputs: Mapping[str, Array]) -> Any:
             return only
 
 
+def spelled(inputs: Inputs, batch: Batch) -> Batch:
+    """Numeric tensors of the columns that have readers as columns of lists: the values of each row below it."""
+    columns = []
+    for place, column in enumerate(batch.columns):
+        name = column.fields[0] or inputs.each[min(place, len(inputs.each) - 1)].name
+        if name in inputs.readers and len(column.fields) == 1 and column.type not in _TEXTS:
+            rows = np.empty(len(column.data), object)
+            for i, values in enumerate(column.data.tolist()):
+                rows[i] = values
+            column = Column(TensorType.String, column.fields, rows)
+        columns.append(column)
+    return Batch(batch.rows, tuple(columns), batch.layout)
+
+
+def read(inputs: Inputs, given: Mapping[str, Array]) -> Mapping[str, Array]:
+    """Arrays of a request, what comes as texts read: each text is a ``str``, or ``bytes``, as the column declares it.
+
+    Protocols differ in what they have for texts, models must not. Raises InvalidInput.
+    """
+    kinds = {io.name: io.type for io in inputs.each}
+    made = {}
+    for name, array in given.items():
+        if name in inputs.readers:
+            made[name] = inputs.readers[name].read(name, array)
+        else:
+            made[name] = _uniform(name, kinds[name], array) if kinds.get(name) in _TEXTS else array
+    return made
+
+
+def _uniform(name: str, kind: TensorType, array: Array) -> Array:
+    flat = array.reshape(-1).tolist()
+    wanted = bytes if kind is TensorType.Bytes else str
+    if {wanted}.issuperset(map(type, flat)):
+        return array
+    texts = np.empty(len(flat), object)
+    try:
+        texts[:] = [text if type(text) is wanted else _converted(text) for text in flat]
+    except UnicodeDecodeError:
+        raise InvalidInput(f"input {name!r} holds a text that is not UTF-8") from None
+    return texts.reshape(array.shape)
+
+
+def _converted(text: Any) -> Any:
+    return text.decode() if isinstance(text, bytes) else text.encode() if isinstance(text, str) else text
+
+
 def completed(inputs: Inputs, given: Mapping[str, Array]) -> Mapping[str, Array]:
     """Arrays of all columns: those that a request has not are NaN, texts, too, as pandas and scikit-learn have it."""
     if len(given) == len(inputs.each):
         return given
     rows = len(next(iter(given.values())))
-    return {io.name: given[io.name] if io.name in given else _missing(io, rows) for io in inputs.each}
+    return {io.name: given[io.name] if io.name in given else _missing(inputs, io, rows) for io in inputs.each}
 
 
-def _missing(io: IOMetadata, rows: int) -> Array:
+def _missing(inputs: Inputs, io: IOMetadata, rows: int) -> Array:
+    if io.name in inputs.readers:
+        return inputs.readers[io.name].read(io.name, np.full(rows, "", object))
     dtype = DTYPES[io.type]
     return np.full(rows, np.nan, np.float64 if dtype.kind in "iu" else object if dtype.kind == "b" else dtype)
 
@@ -162,3 +236,8 @@ def made_up(inputs: tuple[IOMetadata, ...], rows: int) -> dict[str, Array]:
         )
         for io in inputs
     }
+
+
+def sampled(inputs: Inputs, rows: int) -> dict[str, Array]:
+    """Texts that readers take, for the columns that have one."""
+    return {name: np.full(rows, reader.sample, object) for name, reader in inputs.readers.items()}

@@ -18,10 +18,14 @@ from forestflow.servables.estimators.inputs import (
     Form,
     Inputs,
     NamedColumns,
+    Options,
     completed,
     in_form,
     made_up,
+    read,
     renamed,
+    sampled,
+    spelled,
 )
 
 Array = npt.NDArray[Any]
@@ -34,7 +38,7 @@ class EstimatorServable:
     """One estimator. Not thread-safe, as the interface says.
 
     ``inputs`` are what a signature says; without it the estimator is asked. ``example`` holds arrays by input name.
-    ``default`` is the method that answers where a request names none.
+    ``default`` is the method that answers where a request names none; ``options`` reads what a request may say to it.
     """
 
     def __init__(
@@ -44,11 +48,13 @@ class EstimatorServable:
         *,
         example: Mapping[str, Array] | None = None,
         default: str | None = None,
+        options: Options | None = None,
     ) -> None:
         inputs = inputs or _own_inputs(estimator)
         _check_width(estimator, inputs)
         self._estimator = estimator
         self._inputs = inputs
+        self._options = options
         self._default = default if default and default in estimator.methods else next(iter(estimator.methods))
         self._form, self._bound = self._probed(inputs, example)
         self._columns = None
@@ -71,7 +77,10 @@ class EstimatorServable:
         return self._slice_rows
 
     def merge_key(self, configs: Mapping[str, str]) -> Hashable | None:
-        return self._bindings.merge_key(configs) if self._estimator.merges else None
+        if not self._estimator.merges:
+            return None
+        key = self._bindings.merge_key(configs)
+        return key if self._options is None or key is None else (key, self._options.key(configs))
 
     def predict(self, batch: Batch, configs: Mapping[str, str]) -> Batch:
         """Raises what :class:`~forestflow.servables.base.Servable` says."""
@@ -79,24 +88,40 @@ class EstimatorServable:
             batch = self._columns.joined(batch)
         elif self._only is not None:
             batch = renamed(batch, self._only)
-        return labels.named(self._bindings.predict(batch, configs), self._labels)
+        elif self._inputs.readers:
+            batch = spelled(self._inputs, batch)
+        return labels.named(self._bound_predict(batch, configs), self._labels)
+
+    def _bound_predict(self, batch: Batch, configs: Mapping[str, str]) -> Batch:
+        if self._options is None:
+            return self._bindings.predict(batch, configs)
+        return self._bindings.predict(batch, configs, self._options.read(configs))
 
     def warm_up(self) -> None:
         """Predict the example, or made-up rows, and measure how many rows a slice may have."""
         try:
-            self._slice_rows = warming.slice_rows(lambda rows: self._bindings.predict(self._rehearsal(rows), {}))
+            self._slice_rows = warming.slice_rows(lambda rows: self._bound_predict(self._rehearsal(rows), {}))
         except ForestFlowError:  # a model may refuse made-up rows; real ones tell why
             return
 
     def close(self) -> None:
         del self._estimator, self._bindings
 
-    def _call(self, method: str, inputs: Mapping[str, Array], outputs: tuple[str, ...] = ()) -> Mapping[str, Array]:
+    def _call(
+        self,
+        method: str,
+        inputs: Mapping[str, Array],
+        outputs: tuple[str, ...] = (),
+        options: Mapping[str, Any] | None = None,
+    ) -> Mapping[str, Array]:
+        if self._inputs.text:
+            inputs = read(self._inputs, inputs)
         if self._inputs.optional and self._form is Form.FRAME and self._estimator.frames != "always":
             inputs = completed(self._inputs, inputs)
         given = in_form(self._form, inputs)
+        beside = () if options is None or not self._estimator.optioned else (options,)
         try:
-            return _arrays(METHODS.get(method, method), self._estimator.methods[method](given))
+            return _arrays(METHODS.get(method, method), self._estimator.methods[method](given, *beside))
         except ForestFlowError:
             raise
         except self._estimator.refusals as error:
@@ -106,6 +131,9 @@ class EstimatorServable:
 
     # --- what it takes and gives -------------------------------------------------------------------------------------
 
+    def _defaults(self) -> Mapping[str, Any] | None:
+        return None if self._options is None else self._options.read({})
+
     def _probed(self, inputs: Inputs, example: Mapping[str, Array] | None) -> tuple[Form, tuple[IOMetadata, ...]]:
         """The first form that the estimator takes, and the inputs as they are then bound."""
         matrix = (IOMetadata(MATRIX, self._estimator.number, (len(inputs.each),)),)
@@ -114,7 +142,7 @@ class EstimatorServable:
             self._form = form
             self._bound = matrix if form is Form.MATRIX and not inputs.tensors else inputs.each
             try:
-                found = self._call(self._default, self._rehearsed(inputs, example))
+                found = self._call(self._default, self._rehearsed(inputs, example), (), self._defaults())
             except ImportError as error:
                 raise LoadFailed(f"the model takes a DataFrame: install pandas ({error})") from error
             except ForestFlowError:
@@ -128,7 +156,7 @@ class EstimatorServable:
         if example is not None:
             arrays = {name: np.resize(array, (_PROBE_ROWS, *array.shape[1:])) for name, array in example.items()}
         else:
-            arrays = made_up(inputs.each, _PROBE_ROWS)
+            arrays = made_up(inputs.each, _PROBE_ROWS) | sampled(inputs, _PROBE_ROWS)
         if self._bound is inputs.each:
             return arrays
         stacked = np.stack(list(completed(inputs, arrays).values()), axis=1)
@@ -145,7 +173,7 @@ class EstimatorServable:
     def _outputs(self, method: str) -> tuple[IOMetadata, ...]:
         """As two rows show them; where the model refuses these, one number a row is the best guess."""
         try:
-            found = self._call(method, self._rows)
+            found = self._call(method, self._rows, (), self._defaults())
         except ForestFlowError:
             return (IOMetadata(METHODS.get(method, method), TensorType.Float64),)
         names = labels.described(self._estimator.labels) if method in LABELLED and self._estimator.labels else None

@@ -5,8 +5,9 @@ A module of the model's own needs nothing of MLflow; those of MLflow (``mlflow.p
 
 from __future__ import annotations
 
+import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -35,7 +36,7 @@ def load_pyfunc(chosen: Chosen) -> Estimator:
         raise
     except Exception as error:
         raise LoadFailed(f"python_function, {name}: {type(error).__name__}: {error}") from error
-    return Estimator({"predict": _predict(model.predict)}, frames="always", merges=False, refusals=())
+    return Estimator({"predict": _predict(model.predict)}, frames="always", merges=False, refusals=(), optioned=True)
 
 
 def _of_mlflow(chosen: Chosen, name: str) -> Any:
@@ -54,11 +55,22 @@ def _own(chosen: Chosen, name: str) -> Any:
     return model
 
 
-def _predict(predict: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    def call(given: Any) -> Any:
-        answer = predict(given)
+def _predict(predict: Callable[..., Any]) -> Callable[..., Any]:
+    takes = _takes_params(predict)
+
+    def call(given: Any, params: Mapping[str, Any] | None = None) -> Any:
+        answer = predict(given, params=params) if takes else predict(given)
         if hasattr(answer, "columns") and hasattr(answer, "to_numpy"):  # a DataFrame
             return {str(name): answer[name].to_numpy() for name in answer.columns}
         return answer if isinstance(answer, dict) else np.asarray(answer)
 
     return call
+
+
+def _takes_params(predict: Callable[..., Any]) -> bool:
+    """Whether an argument of that name takes the params of a request, as MLflow decides it."""
+    try:
+        params = inspect.signature(predict).parameters.get("params")
+    except (TypeError, ValueError):  # of a function that Python knows no arguments of
+        return False
+    return params is not None and params.kind is not inspect.Parameter.VAR_KEYWORD

@@ -1,0 +1,120 @@
+"""Columns that no tensor holds: they come as texts, and reach the model as datetimes, lists and objects.
+
+:class:`~forestflow.servables.estimators.inputs.Reader` is what an estimator's inputs take of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+
+from forestflow.domain.errors import InvalidInput
+from forestflow.servables.mlmodel.types import Misfit, Type, described
+
+Array = npt.NDArray[Any]
+
+_MISSING = frozenset({"", "NaT", "null"})
+
+
+@dataclass(frozen=True, slots=True)
+class Datetimes:
+    """Texts of ISO 8601, or JSON texts of these, as datetime64[ns]; NaT for an empty text, "NaT" and null.
+
+    As MLflow's schema enforcement has it, a time with a zone is refused.
+    """
+
+    sample = "1970-01-01"
+
+    def __str__(self) -> str:
+        return "datetime"
+
+    def read(self, name: str, texts: Array) -> Array:
+        import pandas
+
+        plain = [_unquoted(name, text) for text in _decoded(name, texts)]
+        for text in plain:
+            if text not in _MISSING and not text[:1].isdigit():  # pandas takes "now" and "today"
+                raise _no_date(name, text)
+        known = ["" if text in _MISSING else text for text in plain]
+        try:
+            read = pandas.to_datetime(np.array(known, object), format="ISO8601")
+        except ValueError:
+            raise self._wrong(name, known) from None
+        if read.tz is not None:
+            raise self._wrong(name, known)
+        nanoseconds = read.to_numpy().astype("datetime64[ns]")
+        if not np.array_equal(nanoseconds.astype(read.dtype), read.to_numpy(), equal_nan=True):
+            raise self._wrong(name, known)
+        made: Array = nanoseconds
+        return made
+
+    def _wrong(self, name: str, texts: list[str]) -> InvalidInput:
+        """The error for the first text that is wrong by itself."""
+        import pandas
+
+        for text in filter(None, texts):
+            try:
+                one = pandas.to_datetime(text, format="ISO8601")
+            except ValueError:
+                return _no_date(name, text)
+            if one.tzinfo is not None:
+                return InvalidInput(f"input {name!r}: {text[:40]!r} has a zone; the model takes datetimes without")
+            if not pandas.Timestamp.min <= one <= pandas.Timestamp.max:
+                return InvalidInput(f"input {name!r}: {text[:40]!r} is not between the years 1677 and 2262")
+        return InvalidInput(f"input {name!r} holds datetimes of different forms")
+
+
+@dataclass(frozen=True, slots=True)
+class Json:
+    """JSON texts as the values that they stand for, of one type."""
+
+    type: Type
+    required: bool
+
+    @property
+    def sample(self) -> str:
+        return orjson.dumps(self.type.sample()).decode()
+
+    def __str__(self) -> str:
+        return f"JSON: {self.type}"
+
+    def read(self, name: str, texts: Array) -> Array:
+        values = np.empty(len(texts), object)
+        for i, text in enumerate(_decoded(name, texts)):
+            try:
+                values[i] = self.type.read(orjson.loads(text), required=self.required)
+            except orjson.JSONDecodeError:
+                raise InvalidInput(
+                    f"input {name!r}, row {i}: {text[:40]!r} is not JSON; expected {self.type}"
+                ) from None
+            except Misfit as error:
+                raise InvalidInput(f"input {name!r}, row {i}: {error}") from None
+        return values
+
+
+def _decoded(name: str, texts: Array) -> list[str]:
+    try:
+        return [text.decode() if isinstance(text, bytes) else text for text in texts.tolist()]
+    except UnicodeDecodeError:
+        raise InvalidInput(f"input {name!r} holds a text that is not UTF-8") from None
+
+
+def _unquoted(name: str, text: str) -> str:
+    """The text that a JSON text stands for, where it is quoted."""
+    if text[:1] != '"':
+        return text
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        raise _no_date(name, text) from None
+    if type(value) is not str:
+        raise InvalidInput(f"input {name!r} takes a datetime, got {described(value)}")
+    return value
+
+
+def _no_date(name: str, text: str) -> InvalidInput:
+    return InvalidInput(f"input {name!r}: {text[:40]!r} is no datetime; expected ISO 8601, as 2026-11-21T05:34:21")
