@@ -22,9 +22,10 @@ _MISSING = frozenset({"", "NaT", "null"})
 
 @dataclass(frozen=True, slots=True)
 class Datetimes:
-    """Texts of ISO 8601, or JSON texts of these, as datetime64[ns]; NaT for an empty text, "NaT" and null.
+    """Texts of ISO 8601, or JSON of these, as datetime64[ns]; NaT for an empty text, "NaT" and null.
 
-    As MLflow's schema enforcement has it, a time with a zone is refused.
+    As MLflow's schema enforcement has it, a time with a zone is refused; so are digits alone, which may be a JSON
+    number, of whatever unit.
     """
 
     sample = "1970-01-01"
@@ -32,10 +33,10 @@ class Datetimes:
     def __str__(self) -> str:
         return "datetime"
 
-    def read(self, name: str, texts: Array) -> Array:
+    def read(self, name: str, values: Array) -> Array:
         import pandas
 
-        plain = [_unquoted(name, text) for text in _decoded(name, texts)]
+        plain = [_unquoted(name, value) for value in _decoded(name, values)]
         for text in plain:
             if text not in _MISSING and not text[:1].isdigit():  # pandas takes "now" and "today"
                 raise _no_date(name, text)
@@ -82,38 +83,41 @@ class Json:
     def __str__(self) -> str:
         return f"JSON: {self.type}"
 
-    def read(self, name: str, texts: Array) -> Array:
-        values = np.empty(len(texts), object)
-        for i, text in enumerate(_decoded(name, texts)):
+    def read(self, name: str, values: Array) -> Array:
+        made = np.empty(len(values), object)
+        for i, value in enumerate(_decoded(name, values)):
             try:
-                values[i] = self.type.read(orjson.loads(text), required=self.required)
+                made[i] = self.type.read(orjson.loads(value) if type(value) is str else value, required=self.required)
             except orjson.JSONDecodeError:
                 raise InvalidInput(
-                    f"input {name!r}, row {i}: {text[:40]!r} is not JSON; expected {self.type}"
+                    f"input {name!r}, row {i}: {value[:40]!r} is not JSON; expected {self.type}"
                 ) from None
             except Misfit as error:
                 raise InvalidInput(f"input {name!r}, row {i}: {error}") from None
-        return values
+        return made
 
 
-def _decoded(name: str, texts: Array) -> list[str]:
+def _decoded(name: str, values: Array) -> list[Any]:
+    """Texts that are bytes as such; all else as it is."""
     try:
-        return [text.decode() if isinstance(text, bytes) else text for text in texts.tolist()]
+        return [value.decode() if isinstance(value, bytes) else value for value in values.tolist()]
     except UnicodeDecodeError:
         raise InvalidInput(f"input {name!r} holds a text that is not UTF-8") from None
 
 
-def _unquoted(name: str, text: str) -> str:
+def _unquoted(name: str, value: Any) -> str:
     """The text that a JSON text stands for, where it is quoted."""
-    if text[:1] != '"':
-        return text
-    try:
-        value = orjson.loads(text)
-    except orjson.JSONDecodeError:
-        raise _no_date(name, text) from None
     if type(value) is not str:
         raise InvalidInput(f"input {name!r} takes a datetime, got {described(value)}")
-    return value
+    if value.isdecimal():
+        raise _no_date(name, value)
+    if value[:1] != '"':
+        return value
+    try:
+        text: str = orjson.loads(value)
+    except orjson.JSONDecodeError:
+        raise _no_date(name, value) from None
+    return text
 
 
 def _no_date(name: str, text: str) -> InvalidInput:

@@ -87,7 +87,7 @@ class Params:
         try:
             entries = json.loads(text) if isinstance(text, str) else text
             each = tuple([_param(entry) for entry in entries])
-        except (ValueError, KeyError, TypeError, RecursionError, Misfit) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, Misfit) as error:
             raise ArtifactRejected(f"the params of the MLmodel file cannot be read: {error}") from None
         return cls(each) if each else None
 

@@ -64,7 +64,7 @@ def inputs_of(signature: Mapping[str, Any], flavor: str) -> Inputs | None:
         readers = {str(entry["name"]): reader for entry in entries if (reader := _reader(entry, flavor)) is not None}
         optional = frozenset(str(entry["name"]) for entry in entries if _is_optional(entry))
         return Inputs(tuple([_named(entry, readers) for entry in entries]), optional=optional, readers=readers)
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ArtifactRejected(f"the signature of the MLmodel file cannot be read: {error}") from None
 
 
