@@ -5,7 +5,7 @@ Such values are no tensors: lists of different lengths, objects, null. Every oth
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Iterator, Sequence, Set
 from typing import Any
 
 import msgspec
@@ -13,10 +13,10 @@ import numpy as np
 
 from forestflow.codecs import nested, packed
 from forestflow.codecs.growing import Growing
-from forestflow.codecs.long_json import LONG
+from forestflow.codecs.long_json import LONG, skip_blanks
 from forestflow.domain.tensors import Batch, Column, ModelMetadata, TensorType
 
-_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _rows = msgspec.json.Decoder(list[dict[str, msgspec.Raw]]).decode
 _values = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
@@ -40,35 +40,30 @@ class JsonInputs:
         ``None`` for a body of another form, and for one that is wrong. Raises InvalidInput, Malformed.
         """
         try:
-            if len(body) > LONG:
-                members, place = packed.Document(body).members_but("instances")
-                if place is not None:
-                    return self._instances(_pieces(body, *place)), {**members, "instances": None}
             given = _members(body)
             name = "instances" if "instances" in given else "inputs"
             value = given.pop(name)
-            batch = self._instances([bytes(value)]) if name == "instances" else self._inputs(value)
-            return batch, {**{key: nested.loads(memoryview(raw)) for key, raw in given.items()}, name: None}
+            batch = self._instances(value) if name == "instances" else self._inputs(value)
+            return batch, {**{key: _parsed(text) for key, text in given.items()}, name: None}
         except (ValueError, KeyError, RecursionError):  # msgspec's errors are ValueErrors, as are those of UTF-8
             return None
 
-    def _instances(self, pieces: Iterable[bytes]) -> Batch:
-        """The row form, from JSON lists of some instances. Raises ValueError where it is not this."""
+    def _instances(self, given: memoryview) -> Batch:
+        """The row form. Raises ValueError where it is not this."""
         growing: dict[str, Growing] = {}
-        for piece in pieces:
+        for piece in _pieces(given):
             rows = self._rows_of(piece)
             names = growing.keys() or rows[0].keys()
             if any(row.keys() != names for row in rows):
                 raise ValueError("instances of different keys")
             for name in list(rows[0]):
-                column = self._column(name, [row[name] for row in rows])
-                if name in growing:
-                    growing[name].add(column)
-                else:
-                    growing[name] = Growing(column)
+                raws = [row[name] for row in rows]
+                is_json = name in self._names
+                column = _texts(name, raws) if is_json else _tensor(name, memoryview(b"[%b]" % b",".join(raws)))
+                _grow(growing, name, column)
         return nested.batch_of([one.column() for one in growing.values()])
 
-    def _rows_of(self, piece: bytes) -> list[dict[str, msgspec.Raw]]:
+    def _rows_of(self, piece: bytes | memoryview) -> list[dict[str, msgspec.Raw]]:
         try:
             rows = _rows(piece)
         except msgspec.ValidationError:
@@ -81,35 +76,69 @@ class JsonInputs:
             raise ValueError("no rows")
         return rows
 
-    def _inputs(self, given: msgspec.Raw) -> Batch:
+    def _inputs(self, given: memoryview) -> Batch:
         """The column form. Raises ValueError where it is not this."""
         named = {self._only: given} if self._only is not None and not _is_object(given) else _members(given)
         if not named or named.keys() == {"b64"}:
             raise ValueError("no inputs")
-        return nested.batch_of(
-            [
-                self._column(name, _values(raw)) if name in self._names else _tensor(name, memoryview(raw))
-                for name, raw in named.items()
-            ]
-        )
+        return nested.batch_of([self._input(name, text) for name, text in named.items()])
 
-    def _column(self, name: str, raws: Sequence[msgspec.Raw]) -> Column:
+    def _input(self, name: str, text: memoryview) -> Column:
         if name not in self._names:
-            return _tensor(name, memoryview(b"[%b]" % b",".join(raws)))
-        texts = np.empty(len(raws), object)
-        texts[:] = [bytes(raw).decode() for raw in raws]
-        return Column(TensorType.String, (name,), texts)
+            return _tensor(name, text)
+        growing: dict[str, Growing] = {}
+        for piece in _pieces(text):
+            _grow(growing, name, _texts(name, _values(piece)))
+        return growing[name].column()
 
 
-def _is_object(raw: msgspec.Raw) -> bool:
+def _members(text: memoryview) -> dict[str, memoryview]:
+    """The members of an object, unread. Raises ValueError for anything else."""
+    if len(text) <= LONG:
+        return {name: memoryview(raw) for name, raw in _object(text).items()}
+    members: dict[str, memoryview] = {}
+    for found in packed.Document(text, parse=_unread).members():
+        if isinstance(found, dict):
+            members |= {name: memoryview(raw) for name, raw in found.items()}
+        else:
+            name, start, stop = found
+            members[name] = text[skip_blanks(text, start) : stop]
+    return members
+
+
+def _unread(text: bytes | memoryview) -> Any:
+    return _object(text) if text[:1] == b"{" else nested.loads(text)
+
+
+def _pieces(text: memoryview) -> Iterator[bytes | memoryview]:
+    """A list as JSON lists of some of its elements."""
+    if len(text) <= LONG:
+        yield text
+        return
+    for first, end in packed.Document(text).pieces(0, len(text)):
+        yield b"".join((b"[", text[first:end], b"]"))
+
+
+def _is_object(raw: msgspec.Raw | memoryview) -> bool:
     return memoryview(raw)[0] == ord("{")
 
 
+def _texts(name: str, raws: Sequence[msgspec.Raw]) -> Column:
+    texts = np.empty(len(raws), object)
+    texts[:] = [bytes(raw).decode() for raw in raws]
+    return Column(TensorType.String, (name,), texts)
+
+
 def _tensor(name: str, text: memoryview) -> Column:
-    return packed.tensor(name, packed.loads(text) if len(text) > LONG else nested.loads(text))
+    return packed.tensor(name, _parsed(text))
 
 
-def _pieces(body: memoryview, start: int, stop: int) -> Iterator[bytes]:
-    """A long list as JSON lists of some of its elements."""
-    for first, end in packed.Document(body).pieces(start, stop):
-        yield b"".join((b"[", body[first:end], b"]"))
+def _parsed(text: memoryview) -> Any:
+    return packed.loads(text) if len(text) > LONG else nested.loads(text)
+
+
+def _grow(growing: dict[str, Growing], name: str, column: Column) -> None:
+    if name in growing:
+        growing[name].add(column)
+    else:
+        growing[name] = Growing(column)

@@ -179,24 +179,33 @@ def spelled(inputs: Inputs, batch: Batch) -> Batch:
     return Batch(batch.rows, tuple(columns), batch.layout)
 
 
-def read(inputs: Inputs, given: Mapping[str, Array]) -> Mapping[str, Array]:
-    """Arrays of a request, what comes as texts read: each text is a ``str``, or ``bytes``, as the column declares it.
+class Texts:
+    """The columns that come as texts: each is made ``str``, ``bytes``, or what its reader makes of it.
 
-    Protocols differ in what they have for texts, models must not. Raises InvalidInput.
+    Protocols differ in what they have for texts (gRPC has bytes), models must not.
     """
-    kinds = {io.name: io.type for io in inputs.each}
-    made = {}
-    for name, array in given.items():
-        if name in inputs.readers:
-            made[name] = inputs.readers[name].read(name, array)
-        else:
-            made[name] = _uniform(name, kinds[name], array) if kinds.get(name) in _TEXTS else array
-    return made
+
+    def __init__(self, inputs: Inputs) -> None:
+        self._types = {
+            io.name: bytes if io.type is TensorType.Bytes else str for io in inputs.each if io.type in _TEXTS
+        }
+        self._readers = inputs.readers
+
+    def read(self, given: Mapping[str, Array]) -> Mapping[str, Array]:
+        """The arrays of a request with these. Raises InvalidInput."""
+        if not self._types:
+            return given
+        made = dict(given)
+        for name, wanted in self._types.items():
+            if name in self._readers and name in made:
+                made[name] = self._readers[name].read(name, made[name])
+            elif name in made and made[name].dtype == object:
+                made[name] = _uniform(name, wanted, made[name])
+        return made
 
 
-def _uniform(name: str, kind: TensorType, array: Array) -> Array:
+def _uniform(name: str, wanted: type, array: Array) -> Array:
     flat = array.reshape(-1).tolist()
-    wanted = bytes if kind is TensorType.Bytes else str
     if {wanted}.issuperset(map(type, flat)):
         return array
     texts = np.empty(len(flat), object)

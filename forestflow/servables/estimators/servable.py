@@ -19,10 +19,10 @@ from forestflow.servables.estimators.inputs import (
     Inputs,
     NamedColumns,
     Options,
+    Texts,
     completed,
     in_form,
     made_up,
-    read,
     renamed,
     sampled,
     spelled,
@@ -55,6 +55,7 @@ class EstimatorServable:
         self._estimator = estimator
         self._inputs = inputs
         self._options = options
+        self._texts = Texts(inputs)
         self._default = default if default and default in estimator.methods else next(iter(estimator.methods))
         self._form, self._bound = self._probed(inputs, example)
         self._columns = None
@@ -114,8 +115,7 @@ class EstimatorServable:
         outputs: tuple[str, ...] = (),
         options: Mapping[str, Any] | None = None,
     ) -> Mapping[str, Array]:
-        if self._inputs.text:
-            inputs = read(self._inputs, inputs)
+        inputs = self._texts.read(inputs)
         if self._inputs.optional and self._form is Form.FRAME and self._estimator.frames != "always":
             inputs = completed(self._inputs, inputs)
         given = in_form(self._form, inputs)

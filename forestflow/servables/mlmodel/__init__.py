@@ -101,6 +101,7 @@ def _described(servable: Servable, description: Description, chosen: Chosen, *, 
         inputs, arrays = example_of(example, Inputs(servable.metadata.inputs, tensors=True))
     if inputs is None:
         return servable
+    _say_of_no_effect(params, chosen)
     return DescribedServable(servable, inputs, arrays, matrix=matrix, options=params)
 
 
@@ -111,7 +112,10 @@ def _estimator(description: Description, chosen: Chosen, resources: Resources) -
     inputs, example = example_of(description.input_example(), inputs_of(description.signature, chosen.name))
     params = Params.of(description.signature)
     if chosen.name == LAST_RESORT:
-        return EstimatorServable(load_pyfunc(chosen), inputs, example=example, options=params)
+        function = load_pyfunc(chosen)
+        if not function.optioned:
+            _say_of_no_effect(params, chosen)
+        return EstimatorServable(function, inputs, example=example, options=params)
     add_code(chosen)
     estimator = load_estimator(
         chosen.model,
@@ -123,11 +127,13 @@ def _estimator(description: Description, chosen: Chosen, resources: Resources) -
         written_by=chosen.option("sklearn_version") or chosen.option("xgb_version") or chosen.option("lgb_version"),
     )
     default = description.flavors.get(LAST_RESORT, {}).get("predict_fn")
-    if params is not None and not estimator.optioned:
-        _log.warning(
-            "the flavor %s takes no params: those of the signature are checked, and have no effect", chosen.name
-        )
+    _say_of_no_effect(params, chosen)
     return EstimatorServable(estimator, inputs, example=example, default=default, options=params)
+
+
+def _say_of_no_effect(params: Params | None, chosen: Chosen) -> None:
+    if params is not None:
+        _log.warning("%r takes no params: those of the signature are checked, and have no effect", chosen.name)
 
 
 def _serialization(chosen: Chosen) -> str | None:

@@ -36,7 +36,9 @@ def load_pyfunc(chosen: Chosen) -> Estimator:
         raise
     except Exception as error:
         raise LoadFailed(f"python_function, {name}: {type(error).__name__}: {error}") from error
-    return Estimator({"predict": _predict(model.predict)}, frames="always", merges=False, refusals=(), optioned=True)
+    takes_params = _takes_params(model.predict)
+    methods = {"predict": _predict(model.predict, takes_params)}
+    return Estimator(methods, frames="always", merges=False, refusals=(), optioned=takes_params)
 
 
 def _of_mlflow(chosen: Chosen, name: str) -> Any:
@@ -55,11 +57,9 @@ def _own(chosen: Chosen, name: str) -> Any:
     return model
 
 
-def _predict(predict: Callable[..., Any]) -> Callable[..., Any]:
-    takes = _takes_params(predict)
-
+def _predict(predict: Callable[..., Any], takes_params: bool) -> Callable[..., Any]:
     def call(given: Any, params: Mapping[str, Any] | None = None) -> Any:
-        answer = predict(given, params=params) if takes else predict(given)
+        answer = predict(given, params=params) if takes_params else predict(given)
         if hasattr(answer, "columns") and hasattr(answer, "to_numpy"):  # a DataFrame
             return {str(name): answer[name].to_numpy() for name in answer.columns}
         return answer if isinstance(answer, dict) else np.asarray(answer)

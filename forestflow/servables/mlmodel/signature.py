@@ -59,8 +59,9 @@ def inputs_of(signature: Mapping[str, Any], flavor: str) -> Inputs | None:
             raise ValueError("neither columns nor tensors")
         if all(tensors):
             return Inputs(tuple([_tensor(entry, i) for i, entry in enumerate(entries)]), tensors=True)
-        if all("name" not in entry for entry in entries):
+        if all("name" not in entry for entry in entries) and len(entries) > 1:
             return _unnamed(entries)
+        entries = [{"name": MATRIX, **entry} for entry in entries] if len(entries) == 1 else entries
         readers = {str(entry["name"]): reader for entry in entries if (reader := _reader(entry, flavor)) is not None}
         optional = frozenset(str(entry["name"]) for entry in entries if _is_optional(entry))
         return Inputs(tuple([_named(entry, readers) for entry in entries]), optional=optional, readers=readers)
@@ -160,8 +161,6 @@ def _column(entry: Mapping[str, Any]) -> TensorType:
 def _unnamed(entries: Sequence[Mapping[str, Any]]) -> Inputs:
     """Columns known by position alone: one tensor."""
     kinds = {_column(entry) for entry in entries}
-    if len(entries) == 1:
-        return Inputs((IOMetadata(MATRIX, kinds.pop()),))
     if kinds & {TensorType.String, TensorType.Bytes}:
         raise ValueError("columns of texts have no names")
     kind = type_of(np.result_type(*[DTYPES[kind] for kind in kinds])) or TensorType.Float64

@@ -209,8 +209,11 @@ def test_what_clients_say_of_a_request_is_no_param(servable: Any) -> None:
         ("*more", "more", ()),
     ],
 )
-def test_models_get_params_as_mlflow_hands_them_over(tmp_path: Path, arguments: str, seen: str, came: Any) -> None:
+def test_models_get_params_as_mlflow_hands_them_over(
+    tmp_path: Path, arguments: str, seen: str, came: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     assert given(function(tmp_path / "m", arguments, seen), {"n": "5"}) == came
+    assert ("takes no params" in caplog.text) is (came in ({}, None, ())), "MLflow logs it, too"
 
 
 @pytest.mark.parametrize("params", [None, "[]"])
@@ -274,9 +277,12 @@ def test_params_are_a_part_of_the_merge_key(tmp_path: Path, write: Any) -> None:
 
 
 @pytest.mark.parametrize("write", [linear, onnx])
-def test_models_that_take_no_params_have_them_checked_all_the_same(tmp_path: Path, write: Any) -> None:
+def test_models_that_take_no_params_have_them_checked_all_the_same(
+    tmp_path: Path, write: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     """As in MLflow, whose scikit-learn and ONNX models make nothing of them."""
     servable = served(write(tmp_path / "m"))
+    assert "takes no params: those of the signature are checked, and have no effect" in caplog.text
     batch = Batch(1, (Column(TensorType.Float64, ("a",), np.array([[1.5]])),))
     for configs in ({}, {"n": "5"}):
         assert servable.predict(batch, configs).columns[0].data.ravel().tolist() == pytest.approx([1.5])

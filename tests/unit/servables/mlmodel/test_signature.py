@@ -381,3 +381,16 @@ def test_bytes_are_bytes_over_every_protocol(tmp_path: Path) -> None:
     servable = echo(tmp_path / "m", inputs(entry("b", "binary")))
     for kind, value in ((TEXT, "x"), (BYTES, b"x")):
         assert answered(servable, tensors(b=(kind, [value]))) == {"b": ["object b'x'"]}
+
+
+# --- an only column without a name ------------------------------------------------------------------------------------
+
+
+def test_an_only_column_need_have_no_name(tmp_path: Path) -> None:
+    """As MLflow writes it where a function has type hints."""
+    servable = echo(tmp_path / "m", inputs({"type": "datetime", "required": True}))
+    unnamed = Batch(1, (Column(TEXT, ("",), np.array(["2020-01-01"], object)),), Layout.TENSORS)
+    assert answered(servable, unnamed) == {"X": ["datetime64[ns] Timestamp('2020-01-01 00:00:00')"]}
+    servable = echo(tmp_path / "n", inputs({"type": "map", "values": {"type": "any"}, "required": True}))
+    unnamed = Batch(1, (Column(TEXT, ("",), np.array(['{"a": 1}'], object)),), Layout.TENSORS)
+    assert answered(servable, unnamed) == {"X": ["object {'a': 1}"]}
