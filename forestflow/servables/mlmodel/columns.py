@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,8 @@ from forestflow.servables.mlmodel.types import Misfit, Type, described
 Array = npt.NDArray[Any]
 
 _MISSING = frozenset({"", "NaT", "null"})
+_ZONE = re.compile("[Zz+-]")  # where it is behind the day
+_DAY = len("20261121")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,19 +57,18 @@ class Datetimes:
         return made
 
     def _wrong(self, name: str, texts: list[str]) -> InvalidInput:
-        """The error for the first text that is wrong by itself."""
+        """The error for the first text that is wrong by itself: all at once, for they may be many."""
         import pandas
 
-        for text in filter(None, texts):
-            try:
-                one = pandas.to_datetime(text, format="ISO8601")
-            except ValueError:
+        read = pandas.to_datetime(np.array(texts, object), format="ISO8601", errors="coerce", utc=True)
+        for text, known in zip(texts, read.notna().tolist(), strict=True):
+            if text and not known:
                 return _no_date(name, text)
-            if one.tzinfo is not None:
+            if _ZONE.search(text, _DAY):
                 return InvalidInput(f"input {name!r}: {text[:40]!r} has a zone; the model takes datetimes without")
-            if not pandas.Timestamp.min <= one <= pandas.Timestamp.max:
-                return InvalidInput(f"input {name!r}: {text[:40]!r} is not between the years 1677 and 2262")
-        return InvalidInput(f"input {name!r} holds datetimes of different forms")
+        outside = (read < pandas.Timestamp.min.tz_localize("UTC")) | (read > pandas.Timestamp.max.tz_localize("UTC"))
+        text = texts[int(outside.argmax())]
+        return InvalidInput(f"input {name!r}: {text[:40]!r} is not between the years 1677 and 2262")
 
 
 @dataclass(frozen=True, slots=True)
