@@ -12,11 +12,10 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
-import numpy as np
-
 from forestflow.domain.errors import ForestFlowError, LoadFailed
 from forestflow.servables.estimators.estimator import Estimator
 from forestflow.servables.mlmodel.description import Chosen
+from forestflow.servables.mlmodel.outputs import arrays_of
 
 
 def add_code(chosen: Chosen) -> None:
@@ -59,10 +58,7 @@ def _own(chosen: Chosen, name: str) -> Any:
 
 def _predict(predict: Callable[..., Any], takes_params: bool) -> Callable[..., Any]:
     def call(given: Any, params: Mapping[str, Any] | None = None) -> Any:
-        answer = predict(given, params=params) if takes_params else predict(given)
-        if hasattr(answer, "columns") and hasattr(answer, "to_numpy"):  # a DataFrame
-            return {str(name): answer[name].to_numpy() for name in answer.columns}
-        return answer if isinstance(answer, dict) else np.asarray(answer)
+        return arrays_of(predict(given, params=params) if takes_params else predict(given))
 
     return call
 
