@@ -1,5 +1,6 @@
-"""What a function answers, as arrays that protocols have: texts of JSON for objects, and for lists in a DataFrame; texts
-of ISO 8601 for datetimes.
+"""What a function answers, as arrays that protocols have.
+
+Objects, and lists in a DataFrame, become texts of JSON, datetimes texts of ISO 8601.
 """
 
 from __future__ import annotations
