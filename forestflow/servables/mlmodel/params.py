@@ -34,6 +34,9 @@ _OF_CLIENTS = frozenset(
 )
 
 
+_WIDE = {"float": "double", "integer": "long"}  # params are Python's numbers: MLflow narrows none
+
+
 @dataclass(frozen=True, slots=True)
 class Param:
     """One of a signature's. ``many``: a list of values of the type."""
@@ -68,7 +71,7 @@ class Param:
         if isinstance(self.type, Scalar):
             if self.type.name == "datetime" and type(value) is str:
                 return moment(value, zones=True)
-            return self.type.read(value, required=False)
+            return Scalar(_WIDE.get(self.type.name, self.type.name)).read(value, required=False)
         return self.type.read(value)
 
 

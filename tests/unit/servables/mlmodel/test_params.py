@@ -244,6 +244,16 @@ def test_params_that_cannot_be_read_are_refused_at_deploy(tmp_path: Path, params
     assert message in caught.value.message
 
 
+def test_numbers_are_not_narrowed(tmp_path: Path) -> None:
+    """As in MLflow: a param is a number of Python's, whatever its type is called."""
+    described = signature(
+        [{"name": "f", "type": "float", "default": 0.1}, {"name": "i", "type": "integer", "default": 1}]
+    )
+    servable = function(tmp_path / "m", signature=described)
+    assert given(servable, {}) == {"f": 0.1, "i": 1}
+    assert given(servable, {"f": "0.2", "i": "1099511627776"}) == {"f": 0.2, "i": 1 << 40}
+
+
 def test_older_files_say_dtype(tmp_path: Path) -> None:
     described = signature([{"name": "n", "dtype": "long", "default": 3}])
     assert given(function(tmp_path / "m", signature=described), {"n": "4"}) == {"n": 4}
