@@ -20,9 +20,9 @@ import msgspec
 from forestflow.codecs import inference_json, strict_json
 from forestflow.codecs.columns import assemble, column
 from forestflow.codecs.request import ScoreRequest
-from forestflow.codecs.unique_keys import has_all
 from forestflow.domain.errors import Malformed
 from forestflow.domain.tensors import Batch, TensorType
+from forestflow.domain.unique_keys import has_all
 
 MAX_FAST = 64  # making the type of a longer schema costs more than it saves
 

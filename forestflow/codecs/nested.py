@@ -20,9 +20,9 @@ import orjson
 
 from forestflow.codecs.columns import packer
 from forestflow.codecs.shapes import MAX_AXES
-from forestflow.codecs.unique_keys import repeated
 from forestflow.domain.errors import InvalidInput, Malformed, ModelFailed
 from forestflow.domain.tensors import DTYPES, Batch, Column, TensorType
+from forestflow.domain.unique_keys import repeated
 
 Array = npt.NDArray[Any]
 

@@ -30,11 +30,11 @@ from forestflow.codecs.oip_tensors import (
 )
 from forestflow.codecs.request import ScoreRequest
 from forestflow.codecs.shapes import Room
-from forestflow.codecs.unique_keys import has_all, members
 from forestflow.domain.errors import ForestFlowError, InvalidInput, Malformed, ModelFailed
 from forestflow.domain.ids import Fqrv
 from forestflow.domain.requests import OUTPUTS_KEY
 from forestflow.domain.tensors import DTYPES, Batch, Column, TensorType
+from forestflow.domain.unique_keys import has_all, members
 
 _BINARY_SIZE = "binary_data_size"
 _BINARY = "binary_data"

@@ -198,6 +198,13 @@ class Document:
                 document[found[0]] = self.opened(found[1], found[2], 1)
         return document, place
 
+    def members(self) -> Iterator[dict[str, Any] | tuple[str, int, int]]:
+        """Of a body that is an object: short members, and the name of a long one with where its value is."""
+        start = skip_blanks(self.body, 0)
+        if start == len(self.body) or self.body[start] != ord("{"):
+            raise NotJson("expected an object")
+        return self._members(start, len(self.body))
+
     def _members(self, start: int, stop: int) -> Iterator[dict[str, Any] | tuple[str, int, int]]:
         """Short ones, and the name of a long one with where its value begins and ends."""
         names: set[str] = set()

@@ -21,9 +21,9 @@ from forestflow.codecs.growing import Growing
 from forestflow.codecs.long_json import LONG, NotJson
 from forestflow.codecs.packed import Document, LongList
 from forestflow.codecs.request import ScoreRequest
-from forestflow.codecs.unique_keys import has_all
 from forestflow.domain.errors import ForestFlowError, InvalidInput
 from forestflow.domain.tensors import Batch, Column, TensorType
+from forestflow.domain.unique_keys import has_all
 
 PIECE_BYTES = 1 << 16
 _NAME = b'"tensors"'

@@ -17,8 +17,8 @@ from typing import Any
 
 import orjson
 
-from forestflow.codecs.unique_keys import repeated
 from forestflow.domain.errors import Malformed
+from forestflow.domain.unique_keys import repeated
 
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _INTEGER = re.compile(r"-?[0-9]{1,40}")

@@ -10,7 +10,7 @@ from typing import Any, Protocol, cast
 from forestflow.codecs.request import ScoreRequest
 from forestflow.domain.errors import ForestFlowError
 from forestflow.domain.ids import Fqrv
-from forestflow.domain.tensors import Batch
+from forestflow.domain.tensors import Batch, ModelMetadata
 
 BASIC = 1
 PROTOBUF = 2
@@ -61,6 +61,7 @@ CODECS: dict[int, str] = {
     OIP_REST: "forestflow.codecs.oip_rest:OipRestCodec",
     OIP_GRPC: "forestflow.codecs.oip_grpc:OipGrpcCodec",
 }
+_OF_MODEL = frozenset({TFSERVING_REST})  # they are made with the model's metadata
 _INTERNAL: dict[int, str] = {COLUMNAR: "forestflow.codecs.columnar:ColumnarCodec"}
 
 # A payload to try each with.
@@ -86,9 +87,13 @@ _CONFIGS: dict[int, str] = {
 _PIECES: dict[int, str] = {BASIC: "forestflow.codecs.pieces:decode_basic"}
 
 
-def codec_for(number: int, fqrv: Fqrv) -> Codec:
-    """The codec of that number, answering for ``fqrv``. Raises KeyError for an unknown number."""
-    return cast(Callable[[Fqrv], Codec], _load(CODECS.get(number) or _INTERNAL[number]))(fqrv)
+def codec_for(number: int, fqrv: Fqrv, model: ModelMetadata | None = None) -> Codec:
+    """The codec of that number, answering for ``fqrv``. Raises KeyError for an unknown number.
+
+    ``model`` is what the release says of itself, where it is known: some values mean more then.
+    """
+    made = cast(Callable[..., Codec], _load(CODECS.get(number) or _INTERNAL[number]))
+    return made(fqrv, model) if model is not None and number in _OF_MODEL else made(fqrv)
 
 
 def client_codec_for(number: int, fqrv: Fqrv) -> ClientCodec:

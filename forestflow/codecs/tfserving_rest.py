@@ -2,14 +2,16 @@
 
 https://www.tensorflow.org/tfx/serving/api_rest has the formats. The path's part of a request comes in the envelope's
 head: ``verb``; ``signature``, which is called where the body names none; and, for Hopsworks' Python models,
-``inputs_key``, under which the answer to ``inputs`` is given.
+``inputs_key``, under which the answer to ``inputs`` is given. As MLflow's scoring server has it, ``params`` beside the
+inputs are those of an MLmodel signature.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import msgspec
@@ -17,13 +19,14 @@ import msgspec
 from forestflow.codecs import nested, packed
 from forestflow.codecs.envelope import unpack
 from forestflow.codecs.growing import Growing
+from forestflow.codecs.json_inputs import JsonInputs
 from forestflow.codecs.long_json import LONG
 from forestflow.codecs.request import ScoreRequest
 from forestflow.codecs.tf_example import check_context, examples_of
 from forestflow.domain.errors import ForestFlowError, InvalidInput, Malformed
 from forestflow.domain.ids import Fqrv
-from forestflow.domain.requests import SIGNATURE_KEY
-from forestflow.domain.tensors import Batch, Column, Layout
+from forestflow.domain.requests import PARAMS_KEY, SIGNATURE_KEY
+from forestflow.domain.tensors import Batch, Column, Layout, ModelMetadata
 
 PREDICT, CLASSIFY, REGRESS = "predict", "classify", "regress"
 PREDICTIONS, OUTPUTS, RESULTS = "predictions", "outputs", "results"
@@ -56,26 +59,46 @@ def decode_request(payload: bytes | memoryview) -> ScoreRequest:
     document = packed.loads(body) if len(body) > LONG else nested.loads(body)
     if type(document) is not dict:
         raise Malformed("JSON Value: Is not object")
-    signature = document.get("signature_name", head.get("signature", ""))
-    if type(signature) is not str:
-        raise InvalidInput("not formatted correctly. 'signature_name' key must be a string value.")
+    configs = _configs(document, head)
     verb = head["verb"]
     if verb != PREDICT and not document.keys() & {"instances", "inputs"}:
         examples = _long_examples(document, body) if len(body) > LONG else None
         examples = examples or _examples(document, verb)
-        return ScoreRequest(examples, _configs(signature), _row_form(verb, examples.rows))
+        return ScoreRequest(examples, configs, _row_form(verb, examples.rows))
     if "instances" in document:
         if "inputs" in document:
             raise InvalidInput("Not formatted correctly expecting only one of 'inputs' or 'instances' keys to exist")
         batch = _instances(document["instances"])
-        return ScoreRequest(batch, _configs(signature), _form_of_instances(head, batch))
+        return ScoreRequest(batch, configs, _form_of_instances(head, batch))
     if "inputs" not in document:
         raise InvalidInput("Missing 'inputs' or 'instances' key")
-    return ScoreRequest(_inputs(document["inputs"]), _configs(signature), _form_of_inputs(head))
+    return ScoreRequest(_inputs(document["inputs"]), configs, _form_of_inputs(head))
 
 
-def _configs(signature: str) -> dict[str, str]:
-    return {SIGNATURE_KEY: signature} if signature else {}
+def _decode_json(json_inputs: JsonInputs, payload: bytes | memoryview) -> ScoreRequest:
+    """``decode_request`` for a model with inputs that take JSON."""
+    head, body = unpack(payload)
+    read = json_inputs.read(body) if head["verb"] == PREDICT else None
+    if read is None or read[1].keys() >= {"instances", "inputs"}:
+        return decode_request(payload)
+    batch, document = read
+    form = _form_of_instances(head, batch) if "instances" in document else _form_of_inputs(head)
+    return ScoreRequest(batch, _configs(document, head), form)
+
+
+def _configs(document: Mapping[str, Any], head: Mapping[str, Any]) -> dict[str, str]:
+    configs = {}
+    signature = document.get("signature_name", head.get("signature", ""))
+    if type(signature) is not str:
+        raise InvalidInput("not formatted correctly. 'signature_name' key must be a string value.")
+    if signature:
+        configs[SIGNATURE_KEY] = signature
+    if "params" in document:
+        try:
+            configs[PARAMS_KEY] = json.dumps(document["params"])  # NaN stays NaN, for the model's reader to refuse
+        except TypeError:
+            raise InvalidInput(f"'params' holds a list of more than {LONG} bytes") from None
+    return configs
 
 
 def _form_of_instances(head: Mapping[str, Any], batch: Batch) -> Form:
@@ -125,7 +148,7 @@ def _rows_of_fractions(head: Mapping[str, Any], body: memoryview) -> ScoreReques
         signature = head.get("signature", "")
     batch = nested.batch_of([column])
     form = _form_of_instances(head, batch) if by_row else _form_of_inputs(head)
-    return ScoreRequest(batch, _configs(signature), form)
+    return ScoreRequest(batch, {SIGNATURE_KEY: signature} if signature else {}, form)
 
 
 def _instances(instances: Any) -> Batch:
@@ -313,8 +336,9 @@ def _regressions(outputs: list[tuple[str, Column]]) -> Any:
 class TfServingRestCodec:
     """:class:`forestflow.codecs.table.ClientCodec`; errors are their message, of which the transport makes the form."""
 
-    def __init__(self, fqrv: Fqrv) -> None:
-        self.decode = decode_request
+    def __init__(self, fqrv: Fqrv, model: ModelMetadata | None = None) -> None:
+        json_inputs = None if model is None else JsonInputs.of(model)
+        self.decode = decode_request if json_inputs is None else partial(_decode_json, json_inputs)
 
     def encode(self, batch: Batch, context: Form) -> bytes:
         return encode_answer(batch, context)

@@ -68,6 +68,7 @@ Flavor = H2OMojo | TensorFlow | Python | Onnx | MLmodel
 # Request configs that every servable understands, where its model has the choice.
 SIGNATURE_KEY = "forestflow.signature"  # the signature to call, by name; Python: the method (predict, classify, …)
 OUTPUTS_KEY = "forestflow.outputs"  # the outputs to answer, by name, separated by commas, in this order
+PARAMS_KEY = "forestflow.params"  # params of an MLmodel signature, by name, as a JSON object
 
 
 @dataclass(frozen=True, slots=True)

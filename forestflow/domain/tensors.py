@@ -184,7 +184,8 @@ def _common(fields: tuple[str, ...], columns: Sequence[Column], kinds: set[Tenso
 class IOMetadata:
     """One input or output tensor of a model. ``shape`` is of one row; -1 where it is free.
 
-    With ``any_rank`` the model does not say how many dimensions there are, and ``shape`` is empty.
+    With ``any_rank`` the model does not say how many dimensions there are, and ``shape`` is empty. ``json`` says that a
+    String holds JSON: a protocol whose values are JSON carries them as they are.
     """
 
     name: str
@@ -192,6 +193,7 @@ class IOMetadata:
     shape: tuple[int, ...] = ()
     description: str | None = None
     any_rank: bool = False
+    json: bool = False
 
 
 @dataclass(frozen=True, slots=True)

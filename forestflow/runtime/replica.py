@@ -102,7 +102,7 @@ class Replica:
         self._long_high: deque[LongRun] = deque()
         self._long_low: LongRun | None = None
         self._decoding: tuple[Job, Codec, Pieces] | None = None  # the shadow that becomes the next long run
-        self._codecs = Codecs(fqrv)
+        self._codecs = Codecs(fqrv, servable.metadata)
         self._replies = Replies(fqrv, self._codecs)
         self._pulse = pulse
         self._call_soon = call_soon or asyncio.get_running_loop().call_soon

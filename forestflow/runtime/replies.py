@@ -10,7 +10,7 @@ from typing import Any
 from forestflow.codecs.table import Codec, codec_for
 from forestflow.domain.errors import Code, ForestFlowError, ModelFailed, QueueFull
 from forestflow.domain.ids import Fqrv
-from forestflow.domain.tensors import Batch
+from forestflow.domain.tensors import Batch, ModelMetadata
 from forestflow.runtime import wire
 
 Reply = Callable[[bytes], None]
@@ -38,15 +38,16 @@ class Job:
 class Codecs:
     """The codecs of one release, made as they are asked for. Not thread-safe, as codecs are not."""
 
-    def __init__(self, fqrv: Fqrv) -> None:
+    def __init__(self, fqrv: Fqrv, model: ModelMetadata) -> None:
         self._fqrv = fqrv
+        self._model = model
         self._made: dict[int, Codec] = {}
 
     def __getitem__(self, number: int) -> Codec:
         """Raises KeyError for an unknown number."""
         codec = self._made.get(number)
         if codec is None:
-            codec = self._made[number] = codec_for(number, self._fqrv)
+            codec = self._made[number] = codec_for(number, self._fqrv, self._model)
         return codec
 
 

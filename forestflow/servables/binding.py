@@ -17,7 +17,7 @@ from forestflow.domain.tensors import DTYPES, Batch, Column, IOMetadata, Layout,
 from forestflow.servables.independence import MAX_ROWS, NO_ROWS, SECONDS, probe
 
 Array = npt.NDArray[Any]
-Call = Callable[[str, dict[str, Array], tuple[str, ...]], Mapping[str, Array]]
+Call = Callable[..., Mapping[str, Array]]
 
 _TEXTS = frozenset({TensorType.String, TensorType.Bytes})
 _FLOATS = frozenset({TensorType.Float16, TensorType.Float32, TensorType.Float64})
@@ -27,6 +27,8 @@ _MAX_CHOICES = 64
 
 class Bindings:
     """Every signature of a model. ``call(signature, inputs, outputs)`` runs one: arrays by name in, arrays by name out.
+
+    What ``predict`` is given beside, ``call`` gets behind these.
 
     Inputs have the declared dtype (String and Bytes: object arrays of ``str`` or ``bytes``) and a shape that fits the
     declared one; where the signature is batched, below a leading axis of the rows. Those of ``optional`` are left out
@@ -53,13 +55,13 @@ class Bindings:
         names = sorted(self._bound, key=lambda name: name != self._default)
         return {name: self._bound[name].independence(examples.get(name, ()), most_rows, end) for name in names}
 
-    def predict(self, batch: Batch, configs: Mapping[str, str]) -> Batch:
+    def predict(self, batch: Batch, configs: Mapping[str, str], *beside: Any) -> Batch:
         """Raises InvalidInput for an unknown signature or output and for inputs that do not fit, ModelFailed."""
         name = configs.get(SIGNATURE_KEY) or self._default
         bound = self._bound.get(name)
         if bound is None:
             raise InvalidInput(f"the model has no signature {name!r}; it has {', '.join(map(repr, self._bound))}")
-        return bound.predict(batch, configs.get(OUTPUTS_KEY, ""))
+        return bound.predict(batch, configs.get(OUTPUTS_KEY, ""), *beside)
 
 
 class _Bound:
@@ -72,15 +74,16 @@ class _Bound:
         self._outputs = tuple(io.name for io in signature.outputs)
         self._choices: dict[str, tuple[str, ...]] = {"": self._outputs}
 
-    def predict(self, batch: Batch, outputs: str) -> Batch:
+    def predict(self, batch: Batch, outputs: str, *beside: Any) -> Batch:
         wanted = self._choices.get(outputs) or self._choose(outputs)
         if self.signature.batched:
-            return self._answered(batch, self._call(self._name, self._arrays(batch), wanted), wanted)
+            return self._answered(batch, self._call(self._name, self._arrays(batch), wanted, *beside), wanted)
         if batch.layout is Layout.RECORDS:
-            rows = [self._call(self._name, self._arrays(batch.slice(i, i + 1)), wanted) for i in range(batch.rows)]
+            each = [self._arrays(batch.slice(i, i + 1)) for i in range(batch.rows)]
+            rows = [self._call(self._name, arrays, wanted, *beside) for arrays in each]
             columns = [_column(name, _stacked(name, [row[name] for row in rows])) for name in wanted]
             return Batch(batch.rows, tuple(columns))
-        answers = self._call(self._name, self._arrays(batch), wanted)
+        answers = self._call(self._name, self._arrays(batch), wanted, *beside)
         return Batch(1, tuple([_column(name, answers[name][None]) for name in wanted]), Layout.WHOLE)
 
     def _answered(self, batch: Batch, answers: Mapping[str, Array], wanted: tuple[str, ...]) -> Batch:

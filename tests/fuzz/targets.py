@@ -19,7 +19,7 @@ from forestflow.codecs.table import BASIC, OIP_REST, PROTOBUF, TFINFER, TFSERVIN
 from forestflow.codecs.tfinfer import payload_of as tfinfer_payload
 from forestflow.domain.errors import ForestFlowError
 from forestflow.domain.ids import Contract, Fqrv
-from forestflow.domain.tensors import IOMetadata, Signature, TensorType
+from forestflow.domain.tensors import IOMetadata, ModelMetadata, Signature, TensorType
 
 FQRV = Fqrv(Contract("o", "p", 0), "v")
 _SIGNATURE = Signature((IOMetadata("x", TensorType.Float32, (2,)), IOMetadata("s", TensorType.String)), ())
@@ -106,6 +106,17 @@ def _tfserving() -> Target:
     return Target(codec.decode, seeds, lambda body: pack({"verb": "classify"}, body))
 
 
+def _tfserving_json() -> Target:
+    """As a model with inputs that take JSON reads it."""
+    inputs = (IOMetadata("j", TensorType.String, json=True), IOMetadata("x", TensorType.Float32))
+    codec = codec_for(TFSERVING_REST, FQRV, ModelMetadata(inputs))
+    seeds = (
+        b'{"instances":[{"j":[1,[null]],"x":1.5},{"j":{"a":"b"},"x":2}],"params":{"p":[1]}}',
+        b'{"signature_name":"a","inputs":{"j":[[],{},"a",null,1,1],"x":[1,1,1,1,1,1]}}',
+    )
+    return Target(codec.decode, seeds, lambda body: pack({"verb": "predict"}, body))
+
+
 def _openinference() -> Target:
     codec = codec_for(OIP_REST, FQRV)
     seeds = (
@@ -146,6 +157,7 @@ TARGETS: dict[str, Callable[[], Target]] = {
     "basic": _basic,
     "basic-long": _basic_long,
     "tfserving": _tfserving,
+    "tfserving-json": _tfserving_json,
     "openinference": _openinference,
     "openinference-binary": _openinference_binary,
     "protobuf": _protobuf,

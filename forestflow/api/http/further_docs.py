@@ -61,8 +61,8 @@ _VERBS: dict[str, tuple[str, str, dict[str, Any], Any]] = {
     "predict": (
         "Predict",
         "`instances` (row by row) are answered by `predictions`, `inputs` (tensor by tensor) by `outputs`; an only "
-        'output has no name. `{"b64": …}` stands for bytes. `signature_name` chooses the signature. NaN and Infinity '
-        "may be bare.",
+        'output has no name. `{"b64": …}` stands for bytes. `signature_name` chooses the signature; `params` are '
+        "those of an MLmodel signature. NaN and Infinity may be bare.",
         {
             "by row": {"instances": [_ROW]},
             "by column": {"inputs": {name: [value] for name, value in _ROW.items()}},

@@ -52,10 +52,11 @@ class Estimator:
     ``number`` is what the framework computes with. ``features`` are the columns, where it knows their names, and
     ``width`` is their number. ``texts`` are samples of columns without names, where all of them hold texts.
     ``labels`` name the columns of probabilities. ``rows`` says whether these are scored independently of each other,
-    where that need not be tried, ``refusals`` which exceptions mean that the input is wrong.
+    where that need not be tried, ``refusals`` which exceptions mean that the input is wrong. With ``optioned`` its
+    methods take the options of a request by name, behind the matrix; otherwise these have no effect.
     """
 
-    methods: Mapping[str, Callable[[Any], Any]]
+    methods: Mapping[str, Callable[..., Any]]
     number: TensorType = TensorType.Float64
     features: tuple[Feature, ...] = ()
     width: int | None = None
@@ -64,3 +65,4 @@ class Estimator:
     frames: Literal["never", "maybe", "always"] = "maybe"
     rows: Independence | None = None
     refusals: tuple[type[Exception], ...] = (ValueError,)
+    optioned: bool = False

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -31,16 +31,42 @@ class Form(enum.Enum):
     NAMED = enum.auto()  # arrays by name
 
 
+class Reader(Protocol):
+    """Makes what an estimator takes of the texts of a column: datetimes, lists, objects."""
+
+    @property
+    def samples(self) -> tuple[str, str]:
+        """Texts to rehearse with, which differ where this is possible."""
+        ...
+
+    def read(self, name: str, values: Array) -> Array:
+        """``values``, shape (rows,), are texts, or lists and numbers that came as a tensor. Raises InvalidInput."""
+        ...
+
+
+class Options(Protocol):
+    """What the configs of a request may say to the model itself."""
+
+    def key(self, configs: Mapping[str, str]) -> Hashable:
+        """Equal for configs that say the same."""
+        ...
+
+    def read(self, configs: Mapping[str, str]) -> dict[str, Any]:
+        """All options by name. Raises InvalidInput."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Inputs:
     """The inputs of an estimator: columns, one value a row each; or tensors, where ``tensors`` says so.
 
-    A request need not have the columns that are ``optional``.
+    A request need not have the columns that are ``optional``. Those in ``readers`` come as texts for these.
     """
 
     each: tuple[IOMetadata, ...]
     tensors: bool = False
     optional: frozenset[str] = frozenset()
+    readers: Mapping[str, Reader] = field(default_factory=dict)
 
     @property
     def text(self) -> bool:
@@ -90,8 +116,7 @@ class NamedColumns:
         return self._gathered(batch)
 
     def _gathered(self, batch: Batch) -> Batch:
-        if batch.layout is Layout.WHOLE:
-            raise InvalidInput("the inputs have different numbers of rows, or one is a scalar")
+        batch = with_rows(batch)
         given = {field for column in batch.columns for field in column.fields}
         missing = [name for name in self._names if name not in given]
         if required := [name for name in missing if name not in self._optional]:
@@ -151,6 +176,13 @@ def numbered(batch: Batch, names: frozenset[str]) -> Batch:
     return Batch(batch.rows, tuple(columns), batch.layout)
 
 
+def with_rows(batch: Batch) -> Batch:
+    """The batch itself. Raises InvalidInput where its tensors have no rows in common: a DataFrame has these."""
+    if batch.layout is Layout.WHOLE:
+        raise InvalidInput("the inputs have different numbers of rows, or one is a scalar")
+    return batch
+
+
 def without(batch: Batch, names: frozenset[str]) -> Batch:
     """The batch less the columns of these names; one without names, or with nothing else, as it is."""
     if not any(field in names for column in batch.columns for field in column.fields):
@@ -180,15 +212,70 @@ def in_form(form: Form, inputs: Mapping[str, Array]) -> Any:
             return only
 
 
+def spelled(inputs: Inputs, batch: Batch) -> Batch:
+    """Numeric tensors of the columns that have readers as columns of lists: the values of each row below it."""
+    columns = []
+    for place, column in enumerate(batch.columns):
+        name = column.fields[0] or inputs.each[min(place, len(inputs.each) - 1)].name
+        if name in inputs.readers and len(column.fields) == 1 and column.type not in TEXTS:
+            rows = np.empty(len(column.data), object)
+            for i, values in enumerate(column.data.tolist()):
+                rows[i] = values
+            column = Column(TensorType.String, column.fields, rows)
+        columns.append(column)
+    return Batch(batch.rows, tuple(columns), batch.layout)
+
+
+class Texts:
+    """The columns that come as texts: each is made ``str``, ``bytes``, or what its reader makes of it.
+
+    Protocols differ in what they have for texts (gRPC has bytes), models must not.
+    """
+
+    def __init__(self, inputs: Inputs) -> None:
+        self._types = {io.name: bytes if io.type is TensorType.Bytes else str for io in inputs.each if io.type in TEXTS}
+        self._readers = inputs.readers
+
+    def read(self, given: Mapping[str, Array]) -> Mapping[str, Array]:
+        """The arrays of a request with these. Raises InvalidInput."""
+        if not self._types:
+            return given
+        made = dict(given)
+        for name, wanted in self._types.items():
+            if name in self._readers and name in made:
+                made[name] = self._readers[name].read(name, made[name])
+            elif name in made and made[name].dtype == object:
+                made[name] = _uniform(name, wanted, made[name])
+        return made
+
+
+def _uniform(name: str, wanted: type, array: Array) -> Array:
+    flat = array.reshape(-1).tolist()
+    if {wanted}.issuperset(map(type, flat)):
+        return array
+    texts = np.empty(len(flat), object)
+    try:
+        texts[:] = [text if type(text) is wanted else _converted(text) for text in flat]
+    except UnicodeDecodeError:
+        raise InvalidInput(f"input {name!r} holds a text that is not UTF-8") from None
+    return texts.reshape(array.shape)
+
+
+def _converted(text: Any) -> Any:
+    return text.decode() if isinstance(text, bytes) else text.encode() if isinstance(text, str) else text
+
+
 def completed(inputs: Inputs, given: Mapping[str, Array]) -> Mapping[str, Array]:
     """Arrays of all columns: those that a request has not are NaN, texts, too, as pandas and scikit-learn have it."""
     if len(given) == len(inputs.each):
         return given
     rows = len(next(iter(given.values())))
-    return {io.name: given[io.name] if io.name in given else _missing(io, rows) for io in inputs.each}
+    return {io.name: given[io.name] if io.name in given else _missing(inputs, io, rows) for io in inputs.each}
 
 
-def _missing(io: IOMetadata, rows: int) -> Array:
+def _missing(inputs: Inputs, io: IOMetadata, rows: int) -> Array:
+    if io.name in inputs.readers:
+        return inputs.readers[io.name].read(io.name, np.full(rows, "", object))
     dtype = DTYPES[io.type]
     return np.full(rows, np.nan, np.float64 if dtype.kind in "iu" else object if dtype.kind == "b" else dtype)
 

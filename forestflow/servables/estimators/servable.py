@@ -22,11 +22,15 @@ from forestflow.servables.estimators.inputs import (
     Form,
     Inputs,
     NamedColumns,
+    Options,
+    Texts,
     completed,
     in_form,
     made_up,
     numbered,
     renamed,
+    spelled,
+    with_rows,
     without,
 )
 from forestflow.servables.estimators.levels import Coding
@@ -42,7 +46,7 @@ class EstimatorServable:
     """One estimator. Not thread-safe, as the interface says.
 
     ``inputs`` are what a signature says; without it the estimator is asked. ``example`` holds arrays by input name.
-    ``default`` is the method that answers where a request names none.
+    ``default`` is the method that answers where a request names none; ``options`` reads what a request may say to it.
     """
 
     def __init__(
@@ -52,6 +56,7 @@ class EstimatorServable:
         *,
         example: Mapping[str, Array] | None = None,
         default: str | None = None,
+        options: Options | None = None,
     ) -> None:
         own = inputs is None
         if inputs is None:
@@ -62,13 +67,16 @@ class EstimatorServable:
         inputs = columns.with_categories(inputs, estimator)
         self._estimator = estimator
         self._inputs = inputs
+        self._options = options
         known = columns.matched(inputs, estimator)
         levels = {io.name: feature.levels for io, feature in known if feature.levels is not None}
         self._samples = {io.name: feature.sample for io, feature in known if feature.sample is not None}
+        self._samples |= {name: reader.samples for name, reader in inputs.readers.items()}
         if estimator.texts:
             self._samples[MATRIX] = estimator.texts if inputs.tensors else estimator.texts[0]
         self._coding = Coding(inputs.each, levels) if levels and not inputs.tensors else None
         self._taken = inputs if self._coding is None else replace(inputs, each=self._coding.coded)
+        self._texts = Texts(self._taken)
         self._default = default if default and default in estimator.methods else next(iter(estimator.methods))
         guessed = frozenset([io.name for io, feature in known if feature.type is None and feature.levels is None])
         self._named = NamedColumns(self._taken, guessed if own else frozenset())
@@ -90,39 +98,59 @@ class EstimatorServable:
         return self._slice_rows
 
     def merge_key(self, configs: Mapping[str, str]) -> Hashable | None:
-        return self._bindings.merge_key(configs)
+        key = self._bindings.merge_key(configs)
+        return key if self._options is None or key is None else (key, self._options.key(configs))
 
     def independence(self, examples: Sequence[Batch] = ()) -> Mapping[str, Independence]:
         """By construction, or as rows like the example show; the default method is tried with it."""
         if self._estimator.rows is not None:
             return dict.fromkeys(self._estimator.methods, self._estimator.rows)
         rehearsed = [self._rehearsal(_PROBE_ROWS)]
+        if self._inputs.readers:  # no random text is a datetime, and the example may have the same one in every row
+            samples = {name: np.array(reader.samples, object) for name, reader in self._inputs.readers.items()}
+            rehearsed = [_batch(self._bound, {**self._rows, **samples}), *rehearsed]
         return self._bindings.independence(dict.fromkeys(self._estimator.methods, rehearsed), self._slice_rows)
 
     def predict(self, batch: Batch, configs: Mapping[str, str]) -> Batch:
         """Raises what :class:`~forestflow.servables.base.Servable` says."""
         for step in self._steps:
             batch = step(batch)
-        return labels.named(self._bindings.predict(batch, configs), self._labels)
+        return labels.named(self._bound_predict(batch, configs), self._labels)
+
+    def _bound_predict(self, batch: Batch, configs: Mapping[str, str]) -> Batch:
+        if self._options is None:
+            return self._bindings.predict(batch, configs)
+        return self._bindings.predict(batch, configs, self._options.read(configs))
 
     def warm_up(self) -> None:
         """Predict the example, or made-up rows, and measure how many rows a slice may have."""
         try:
-            self._slice_rows = warming.slice_rows(lambda rows: self._bindings.predict(self._rehearsal(rows), {}))
+            self._slice_rows = warming.slice_rows(lambda rows: self._bound_predict(self._rehearsal(rows), {}))
         except ForestFlowError:  # a model may refuse made-up rows; real ones tell why
             return
 
     def close(self) -> None:
         del self._estimator, self._bindings
 
-    def _call(self, method: str, inputs: Mapping[str, Array], outputs: tuple[str, ...] = ()) -> Mapping[str, Array]:
+    def _call(
+        self,
+        method: str,
+        inputs: Mapping[str, Array],
+        outputs: tuple[str, ...] = (),
+        options: Mapping[str, Any] | None = None,
+    ) -> Mapping[str, Array]:
+        """Ask the estimator; without ``options`` it gets their defaults."""
+        inputs = self._texts.read(inputs)
         if self._inputs.optional and self._form is Form.FRAME and self._estimator.frames != "always":
             inputs = completed(self._taken, inputs)
         if self._coding is not None and self._form is Form.FRAME:
             inputs = self._coding.framed(inputs)
         given = in_form(self._form, inputs)
+        beside: tuple[Mapping[str, Any], ...] = ()
+        if self._options is not None and self._estimator.optioned:
+            beside = (self._options.read({}) if options is None else options,)
         try:
-            return _arrays(METHODS.get(method, method), self._estimator.methods[method](given))
+            return _arrays(METHODS.get(method, method), self._estimator.methods[method](given, *beside))
         except ForestFlowError:
             raise
         except self._estimator.refusals as error:
@@ -132,12 +160,16 @@ class EstimatorServable:
 
     def _prepared(self, guessed: frozenset[str], unused: frozenset[str]) -> Iterator[Callable[[Batch], Batch]]:
         """What is done to a batch before its columns are bound; ``guessed`` are columns of which no type is known."""
+        if self._coding is not None or self._form in (Form.FRAME, Form.COLUMN):
+            yield with_rows
         if unused:
             yield partial(without, names=unused)
         if self._coding is not None:
             yield self._coding.encoded
         if self._inputs.tensors and len(self._inputs.each) == 1:
             yield partial(renamed, name=self._inputs.each[0].name)
+        elif self._inputs.readers:
+            yield partial(spelled, self._inputs)
         elif self._form is Form.MATRIX and not self._inputs.tensors:
             yield self._named.joined
         elif guessed:

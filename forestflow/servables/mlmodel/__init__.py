@@ -15,6 +15,7 @@ from forestflow.servables.estimators.files import runs_code as file_runs_code
 from forestflow.servables.estimators.inputs import Inputs
 from forestflow.servables.mlmodel.described import DescribedServable
 from forestflow.servables.mlmodel.description import FILE, LAST_RESORT, Chosen, Description
+from forestflow.servables.mlmodel.params import Params
 from forestflow.servables.mlmodel.signature import example_of, inputs_of
 
 _log = logging.getLogger("forestflow.mlmodel")
@@ -33,7 +34,8 @@ def check(path: Path, flavor: MLmodel) -> None:
     if delegate is not None:
         loading.check(chosen.model, delegate)
         return
-    inputs_of(description.signature)
+    inputs_of(description.signature, chosen.name)
+    Params.of(description.signature)
     if chosen.name != LAST_RESORT and not chosen.model.is_file():
         raise ArtifactRejected(f"flavor {chosen.name!r}: {chosen.model.name!r} is not a file")
 
@@ -66,7 +68,7 @@ def load(path: Path, flavor: MLmodel, resources: Resources) -> Servable:
     delegate = _delegate(chosen)
     if delegate is not None:
         servable = loading.load(chosen.model, delegate, resources)
-        return _described(servable, description, matrix=not isinstance(delegate, H2OMojo))
+        return _described(servable, description, chosen, matrix=not isinstance(delegate, H2OMojo))
     return _estimator(description, chosen, resources)
 
 
@@ -88,11 +90,12 @@ def _delegate(chosen: Chosen) -> Flavor | None:
             return None
 
 
-def _described(servable: Servable, description: Description, *, matrix: bool) -> Servable:
+def _described(servable: Servable, description: Description, chosen: Chosen, *, matrix: bool) -> Servable:
     """The servable with the file's signature and example, where there are any that can be read."""
     example = description.input_example()
     try:
-        inputs, arrays = example_of(example, inputs_of(description.signature))
+        inputs, arrays = example_of(example, inputs_of(description.signature, chosen.name))
+        params = Params.of(description.signature)
     except ArtifactRejected as problem:
         _log.warning("%s", problem.message)
         return servable
@@ -100,16 +103,21 @@ def _described(servable: Servable, description: Description, *, matrix: bool) ->
         inputs, arrays = example_of(example, Inputs(servable.metadata.inputs, tensors=True))
     if inputs is None:
         return servable
-    return DescribedServable(servable, inputs, arrays, matrix=matrix)
+    _say_of_no_effect(params, chosen)
+    return DescribedServable(servable, inputs, arrays, matrix=matrix, options=params)
 
 
 def _estimator(description: Description, chosen: Chosen, resources: Resources) -> Servable:
     from forestflow.servables.estimators.servable import EstimatorServable
     from forestflow.servables.mlmodel.pyfunc import add_code, load_pyfunc
 
-    inputs, example = example_of(description.input_example(), inputs_of(description.signature))
+    inputs, example = example_of(description.input_example(), inputs_of(description.signature, chosen.name))
+    params = Params.of(description.signature)
     if chosen.name == LAST_RESORT:
-        return EstimatorServable(load_pyfunc(chosen), inputs, example=example)
+        function = load_pyfunc(chosen)
+        if not function.optioned:
+            _say_of_no_effect(params, chosen)
+        return EstimatorServable(function, inputs, example=example, options=params)
     add_code(chosen)
     estimator = load_estimator(
         chosen.model,
@@ -122,7 +130,13 @@ def _estimator(description: Description, chosen: Chosen, resources: Resources) -
         categories=description.categories(),
     )
     default = description.flavors.get(LAST_RESORT, {}).get("predict_fn")
-    return EstimatorServable(estimator, inputs, example=example, default=default)
+    _say_of_no_effect(params, chosen)
+    return EstimatorServable(estimator, inputs, example=example, default=default, options=params)
+
+
+def _say_of_no_effect(params: Params | None, chosen: Chosen) -> None:
+    if params is not None:
+        _log.warning("%r takes no params: those of the signature are checked, and have no effect", chosen.name)
 
 
 def _serialization(chosen: Chosen) -> str | None:

@@ -17,7 +17,7 @@ from forestflow.domain.requests import SIGNATURE_KEY
 from forestflow.domain.tensors import Batch, Column, IOMetadata, Layout, ModelMetadata, Signature
 from forestflow.servables import labels
 from forestflow.servables.base import Servable
-from forestflow.servables.estimators.inputs import Array, Inputs, NamedColumns
+from forestflow.servables.estimators.inputs import Array, Inputs, NamedColumns, Options
 
 _log = logging.getLogger("forestflow.mlmodel")
 
@@ -25,13 +25,21 @@ _log = logging.getLogger("forestflow.mlmodel")
 class DescribedServable:
     """Any servable; ``inputs`` and ``example`` are those of the MLmodel file.
 
-    ``matrix`` says that its only input, if it has one, is a matrix of all columns.
+    ``matrix`` says that its only input, if it has one, is a matrix of all columns. ``options`` are the file's params,
+    which are checked, and of which these models make nothing, as in MLflow.
     """
 
     def __init__(
-        self, servable: Servable, inputs: Inputs, example: Mapping[str, Array] | None, *, matrix: bool
+        self,
+        servable: Servable,
+        inputs: Inputs,
+        example: Mapping[str, Array] | None,
+        *,
+        matrix: bool,
+        options: Options | None = None,
     ) -> None:
         self._servable = servable
+        self._options = options
         self._inputs = inputs
         self._example = example
         self._metadata = servable.metadata
@@ -50,7 +58,8 @@ class DescribedServable:
         return self._servable.slice_rows
 
     def merge_key(self, configs: Mapping[str, str]) -> Hashable | None:
-        return self._servable.merge_key(configs)
+        key = self._servable.merge_key(configs)
+        return key if self._options is None or key is None else (key, self._options.key(configs))
 
     def independence(self, examples: Sequence[Batch] = ()) -> Mapping[str, Independence]:
         """As the servable finds, with the MLmodel file's example."""
@@ -65,6 +74,8 @@ class DescribedServable:
 
     def predict(self, batch: Batch, configs: Mapping[str, str]) -> Batch:
         """Raises what :class:`~forestflow.servables.base.Servable` says."""
+        if self._options is not None:
+            self._options.read(configs)
         default = configs.get(SIGNATURE_KEY) in (None, "", self._metadata.default)
         if self._columns is not None and default and batch.layout is Layout.RECORDS:
             by_name = any(field in self._names for column in batch.columns for field in column.fields)

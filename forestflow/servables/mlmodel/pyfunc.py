@@ -5,18 +5,18 @@ A module of the model's own needs nothing of MLflow; those of MLflow (``mlflow.p
 
 from __future__ import annotations
 
+import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
-
-import numpy as np
 
 from forestflow.domain.errors import ForestFlowError, LoadFailed
 from forestflow.domain.independence import Independence
 from forestflow.servables.estimators.estimator import Estimator
 from forestflow.servables.mlmodel.description import Chosen
+from forestflow.servables.mlmodel.outputs import arrays_of
 
 _CODE = Independence(
     False, "a python_function may look at all rows; merging.independentRows: yes says that it does not"
@@ -40,7 +40,9 @@ def load_pyfunc(chosen: Chosen) -> Estimator:
         raise
     except Exception as error:
         raise LoadFailed(f"python_function, {name}: {type(error).__name__}: {error}") from error
-    return Estimator({"predict": _predict(model.predict)}, frames="always", rows=_CODE, refusals=())
+    takes_params = _takes_params(model.predict)
+    methods = {"predict": _predict(model.predict, takes_params)}
+    return Estimator(methods, frames="always", rows=_CODE, refusals=(), optioned=takes_params)
 
 
 def _of_mlflow(chosen: Chosen, name: str) -> Any:
@@ -59,11 +61,17 @@ def _own(chosen: Chosen, name: str) -> Any:
     return model
 
 
-def _predict(predict: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    def call(given: Any) -> Any:
-        answer = predict(given)
-        if hasattr(answer, "columns") and hasattr(answer, "to_numpy"):  # a DataFrame
-            return {str(name): answer[name].to_numpy() for name in answer.columns}
-        return answer if isinstance(answer, dict) else np.asarray(answer)
+def _predict(predict: Callable[..., Any], takes_params: bool) -> Callable[..., Any]:
+    def call(given: Any, params: Mapping[str, Any] | None = None) -> Any:
+        return arrays_of(predict(given, params=params) if takes_params else predict(given))
 
     return call
+
+
+def _takes_params(predict: Callable[..., Any]) -> bool:
+    """Whether an argument of that name takes the params of a request, as MLflow decides it."""
+    try:
+        params = inspect.signature(predict).parameters.get("params")
+    except (TypeError, ValueError):  # of a function that Python knows no arguments of
+        return False
+    return params is not None and params.kind is not inspect.Parameter.VAR_KEYWORD

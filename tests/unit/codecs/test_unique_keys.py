@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forestflow.codecs import control, plans, unique_keys, versions
+from forestflow.codecs import control, plans, versions
 from forestflow.codecs.envelope import pack
 from forestflow.codecs.long_json import LONG
 from forestflow.codecs.table import BASIC, OIP_REST, TFINFER, TFSERVING_REST, codec_for
+from forestflow.domain import unique_keys
 from forestflow.domain.errors import Malformed
 from forestflow.domain.ids import Contract, Fqrv
 
@@ -79,7 +80,7 @@ CASES: list[tuple[Read, str, str]] = [
     (lambda body: plans.parse_metric_reports(body, 0), '{"metrics":[{"name":"a","value":1%s}]}', '"value":2'),
     (plans.parse_simulation, '{"horizonSecs":60%s}', '"horizonSecs":61'),
     (plans.parse_rollback, '{"seq":1%s}', '"seq":2'),
-    (versions.parse_update, '{"versions":{"all":{}}%s}', '"versions":{"all":{}}'),
+    (lambda body: versions.parse_update(body, FQRV.contract), '{"versions":{"all":{}}%s}', '"versions":{"all":{}}'),
 ]
 
 
