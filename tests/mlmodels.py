@@ -67,7 +67,7 @@ def sklearn_folder(
     **rest: Any,
 ) -> Path:
     """As ``mlflow.sklearn.save_model(model, folder, serialization_format=…, skops_trusted_types=…)`` writes it."""
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     name = "model.skops" if serialization == "skops" else "model.pkl"
     _dump(model, folder / name, serialization)
     flavors = {

@@ -168,7 +168,7 @@ def test_a_pipeline_takes_the_month_of_a_datetime(tmp_path: Path) -> None:
     frame = pandas.DataFrame({"when": when, "x": [1.0, 2, 3, 5]})
     picked = ColumnTransformer([("month", FunctionTransformer(months), ["when"]), ("x", "passthrough", ["x"])])
     model = make_pipeline(picked, LinearRegression()).fit(frame, [1.0, 5.0, 12.0, 5.5])
-    shown = example(tmp_path / "e", {"columns": ["when", "x"], "data": [["2020-01-31T00:00:00", 1.0]]})
+    shown = example(tmp_path / "m", {"columns": ["when", "x"], "data": [["2020-01-31T00:00:00", 1.0]]})
     signature = inputs(entry("when", "datetime"), entry("x", "double"))
     servable = served(sklearn_folder(tmp_path / "m", model, signature=signature, saved_input_example_info=shown))
     texts = ["2022-07-01T10:00:00", ""]
@@ -180,7 +180,7 @@ def test_a_pipeline_takes_the_month_of_a_datetime(tmp_path: Path) -> None:
 
 
 def since_the_first(frame: Any) -> Any:
-    return (frame["when"] - frame["when"].min()).dt.total_seconds().fillna(0).to_numpy()[:, None]
+    return (frame["when"] - frame["when"].min()).dt.days.fillna(0).to_numpy()[:, None]
 
 
 @pytest.mark.parametrize("shown", [False, True])
@@ -194,7 +194,7 @@ def test_rows_are_tried_with_different_datetimes(tmp_path: Path, step: Any, inde
     rest = {}
     if shown:
         one = {"columns": ["when", "x"], "data": [["2020-01-31T00:00:00", 1.0]]}
-        rest["saved_input_example_info"] = example(tmp_path / "e", one)
+        rest["saved_input_example_info"] = example(tmp_path / "m", one)
     signature = inputs(entry("when", "datetime"), entry("x", "double"))
     servable = served(sklearn_folder(tmp_path / "m", model, signature=signature, **rest))
     assert {name: found.shown for name, found in servable.independence().items()} == {"predict": independent}
