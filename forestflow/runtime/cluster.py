@@ -23,7 +23,7 @@ from forestflow.domain.ids import Fqrv
 from forestflow.domain.plan import PlanUpdate
 from forestflow.domain.reports import Counts, LogPosition, ReplicaLoad, ReplicaLog
 from forestflow.domain.settings import Resources
-from forestflow.runtime import environment, logs, servablelog
+from forestflow.runtime import environment, hostsockets, logs, servablelog
 from forestflow.runtime.artifacts import ArtifactCache, ArtifactStore
 from forestflow.runtime.assignment import Assignment, Loaded
 from forestflow.runtime.host import Host
@@ -294,6 +294,8 @@ class RayHosts:
             if left is not None:
                 await asyncio.to_thread(self._keep_log, *left)
         ray.kill(handle, no_restart=True)
+        directory = _socket_directory(self._settings.namespace)
+        await asyncio.to_thread(hostsockets.leave, directory, replica_id)  # of a host of this node that did not close
 
     def _keep_log(self, fqrv: Fqrv, log: ReplicaLog) -> None:
         try:

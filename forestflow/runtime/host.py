@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 import json
 import os
@@ -19,8 +18,7 @@ from forestflow.codecs import table
 from forestflow.domain.errors import LoadFailed
 from forestflow.domain.plan import ReplicaAddress
 from forestflow.domain.reports import ReplicaLoad
-from forestflow.runtime import wire
-from forestflow.runtime.artifacts import private_directory
+from forestflow.runtime import hostsockets, wire
 from forestflow.runtime.assignment import Assignment, Loaded
 from forestflow.runtime.replica import Replica
 from forestflow.runtime.replies import Job
@@ -100,9 +98,11 @@ class Host:
             max_queued=assignment.max_queued,
             merging=assignment.merging,
         )
-        unix_path = private_directory(self._socket_directory) / f"{assignment.replica_id}.sock"
-        unix_path.unlink(missing_ok=True)  # left by this replica's killed predecessor
-        unix = await self._loop.create_unix_server(lambda: self._protocol(assignment), path=str(unix_path))
+        unix, unix_path = await hostsockets.listen(
+            self._socket_directory,
+            assignment.replica_id,
+            lambda path: self._loop.create_unix_server(lambda: self._protocol(assignment), path=path),
+        )
         self._servers.append(unix)
         tcp = await self._loop.create_server(lambda: self._protocol(assignment), host=self._bind_ip, port=0)
         self._servers.append(tcp)
@@ -124,10 +124,7 @@ class Host:
     async def _close(self) -> None:
         self._release()
         if self.loaded is not None:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(self.loaded.address.unix_path)
-        with contextlib.suppress(OSError):  # other hosts may still have their sockets there
-            self._socket_directory.rmdir()
+            hostsockets.leave(self._socket_directory, self.loaded.assignment.replica_id)
 
     def _release(self) -> None:
         for server in self._servers:

@@ -86,6 +86,10 @@ async def _serve(
             ("grpc.so_reuseport", 1),  # more routers of this node share the port
             ("grpc.max_receive_message_length", min(max_bytes, MAX_MESSAGE_BYTES)),
             ("grpc.max_send_message_length", -1),
+            # By default gRPC takes a ping in five minutes, and hangs up on quiet streams of clients that ping oftener.
+            ("grpc.http2.min_ping_interval_without_data_ms", round(settings.grpc_pings.min_seconds * 1000)),
+            ("grpc.http2.max_ping_strikes", settings.grpc_pings.max_strikes),
+            ("grpc.keepalive_permit_without_calls", int(settings.grpc_pings.without_calls)),
         ],
     )
     models = Models(control, dispatcher, settings.model_aliases)
