@@ -49,20 +49,22 @@ class BasicIOMetadata(_message.Message):
     def __init__(self, name: _Optional[str] = ..., description: _Optional[str] = ..., shape: _Optional[_Iterable[int]] = ..., type: _Optional[_Union[_inference_pb2.TensorType, str]] = ...) -> None: ...
 
 class BasicMetaData(_message.Message):
-    __slots__ = ("fqrv", "name", "server", "description", "inputs", "outputs")
+    __slots__ = ("fqrv", "name", "server", "description", "inputs", "outputs", "warnings")
     FQRV_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     SERVER_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     INPUTS_FIELD_NUMBER: _ClassVar[int]
     OUTPUTS_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
     fqrv: _contract_pb2.FQRV
     name: str
     server: str
     description: str
     inputs: _containers.RepeatedCompositeFieldContainer[BasicIOMetadata]
     outputs: _containers.RepeatedCompositeFieldContainer[BasicIOMetadata]
-    def __init__(self, fqrv: _Optional[_Union[_contract_pb2.FQRV, _Mapping]] = ..., name: _Optional[str] = ..., server: _Optional[str] = ..., description: _Optional[str] = ..., inputs: _Optional[_Iterable[_Union[BasicIOMetadata, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[BasicIOMetadata, _Mapping]]] = ...) -> None: ...
+    warnings: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, fqrv: _Optional[_Union[_contract_pb2.FQRV, _Mapping]] = ..., name: _Optional[str] = ..., server: _Optional[str] = ..., description: _Optional[str] = ..., inputs: _Optional[_Iterable[_Union[BasicIOMetadata, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[BasicIOMetadata, _Mapping]]] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ServableMetaDataShim(_message.Message):
     __slots__ = ("BasicMetaData",)

@@ -47,6 +47,7 @@ def metadata_to(metadata: ServableMetadata) -> BasicMetaData:
         description=describe(metadata.settings),
         inputs=map(_io_to, metadata.model.inputs),
         outputs=map(_io_to, _told_outputs(metadata.model)),
+        warnings=metadata.model.warnings,
     )
 
 

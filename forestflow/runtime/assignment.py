@@ -8,7 +8,7 @@ from pathlib import Path
 from forestflow.domain.ids import Fqrv
 from forestflow.domain.plan import ReplicaAddress
 from forestflow.domain.requests import Flavor
-from forestflow.domain.settings import Merging, Resources
+from forestflow.domain.settings import Merging, Resources, UnknownFields
 from forestflow.domain.tensors import ModelMetadata
 
 
@@ -25,6 +25,7 @@ class Assignment:
     max_queued: int
     max_frame: int
     merging: Merging = field(default_factory=Merging)
+    unknown_fields: UnknownFields = UnknownFields.WARN
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,6 +97,7 @@ class Host:
             assignment.fqrv,
             max_queued=assignment.max_queued,
             merging=assignment.merging,
+            unknown_fields=assignment.unknown_fields,
         )
         unix, unix_path = await hostsockets.listen(
             self._socket_directory,

@@ -248,6 +248,8 @@ class Registry:
 
         try:
             await self._deploys.run(request, commit)
+            for warning in self._models[fqrv].warnings:
+                _log.warning("%s", warning, extra={"release": str(fqrv)})
         finally:
             if self._state.release(fqrv) is None:
                 self._models.pop(fqrv, None)
@@ -384,6 +386,7 @@ class Registry:
                 deployment.max_queued or self._settings.max_queued,
                 self._settings.max_frame,
                 deployment.merging,
+                settings.unknown_fields,
             )
 
         return Wanted(deployment.replicas, resources, assignment)

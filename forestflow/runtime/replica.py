@@ -19,23 +19,26 @@ import logging
 import math
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from forestflow.codecs.request import ScoreRequest
 from forestflow.codecs.table import Codec, Pieces, pieces_decoder
 from forestflow.domain.errors import (
     DeadlineExceeded,
+    InvalidInput,
     Malformed,
     ModelFailed,
     QueueFull,
+    UnknownInputs,
 )
 from forestflow.domain.ids import Fqrv
-from forestflow.domain.settings import Merging
+from forestflow.domain.settings import Merging, UnknownFields
 from forestflow.domain.tensors import Batch, Layout, concat
 from forestflow.runtime import wire
 from forestflow.runtime.queue import TwoLevelQueue
 from forestflow.runtime.replies import Codecs, Job, Replies
+from forestflow.runtime.unknownfields import Tolerance
 from forestflow.servables.base import Servable
 
 MERGE_REQUESTS = 64  # at most so many requests are decoded in one turn
@@ -73,6 +76,7 @@ class Replica:
         max_queued: int,
         max_backlog: int = 256,
         merging: Merging | None = None,
+        unknown_fields: UnknownFields = UnknownFields.WARN,
         call_soon: Callable[[Callable[[], None]], object] | None = None,
         call_later: Callable[[float, Callable[[], None]], object] | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -90,6 +94,7 @@ class Replica:
         self._decoding: tuple[Job, Codec, Pieces] | None = None  # the shadow that becomes the next long run
         self._codecs = Codecs(fqrv)
         self._replies = Replies(fqrv, self._codecs)
+        self._tolerance = Tolerance(fqrv, unknown_fields)
         self._call_soon = call_soon or asyncio.get_running_loop().call_soon
         self._call_later = call_later or asyncio.get_running_loop().call_later
         self._clock = clock
@@ -228,7 +233,7 @@ class Replica:
             return
         try:
             merged = concat([run.request.batch for run in runs])
-            answer = self._predict(merged, runs[0].request.configs)
+            answer = self._predict(merged, runs[0].request.configs, runs)
             if answer.rows != merged.rows:
                 raise ModelFailed(f"the model answered {answer.rows} of {merged.rows} rows")
         except Exception:
@@ -244,15 +249,28 @@ class Replica:
 
     def _run_alone(self, run: LongRun) -> None:
         try:
-            answer = self._predict(run.request.batch, run.request.configs)
+            answer = self._predict(run.request.batch, run.request.configs, (run,))
         except Exception as error:
             self._replies.failure(run.job, error)
             return
         self._replies.prediction(run.job, run.codec, answer, run.request.context)
 
-    def _predict(self, batch: Batch, configs: Mapping[str, str]) -> Batch:
-        self.batches[batch.rows.bit_length()] += 1
-        return self._servable.predict(batch, configs)
+    def _predict(self, batch: Batch, configs: Mapping[str, str], runs: Sequence[LongRun]) -> Batch:
+        """Score ``batch``, which holds rows of ``runs``; those of users are counted."""
+        if not runs[0].shadow:
+            self.batches[batch.rows.bit_length()] += 1
+        try:
+            return self._servable.predict(batch, configs)
+        except UnknownInputs as error:
+            for run in runs:
+                run.job.unknown_fields = self._tolerance.report(error)
+            known = self._tolerance.known(batch, error)
+            for run in runs:  # its other slices need not be looked at again
+                run.request.batch = run.request.batch.without(error.names)
+            try:
+                return self._servable.predict(known, configs)
+            except InvalidInput as further:
+                raise InvalidInput(f"{further.message}; {error.message}") from None
 
     # --- slices ----------------------------------------------------------------------------------------------------
 
@@ -296,9 +314,8 @@ class Replica:
         rows = self._slice_rows if not run.shadow else max(1, self._slice_rows // SHADOW_SLICES)
         if run.key is None:
             rows = max(1, batch.rows)
-        predict = self._servable.predict if run.shadow else self._predict
         try:
-            answer = predict(batch.slice(run.offset, run.offset + rows), run.request.configs)
+            answer = self._predict(batch.slice(run.offset, run.offset + rows), run.request.configs, (run,))
         except Exception as error:
             self._replies.failure(run.job, error)
             return True

@@ -31,6 +31,7 @@ class Job:
     request_id: bytes
     payload: bytes
     deadline: float
+    unknown_fields: bytes = b""  # names that the answer reports
 
 
 class Codecs:
@@ -69,7 +70,10 @@ class Replies:
         except Exception as error:
             self.failure(job, error)
             return
-        self._send(job, wire.reply(Code.OK, job.number, payload, batch.rows))
+        if job.unknown_fields:
+            self._send(job, wire.reply_with(job.unknown_fields, Code.OK, job.number, payload, batch.rows))
+        else:
+            self._send(job, wire.reply(Code.OK, job.number, payload, batch.rows))
 
     def scored(self, job: Job, rows: int) -> None:
         """A shadow's answer: nobody reads what it predicts."""
@@ -81,7 +85,10 @@ class Replies:
         except KeyError:
             payload = error.message.encode()
         retry_ms = min(65_535, int(error.retry_after_seconds * 1000)) if isinstance(error, QueueFull) else 0
-        self._send(job, wire.reply(error.code, job.number, payload, 0, retry_ms))
+        if job.unknown_fields and not retry_ms:
+            self._send(job, wire.reply_with(job.unknown_fields, error.code, job.number, payload))
+        else:
+            self._send(job, wire.reply(error.code, job.number, payload, 0, retry_ms))
 
     def failure(self, job: Job, error: Exception) -> None:
         """Whatever was raised, as the error that the client sees; what the model failed of is logged."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from forestflow.domain.errors import ForestFlowError, ModelFailed, NotImplementedByModel
+from forestflow.domain.errors import ForestFlowError, ModelFailed, NotImplementedByModel, UnknownInputs
 from forestflow.domain.requests import OUTPUTS_KEY, SIGNATURE_KEY
 from forestflow.domain.tensors import Batch, ModelMetadata
 from forestflow.servables import warming
@@ -27,6 +27,7 @@ class PythonServable:
         options = Options.of(model)
         self._model = model
         self._read = reader(options.inputs)
+        self._names = frozenset(io.name for io in options.metadata.inputs if options.inputs == "columns")
         self._batched = options.batched
         self._metadata = options.metadata
         outputs = options.metadata.outputs
@@ -50,9 +51,18 @@ class PythonServable:
         if method not in self._metadata.signatures:
             known = ", ".join(map(repr, self._metadata.signatures))
             raise NotImplementedByModel(f"the model has no method {method!r}; it has {known}")
-        answer = self._call(method, self._read(batch))
+        inputs = self._read(batch)
+        if self._names and not self._names.issuperset(inputs):
+            self._refuse_unknown(inputs)
+        answer = self._call(method, inputs)
         wanted = configs.get(OUTPUTS_KEY, "")
         return to_batch(answer, batch, method, batched=self._batched, name=self._output, wanted=wanted)
+
+    def _refuse_unknown(self, inputs: Mapping[str, Any]) -> None:
+        """A class that lists its columns takes no others; tensors without a name it is given all the same."""
+        if unknown := [name for name in inputs if name and name not in self._names]:
+            known = ", ".join(map(repr, sorted(self._names)))
+            raise UnknownInputs(unknown, f"there is no input {unknown[0]!r}; the model takes {known}")
 
     def _call(self, method: str, inputs: Any) -> Any:
         try:
