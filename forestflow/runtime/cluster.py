@@ -24,7 +24,7 @@ from forestflow.domain.ids import Fqrv
 from forestflow.domain.plan import PlanUpdate
 from forestflow.domain.reports import Counts, LogPosition, ReplicaLoad, ReplicaLog
 from forestflow.domain.settings import Resources
-from forestflow.runtime import datadir, environment, logs, servablelog
+from forestflow.runtime import datadir, environment, hostsockets, logs, servablelog
 from forestflow.runtime.artifacts import ArtifactCache, ArtifactStore
 from forestflow.runtime.assignment import Assignment, Loaded
 from forestflow.runtime.host import Host
@@ -298,7 +298,8 @@ class RayHosts:
             if left is not None:
                 await asyncio.to_thread(self._keep_log, *left)
         ray.kill(handle, no_restart=True)
-        self._left_by(replica_id, ".pulse").unlink(missing_ok=True)  # of a host that could not close
+        directory = _socket_directory(self._settings.namespace)
+        await asyncio.to_thread(hostsockets.leave, directory, replica_id)  # of a host of this node that did not close
 
     def _keep_log(self, fqrv: Fqrv, log: ReplicaLog) -> None:
         try:

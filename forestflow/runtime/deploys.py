@@ -41,6 +41,7 @@ class Deploys:
         self._artifacts = artifacts
         self._replicas = replicas
         self._load_timeout_seconds = load_timeout_seconds
+        self._dropped: set[str] = set()  # digests that are to be removed unless somebody uses them
 
     def loading(self) -> Iterator[tuple[ServeRequest, str]]:
         """The requests whose artifacts are there, and still worth loading, with the digest of each."""
@@ -68,7 +69,8 @@ class Deploys:
             if self._state.release(fqrv) is None:
                 self._replicas.reconcile()
                 if pending.digest is not None:
-                    self.drop_artifact(pending.digest)
+                    self._dropped.add(pending.digest)
+            self._remove_dropped()
 
     def cancel(self, fqrv: Fqrv) -> bool:
         """Give up the load of a release; whether there was one."""
@@ -94,11 +96,18 @@ class Deploys:
                 pending.limit.reschedule(asyncio.get_running_loop().time() + self._load_timeout_seconds)
 
     def drop_artifact(self, digest: str) -> None:
-        """Remove an artifact that nobody uses, or may be about to use; the next start removes what stays behind."""
-        used = {release.digest for release in self._state.releases()}
+        """Remove an artifact that nobody uses, as soon as no deploy may be about to use it."""
+        self._dropped.add(digest)
+        self._remove_dropped()
+
+    def _remove_dropped(self) -> None:
         coming = {pending.digest for pending in self.pending.values()}
-        if digest not in used | coming and None not in coming:
+        if None in coming:  # what is being fetched may be any of them; its deploy looks again when it ends
+            return
+        used = {release.digest for release in self._state.releases()}
+        for digest in self._dropped - used - coming:
             self._artifacts.remove(digest)
+        self._dropped &= coming
 
     async def _load(self, pending: Pending) -> str:
         request = pending.request

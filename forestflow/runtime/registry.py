@@ -55,13 +55,7 @@ from forestflow.domain.plan import PlanUpdate
 from forestflow.domain.policies.expiration import MaxAge
 from forestflow.domain.reports import Counts
 from forestflow.domain.requests import ServeRequest
-from forestflow.domain.settings import (
-    ContractSettings,
-    LoggingSettings,
-    PolicySettings,
-    ServableSettings,
-    ShadowSettings,
-)
+from forestflow.domain.settings import ContractSettings, LoggingSettings, PolicySettings, ServableSettings, ShadowSettings
 from forestflow.domain.state import ContractState, Release, State
 from forestflow.domain.tensors import ModelMetadata
 from forestflow.domain.verdicts import percent_of, rules_hold
@@ -280,6 +274,8 @@ class Registry:
 
         try:
             await self._deploys.run(request, commit)
+            for warning in self._models[fqrv].warnings:
+                _log.warning("%s", warning, extra={"release": str(fqrv)})
         finally:
             if self._state.release(fqrv) is None:
                 self._models.pop(fqrv, None)
@@ -418,6 +414,7 @@ class Registry:
                 deployment.merging,
                 deployment.timeout_seconds or self._settings.default_timeout,
                 self._settings.memory_share,
+                settings.unknown_fields,
             )
 
         return Wanted(deployment.replicas, resources, assignment)

@@ -54,6 +54,15 @@ class TfInferSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class PingSettings:
+    """How often gRPC clients may ping: every ``min_seconds``, more often ``max_strikes`` times (0: any number)."""
+
+    min_seconds: float = 5.0
+    max_strikes: int = 2
+    without_calls: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class RouterSettings:
     """What a router needs to know of its server. Sizes in bytes, times in seconds; without ``grpc`` there is none."""
 
@@ -61,6 +70,7 @@ class RouterSettings:
     port: int
     dispatch: DispatchSettings
     grpc: tuple[str, int] | None = None
+    grpc_pings: PingSettings = field(default_factory=PingSettings)
     max_body_bytes: int = 64 << 20
     control_max_body_bytes: int = 1 << 20
     max_connections: int = 4096

@@ -143,7 +143,7 @@ def _server(settings: Settings, work: Work) -> Iterator[Server]:
     from forestflow.runtime import cluster
     from forestflow.runtime.dispatch import DispatchSettings
     from forestflow.runtime.registry import RegistrySettings
-    from forestflow.runtime.router import RouterSettings, TfInferSettings
+    from forestflow.runtime.router import PingSettings, RouterSettings, TfInferSettings
 
     http, grpc, root = _endpoints(settings)
     secret = datadir.secret(settings.data_dir)
@@ -190,6 +190,9 @@ def _server(settings: Settings, work: Work) -> Iterator[Server]:
                 host=http.host,
                 port=server.endpoint[1],
                 grpc=grpc,
+                grpc_pings=PingSettings(
+                    settings.grpc_min_ping_seconds, settings.grpc_max_ping_strikes, settings.grpc_ping_without_calls
+                ),
                 dispatch=DispatchSettings(
                     node_id="",
                     secret=secret,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal
@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from forestflow.domain.errors import InvalidInput
+from forestflow.domain.errors import InvalidInput, UnknownInputs
 from forestflow.domain.tensors import DTYPES, Batch, Column, IOMetadata, Layout, TensorType
 from forestflow.servables.binding import type_of
 
@@ -92,16 +92,18 @@ class NamedColumns:
     def _gathered(self, batch: Batch) -> Batch:
         if batch.layout is Layout.WHOLE:
             raise InvalidInput("the inputs have different numbers of rows, or one is a scalar")
-        given = {field for column in batch.columns for field in column.fields}
+        given = dict.fromkeys([field for column in batch.columns for field in column.fields])
         missing = [name for name in self._names if name not in given]
         if required := [name for name in missing if name not in self._optional]:
-            raise InvalidInput(f"input {required[0]!r} is missing; {self._expected()}")
+            unknown = [field for field in given if field not in self._place]
+            names = f"; there is no input {', '.join(map(repr, unknown))}" if unknown else ""
+            raise InvalidInput(f"input {required[0]!r} is missing; {self._expected()}{names}")
         numbers = [np.float32 if c.data.dtype.kind == "b" else c.data.dtype for c in batch.columns]
         dtype = np.result_type(np.float32, *[n for n in numbers if np.dtype(n).kind in "iuf"])
         matrix = np.empty((batch.rows, len(self._names)), dtype)
         matrix[:, [self._place[name] for name in missing]] = np.nan
         for column in batch.columns:
-            places = [self._place_of(field, column) for field in column.fields]
+            places = [self._place_of(field, column, given) for field in column.fields]
             data = column.data.reshape(batch.rows, -1)
             if data.shape[1] != len(places):
                 raise InvalidInput(f"input {column.fields[0]!r} takes one value a row, got {data.shape[1]}")
@@ -110,10 +112,11 @@ class NamedColumns:
         assert kind is not None
         return Batch(batch.rows, (Column(kind, (MATRIX,), matrix),), batch.layout)
 
-    def _place_of(self, name: str, column: Column) -> int:
+    def _place_of(self, name: str, column: Column, given: Iterable[str]) -> int:
         place = self._place.get(name)
         if place is None:
-            raise InvalidInput(f"there is no input {name!r}; {self._expected()}")
+            unknown = [field for field in given if field not in self._place]
+            raise UnknownInputs(unknown, f"there is no input {name!r}; {self._expected()}")
         wanted = self._columns[place].type
         boolean = column.type is TensorType.Bool and wanted is not TensorType.Bool and name not in self._booleans
         if column.type in TEXTS or boolean:

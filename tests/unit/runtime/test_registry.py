@@ -8,12 +8,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
+import threading
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from forestflow.domain import settings as s
+from forestflow.domain.policies.expiration import KeepAll
 from forestflow.domain.errors import (
     ContractValidationError,
     Invalid,
@@ -215,6 +217,47 @@ async def test_equal_artifacts_are_stored_once_and_removed_with_their_last_user(
     assert world.stored() == []
     assert await world.registry.queries.contracts() == []
     await until(lambda: not world.hosts.running)
+
+
+async def test_an_artifact_deleted_while_another_deploy_fetches_goes_when_that_ends(world, monkeypatch):
+    """What the other deploy fetches might be the very same artifact, so it stays until that is known."""
+    registry, add, go = world.registry, world.artifacts.add, threading.Event()
+    await registry.deploy(request("r1", contract_settings=s.ContractSettings(KeepAll())))
+
+    def slow(*arguments, **keywords):
+        assert go.wait(10)
+        return add(*arguments, **keywords)
+
+    monkeypatch.setattr(world.artifacts, "add", slow)
+    deploying = asyncio.ensure_future(registry.deploy(request("r2", "energy_gbm_v2.zip")))
+    await until(lambda: fqrv("r2") in registry._deploys.pending)
+    (first,) = world.stored()
+    await registry.delete(fqrv("r1"))
+    assert world.stored() == [first]
+    go.set()
+    await deploying
+    (left,) = world.stored()
+    assert left != first
+
+
+async def test_an_artifact_deleted_while_its_second_deploy_fetches_is_kept_for_it(world, monkeypatch):
+    registry, add, go = world.registry, world.artifacts.add, threading.Event()
+    await registry.deploy(request("r1", contract_settings=s.ContractSettings(KeepAll())))
+
+    def slow(*arguments, **keywords):
+        digest = add(*arguments, **keywords)
+        assert go.wait(10)
+        return digest
+
+    monkeypatch.setattr(world.artifacts, "add", slow)
+    deploying = asyncio.ensure_future(registry.deploy(request("r2")))
+    await until(lambda: fqrv("r2") in registry._deploys.pending)
+    await registry.delete(fqrv("r1"))
+    go.set()
+    await deploying
+    assert len(world.stored()) == 1
+    await registry.delete(fqrv("r2"))
+    assert world.stored() == []
 
 
 async def test_deleting_what_is_unknown_changes_nothing(world):
