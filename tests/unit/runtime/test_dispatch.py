@@ -700,7 +700,7 @@ class Victim:
         pulse = Pulse(pulse_path(self.node.path), 30.0)
         pulse.run(running, 1.0)
         if reason is not None:
-            struct.pack_into("<Id", pulse._page, REASON_AT, reason, float(64 << 20))
+            struct.pack_into("<Qd", pulse._page, REASON_AT, reason, float(64 << 20))
         await self.node.die()
         await self.node.start()
         await until(lambda: found.ready)
