@@ -398,8 +398,7 @@ class Registry:
     def _want(self, request: ServeRequest, settings: ServableSettings, digest: str) -> Wanted:
         deployment = settings.deployment_settings
         resources = deployment.resources
-        if resources.cpu is None:
-            resources = replace(resources, cpu=self._settings.host_cpu)
+        resources = replace(resources, cpu=self._settings.host_cpu if resources.cpu is None else resources.cpu)
 
         def assignment(replica_id: str) -> Assignment:
             return Assignment(
