@@ -34,7 +34,13 @@ from forestflow.domain.history import HistoryEntry, PlanAt
 from forestflow.domain.ids import Contract, Fqrv
 from forestflow.domain.reports import ReplicaStatus, ServableMetadata, ServableMetrics, ServableStatus
 from forestflow.domain.requests import ServeRequest
-from forestflow.domain.settings import ContractSettings, LoggingSettings, PolicySettings, ServableSettings, ShadowSettings
+from forestflow.domain.settings import (
+    ContractSettings,
+    LoggingSettings,
+    PolicySettings,
+    ServableSettings,
+    ShadowSettings,
+)
 from forestflow.domain.simulate import TimelinePoint
 from forestflow.domain.sources import check_length
 from forestflow.domain.versions import VersionsReport

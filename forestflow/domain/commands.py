@@ -24,7 +24,13 @@ from forestflow.domain.reports import (
     ServableStatus,
 )
 from forestflow.domain.requests import ServeRequest
-from forestflow.domain.settings import ContractSettings, LoggingSettings, PolicySettings, ServableSettings, ShadowSettings
+from forestflow.domain.settings import (
+    ContractSettings,
+    LoggingSettings,
+    PolicySettings,
+    ServableSettings,
+    ShadowSettings,
+)
 from forestflow.domain.simulate import Proposal, TimelinePoint
 from forestflow.domain.versions import VersionPolicy, VersionsReport, WatchRequest
 

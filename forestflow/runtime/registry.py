@@ -55,7 +55,13 @@ from forestflow.domain.plan import PlanUpdate
 from forestflow.domain.policies.expiration import MaxAge
 from forestflow.domain.reports import Counts
 from forestflow.domain.requests import ServeRequest
-from forestflow.domain.settings import ContractSettings, LoggingSettings, PolicySettings, ServableSettings, ShadowSettings
+from forestflow.domain.settings import (
+    ContractSettings,
+    LoggingSettings,
+    PolicySettings,
+    ServableSettings,
+    ShadowSettings,
+)
 from forestflow.domain.state import ContractState, Release, State
 from forestflow.domain.tensors import ModelMetadata
 from forestflow.domain.verdicts import percent_of, rules_hold

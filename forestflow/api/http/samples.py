@@ -37,7 +37,7 @@ from forestflow.domain.independence import Independence
 from forestflow.domain.lifecycle import ReplicaState, ServableState
 from forestflow.domain.reports import ReplicaLoad, ReplicaStatus, ServableMetadata, ServableMetrics, ServableStatus
 from forestflow.domain.requests import TensorFlow
-from forestflow.domain.settings import ContractSettings, LogLevel, LoggingSettings, ServableSettings
+from forestflow.domain.settings import ContractSettings, LoggingSettings, LogLevel, ServableSettings
 from forestflow.domain.simulate import simulate
 from forestflow.domain.tensors import IOMetadata, ModelMetadata, TensorType
 from forestflow.domain.verdicts import ReleaseSnapshot

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -104,7 +105,7 @@ class NamedColumns:
         matrix[:, [self._place[name] for name in missing]] = np.nan
         for column in batch.columns:
             places = [self._place_of(field, column, given) for field in column.fields]
-            data = column.data.reshape(batch.rows, -1)
+            data = column.data.reshape(batch.rows, math.prod(column.data.shape[1:]))  # there may be no rows
             if data.shape[1] != len(places):
                 raise InvalidInput(f"input {column.fields[0]!r} takes one value a row, got {data.shape[1]}")
             matrix[:, places] = data

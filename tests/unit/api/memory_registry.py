@@ -46,7 +46,13 @@ from forestflow.domain.reports import (
     ServableStatus,
 )
 from forestflow.domain.requests import ServeRequest
-from forestflow.domain.settings import ContractSettings, LoggingSettings, PolicySettings, ServableSettings, ShadowSettings
+from forestflow.domain.settings import (
+    ContractSettings,
+    LoggingSettings,
+    PolicySettings,
+    ServableSettings,
+    ShadowSettings,
+)
 from forestflow.domain.simulate import Proposal, TimelinePoint, simulate
 from forestflow.domain.state import State
 from forestflow.domain.tensors import IOMetadata, ModelMetadata, TensorType

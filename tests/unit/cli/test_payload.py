@@ -34,7 +34,18 @@ from forestflow.domain.policies.validity import (
 )
 from forestflow.domain.policies.view import Ordering
 from forestflow.domain.requests import MLmodel, Onnx, Python, TensorFlow
-from forestflow.domain.settings import ContractSettings, LogLevel, LoggingSettings, Merging, MetricSettings, Resources, Routing, ServableSettings, ShadowSettings, UnknownFields
+from forestflow.domain.settings import (
+    ContractSettings,
+    LoggingSettings,
+    LogLevel,
+    Merging,
+    MetricSettings,
+    Resources,
+    Routing,
+    ServableSettings,
+    ShadowSettings,
+    UnknownFields,
+)
 
 FQRV = Fqrv(Contract("o", "p", 0), "r")
 

@@ -23,7 +23,15 @@ from forestflow.domain.policies.phase_in import LinearTimeBasedPhaseIn
 from forestflow.domain.policies.validity import NeverValid, TimeBasedValidity
 from forestflow.domain.reports import ServableMetadata, ServableMetrics, ServableStatus
 from forestflow.domain.requests import H2OMojo, ServeRequest
-from forestflow.domain.settings import ContractSettings, DeploymentSettings, LogLevel, LoggingSettings, PolicySettings, Resources, ServableSettings
+from forestflow.domain.settings import (
+    ContractSettings,
+    DeploymentSettings,
+    LoggingSettings,
+    LogLevel,
+    PolicySettings,
+    Resources,
+    ServableSettings,
+)
 from forestflow.domain.tensors import Batch, Column, IOMetadata, ModelMetadata, TensorType
 
 RELEASE = "StackedEnsemble_AllModels_AutoML_20191002_103122"

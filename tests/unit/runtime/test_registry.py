@@ -15,7 +15,6 @@ from pathlib import Path
 import pytest
 
 from forestflow.domain import settings as s
-from forestflow.domain.policies.expiration import KeepAll
 from forestflow.domain.errors import (
     ContractValidationError,
     Invalid,
@@ -31,7 +30,7 @@ from forestflow.domain.events import ServableDeployed
 from forestflow.domain.ids import Contract, Fqrv
 from forestflow.domain.lifecycle import ReplicaState, ServableState
 from forestflow.domain.plan import ReplicaAddress
-from forestflow.domain.policies.expiration import KeepLatest, KeepTopRanked
+from forestflow.domain.policies.expiration import KeepAll, KeepLatest, KeepTopRanked
 from forestflow.domain.policies.phase_in import LinearTimeBasedPhaseIn
 from forestflow.domain.policies.routers import LatestPhaseInPctBasedRouter
 from forestflow.domain.policies.validity import TimeBasedValidity

@@ -10,7 +10,7 @@ from sklearn.linear_model import LinearRegression
 from forestflow.domain.errors import InvalidInput, UnknownInputs
 from forestflow.domain.tensors import DTYPES, Batch, Column, IOMetadata, Layout, ModelMetadata, TensorType
 from forestflow.servables.binding import Bindings
-from forestflow.servables.estimators.estimator import of_scikit_learn
+from forestflow.servables.estimators.scikit import of_scikit_learn
 from forestflow.servables.estimators.servable import EstimatorServable
 from forestflow.servables.python.servable import PythonServable
 
