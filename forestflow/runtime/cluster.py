@@ -18,7 +18,7 @@ import ray
 from ray.actor import ActorHandle
 from ray.exceptions import RayActorError, RayError, RayTaskError
 
-from forestflow.domain.errors import ForestFlowError, LoadFailed, Unavailable
+from forestflow.domain.errors import ForestFlowError, LoadFailed, StorageFailed, Unavailable
 from forestflow.domain.ids import Fqrv
 from forestflow.domain.plan import PlanUpdate
 from forestflow.domain.reports import Counts, LogPosition, ReplicaLoad, ReplicaLog
@@ -37,6 +37,7 @@ REGISTRY_NAME = "registry"
 HOST_PREFIX = "host-"
 CALL_TIMEOUT_SECONDS = 5.0
 PROGRESS_SECONDS = 0.5  # between two questions how far pip is
+JOURNAL_RETRY_SECONDS = 5.0  # a journal that cannot be read is read again
 INSPECT_TIMEOUT_SECONDS = 1.0  # a replica that takes longer is busy with a call of its model
 
 _log = logging.getLogger("forestflow.host")
@@ -338,6 +339,7 @@ class ForestFlowRegistry:
         self._settings = settings
         self._registry: Registry | None = None
         self._starting: asyncio.Lock | None = None
+        self._refusal: tuple[float, StorageFailed] | None = None  # of the journal, and until when it stands
 
     async def start(self) -> None:
         if self._starting is None:
@@ -345,19 +347,27 @@ class ForestFlowRegistry:
         async with self._starting:
             if self._registry is not None:
                 return
-            settings = self._settings
-            await asyncio.to_thread(servablelog.remove_old, settings.data_dir, time.time())
-            journal = datadir.open_journal(settings.data_dir, settings.journal_url)
-            self._artifacts = ArtifactStore(
-                settings.data_dir / "artifacts", settings.artifact_max_bytes, settings.sources
-            )
+            if self._refusal is not None and time.monotonic() < self._refusal[0]:
+                raise self._refusal[1]
             try:
-                registry = Registry(journal, self._artifacts, RayHosts(settings), settings.registry)
-                await registry.start()
-            except BaseException:
-                journal.close()  # the next call tries again, with another
+                self._registry = await self._started()
+            except StorageFailed as error:  # routers ask all the time, and to replay a journal takes time
+                self._refusal = time.monotonic() + JOURNAL_RETRY_SECONDS, error
+                _log.error("the registry does not start: %s", error.message)
                 raise
-            self._registry = registry
+
+    async def _started(self) -> Registry:
+        settings = self._settings
+        await asyncio.to_thread(servablelog.remove_old, settings.data_dir, time.time())
+        journal = datadir.open_journal(settings.data_dir, settings.journal_url)
+        self._artifacts = ArtifactStore(settings.data_dir / "artifacts", settings.artifact_max_bytes, settings.sources)
+        try:
+            registry = Registry(journal, self._artifacts, RayHosts(settings), settings.registry)
+            await registry.start()
+        except BaseException:
+            journal.close()  # the next call tries again, with another
+            raise
+        return registry
 
     async def command(self, name: str, *arguments: Any) -> tuple[Any, int]:
         """``(value or ForestFlowError, Plan version that shows the effect)``."""

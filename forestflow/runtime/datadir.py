@@ -60,7 +60,7 @@ def open_journal(directory: Path, url: str | None, *, create: bool = False) -> J
     """The journal of a server with that data directory and setting ``journal_url``; raises StorageFailed."""
     if not url:
         return Journal.in_directory(directory, create=create)
-    with contextlib.suppress(sa.exc.ArgumentError):  # reported by the journal itself
+    with contextlib.suppress(sa.exc.ArgumentError, ValueError):  # reported by the journal itself
         parsed = sa.make_url(url)
         if parsed.get_backend_name() == "sqlite" and (parsed.database or ":memory:") == ":memory:":
             raise StorageFailed("the journal cannot be opened: one in memory is lost with its process")
