@@ -23,11 +23,12 @@ from forestflow.domain.ids import Fqrv
 from forestflow.domain.plan import PlanUpdate
 from forestflow.domain.reports import Counts, LogPosition, ReplicaLoad, ReplicaLog
 from forestflow.domain.settings import Resources
-from forestflow.runtime import datadir, environment, logs, servablelog
+from forestflow.runtime import capacity, datadir, environment, logs, servablelog
 from forestflow.runtime.artifacts import ArtifactCache, ArtifactStore
 from forestflow.runtime.assignment import Assignment, Loaded
+from forestflow.runtime.deploys import RegistrySettings
 from forestflow.runtime.host import Host
-from forestflow.runtime.registry import Registry, RegistrySettings
+from forestflow.runtime.registry import Registry
 from forestflow.runtime.replicas import HostLost
 from forestflow.runtime.router import RegistryClient, Router, RouterSettings
 from forestflow.runtime.sources.rules import SourceRules
@@ -182,6 +183,16 @@ class _RegistryArtifacts:
         return ray.get_actor(REGISTRY_NAME, namespace=self._namespace)
 
 
+def _whole() -> list[Mapping[str, float]]:
+    """The resources of each node that is up."""
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+
+
+def _free() -> list[Mapping[str, float]]:
+    """What of them no replica has now."""
+    return list(ray._private.state.available_resources_per_node().values())
+
+
 def _socket_directory(namespace: str) -> Path:
     base = os.environ.get("XDG_RUNTIME_DIR") or "/tmp"  # short, as the paths of sockets must be
     return Path(base) / f"{namespace}-{os.getuid()}"
@@ -218,6 +229,12 @@ class RayHosts:
 
     async def alive(self, replica_id: str) -> None:
         await self._call(replica_id, "alive", retries=-1)
+
+    async def lacking(self, resources: Resources, now: bool = False) -> str | None:
+        lacking = capacity.lacking(resources, await asyncio.to_thread(_whole))
+        if lacking is not None or not now:
+            return lacking
+        return capacity.waiting(resources, await asyncio.to_thread(_free))
 
     async def load(self, replica_id: str, assignment: Assignment, report: Callable[[str], None]) -> Loaded:
         outcome = await self._reporting(replica_id, self._call(replica_id, "load", assignment), report)

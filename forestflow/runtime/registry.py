@@ -10,17 +10,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, cast
 
 from forestflow.codecs import journal as journal_codec
-from forestflow.domain.errors import (
-    ContractValidationError,
-    ForestFlowError,
-    Invalid,
-    ServableAlreadyExists,
-    StorageFailed,
-)
+from forestflow.domain.errors import ContractValidationError, Invalid, ServableAlreadyExists, StorageFailed
 from forestflow.domain.events import (
     ContractSet,
     Event,
@@ -55,13 +49,13 @@ from forestflow.runtime.artifacts import ArtifactStore
 from forestflow.runtime.assignment import Assignment
 from forestflow.runtime.clock import SteadyClock
 from forestflow.runtime.counters import Counters
-from forestflow.runtime.deploys import Deploys
+from forestflow.runtime.deploys import Deploys, RegistrySettings
 from forestflow.runtime.evaluate import contract_plan, due_events, snapshot
 from forestflow.runtime.planbook import PlanBook
-from forestflow.runtime.queries import Knowledge, Queries, history_of
+from forestflow.runtime.queries import Knowledge, Queries, replay
 from forestflow.runtime.replicas import Hosts, ReplicaSet, Wanted
 from forestflow.runtime.sources.directories import SourceDirectories
-from forestflow.runtime.store import Journal, Record, damaged
+from forestflow.runtime.store import Journal, Record
 from forestflow.runtime.versions import Directories, Versions
 
 TICK_SECONDS = 0.5
@@ -80,16 +74,6 @@ QUERIES = frozenset(
 )  # fmt: skip
 
 _log = logging.getLogger("forestflow.registry")
-
-
-@dataclass(frozen=True, slots=True)
-class RegistrySettings:
-    """What the registry needs to know of its server."""
-
-    load_timeout_seconds: float = 120.0
-    max_queued: int = 1024
-    max_frame: int = 256 << 20
-    host_cpu: float = 0.0
 
 
 class Registry:
@@ -115,7 +99,7 @@ class Registry:
         self._counters = Counters(journal)
         self._models: dict[Fqrv, ModelMetadata] = {}
         self._replicas = ReplicaSet(hosts, self._wanted, self._replica_changed)
-        self._deploys = Deploys(self._state, artifacts, self._replicas, self._settings.load_timeout_seconds)
+        self._deploys = Deploys(self._state, artifacts, self._replicas, hosts, self._settings)
         self._book = PlanBook(self._now_ms())  # a time, so that versions grow over restarts, too
         self._volatile: set[Contract] = set()
         self._ticker: asyncio.Task[None] | None = None
@@ -137,11 +121,7 @@ class Registry:
 
     async def start(self) -> None:
         """Replay the journal, take over surviving hosts, begin to reconcile; raises JournalDamaged."""
-        for entry in history_of(self._journal):
-            try:
-                self._state.apply(entry.event)
-            except (ForestFlowError, KeyError) as error:  # it speaks of what no entry before it made
-                raise damaged(entry.seq, type(entry.event).__name__, f"{type(error).__name__}: {error}") from error
+        replay(self._journal, self._state)
         self._counters.load(release.fqrv for release in self._state.releases())
         self._artifacts.keep_only({release.digest for release in self._state.releases()})
         await self._replicas.adopt()
@@ -378,9 +358,7 @@ class Registry:
 
     def _want(self, request: ServeRequest, settings: ServableSettings, digest: str) -> Wanted:
         deployment = settings.deployment_settings
-        resources = deployment.resources
-        if resources.cpu is None:
-            resources = replace(resources, cpu=self._settings.host_cpu)
+        resources = self._settings.resources(settings)
 
         def assignment(replica_id: str) -> Assignment:
             return Assignment(

@@ -141,8 +141,8 @@ def _server(settings: Settings, work: Work) -> Iterator[Server]:
     import ray
 
     from forestflow.runtime import cluster
+    from forestflow.runtime.deploys import RegistrySettings
     from forestflow.runtime.dispatch import DispatchSettings
-    from forestflow.runtime.registry import RegistrySettings
     from forestflow.runtime.router import RouterSettings, TfInferSettings
 
     http, grpc, root = _endpoints(settings)
@@ -169,6 +169,7 @@ def _server(settings: Settings, work: Work) -> Iterator[Server]:
             max_queued=settings.max_queued_per_replica,
             max_frame=max_frame,
             host_cpu=settings.host_cpu,
+            cluster_grows=settings.cluster_grows,
         ),
     )
     here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(

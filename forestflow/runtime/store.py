@@ -183,7 +183,10 @@ class Journal:
 
 def damaged(seq: int, kind: str, why: str) -> JournalDamaged:
     """The error for an entry that cannot be read, or not be applied to what those before it say."""
-    return JournalDamaged(seq, f"entry {seq} ({kind}) of the journal cannot be used: {why}; those before it can")
+    on_one_line = " ".join(why.split())
+    return JournalDamaged(
+        seq, f"entry {seq} ({kind}) of the journal cannot be used: {on_one_line}; those before it can"
+    )
 
 
 def _bring_up_to_date(connection: sa.Connection, create: bool) -> None:
