@@ -294,7 +294,7 @@ async def test_a_load_that_never_ends_is_given_up(world):
 
 async def test_what_is_installed_first_does_not_count_as_loading(world):
     """Twice as long as a load may take; pip has a limit of its own."""
-    world.registry._deploys._load_timeout_seconds = 1
+    world.registry._deploys._settings = replace(world.registry._settings, load_timeout_seconds=1)
     world.hosts.installs = 40
     deploy = asyncio.ensure_future(world.registry.deploy(request()))
     seen = set()

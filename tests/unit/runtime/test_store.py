@@ -141,7 +141,12 @@ def test_the_schema_has_a_version(tmp_path):
 
 @pytest.mark.parametrize(
     ("body", "why"),
-    [("{", "it is not JSON"), ("", "it is not JSON"), ("[]", "not a JSON object"), ("[" * 100_000, "it is not JSON")],
+    [
+        ("{", "it is not JSON"),
+        ("", "it is not JSON"),
+        ("[]", "it is not a JSON object"),
+        ("[" * 100_000, "it is not JSON"),
+    ],
 )
 def test_an_entry_that_is_not_one(tmp_path, body, why):
     for url in databases(tmp_path):
@@ -171,7 +176,7 @@ def test_a_wrong_password_and_a_database_that_is_not_there(tmp_path):
 
 
 def databases(tmp_path):
-    """SQLite, and PostgreSQL where FORESTFLOW_TEST_POSTGRES is the URL of one whose ``public`` schema may be emptied."""
+    """SQLite, and PostgreSQL where FORESTFLOW_TEST_POSTGRES names a database whose schema ``public`` may be emptied."""
     yield sa.URL.create("sqlite", database=str(tmp_path / "journal.db"))
     if "FORESTFLOW_TEST_POSTGRES" in os.environ:
         url = postgres()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
 import textwrap
 from contextlib import contextmanager
 
+import psutil
 import pytest
 
 from forestflow.runtime.supervisor import Phase, Stopped, Work
@@ -147,9 +147,9 @@ def test_a_child_can_be_ended_by_signals_again():
     supervise(work, abandon)
     """
     with running(code) as process:
-        (child,) = (int(p) for p in os.popen(f"pgrep -P {process.pid}").read().split())
-        os.kill(child, signal.SIGTERM)
-        assert end(process) == (0, f"-15 {child}\n")
+        (child,) = psutil.Process(process.pid).children()
+        child.terminate()
+        assert end(process) == (0, f"-15 {child.pid}\n")
 
 
 def test_what_was_asked_for_before_a_phase_ends_it():
