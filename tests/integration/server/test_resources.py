@@ -43,7 +43,7 @@ def test_more_replicas_than_fit(small):
     def status():
         return small.http.get(f"/{CONTRACT}/v1/status").json()["ServableStatus"]
 
-    wait_for(lambda: status()["replicaStates"].count("READY") == 2)
+    wait_for(lambda: status()["replicas"].count("READY") == 2)
     wait_for(lambda: status().get("message") == "waits for a node with 1 CPU free")
     assert status()["state"] == "AVAILABLE"
     assert values(small.score(CONTRACT, rows_body(rows[:1]))) == pytest.approx(expected[:1], rel=1e-9)

@@ -12,6 +12,7 @@ import threading
 import time
 from contextlib import contextmanager
 
+import psutil
 import pytest
 
 from tests.serving import RunningServer, golden, rows_body, running, values, wait_for
@@ -210,6 +211,18 @@ def test_a_database_that_cannot_be_reached(tmp_path, url, words):
     said = refused(tmp_path / "data", "--journal-url", url)
     assert words in said
     assert "geheim" not in said
+
+
+def test_an_embedded_ray_listens_on_loopback_alone(server, contract):
+    """All of it: head, node, agents, workers; and our own sockets, by default."""
+    server.deploy(contract, "v1").raise_for_status()
+    listening = {}
+    for process in server.family():
+        for connection in process.net_connections("tcp"):
+            if connection.status == psutil.CONN_LISTEN:
+                listening.setdefault(connection.laddr.ip.removeprefix("::ffff:"), []).append(process.name())
+    assert set(listening) == {"127.0.0.1"}, listening
+    assert {"gcs_server", "raylet"} <= set(listening["127.0.0.1"])
 
 
 def silent_port():
