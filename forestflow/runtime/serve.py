@@ -111,10 +111,14 @@ class _Terminal:
         self._kept = [os.dup(1), os.dup(2)]
 
     def say(self, text: str) -> None:
-        os.write(self._kept[0], f"{text}\n".encode())
+        self._write(0, text)
 
     def complain(self, text: str) -> None:
-        os.write(self._kept[1], f"{text}\n".encode())
+        self._write(1, text)
+
+    def _write(self, number: int, text: str) -> None:
+        with contextlib.suppress(OSError):  # nobody reads it any more, which is no reason to stop
+            os.write(self._kept[number], f"{text}\n".encode())
 
     @contextlib.contextmanager
     def quiet(self, noise: Path) -> Iterator[None]:

@@ -60,6 +60,10 @@ _REPORTERS = sa.Table(
 )
 
 
+class JournalUnreadable(StorageFailed):
+    """The database failed while it was read: ``JournalUnreadable(message)``."""
+
+
 class JournalEmpty(StorageFailed):
     """There is no journal where one was expected: ``JournalEmpty(message)``."""
 
@@ -178,7 +182,7 @@ class Journal:
             with self._engine.connect() as connection:
                 yield connection
         except SQLAlchemyError as error:
-            raise StorageFailed(f"the journal cannot be read: {_reason(error)}") from error
+            raise JournalUnreadable(f"the journal cannot be read: {_reason(error)}") from error
 
 
 def damaged(seq: int, kind: str, why: str) -> JournalDamaged:

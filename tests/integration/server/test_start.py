@@ -70,6 +70,17 @@ def make_garbage(data):
     (data / "journal.db").write_bytes(b"hello " * 1000)
 
 
+def make_torn(data):
+    """The first page is whole: it opens."""
+    with journal(data) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    forget_log(data)
+    with (data / "journal.db").open("r+b") as file:
+        size = file.seek(0, 2)
+        file.seek(4096)
+        file.write(b"\xff" * (size - 4096))
+
+
 def make_directory(data):
     forget_log(data)
     (data / "journal.db").unlink()
@@ -95,6 +106,7 @@ def make_newer(data):
     ("harm", "words"),
     [
         (make_garbage, ["file is not a database", "journal.db", "backup"]),
+        (make_torn, ["malformed", "journal.db", "backup"]),
         (make_directory, ["unable to open database file", "journal.db", "backup"]),
         (make_empty, ["the journal is empty", "secret", "artifacts", "backup", "begin anew"]),
         (remove, ["the journal is empty", "secret", "artifacts", "backup", "begin anew"]),

@@ -10,7 +10,7 @@ import pytest
 from forestflow.domain.errors import JournalDamaged, StorageFailed
 from forestflow.runtime import datadir
 from forestflow.runtime.datadir import DataUnusable
-from forestflow.runtime.store import Journal
+from forestflow.runtime.store import Journal, JournalUnreadable
 
 NAMES = ("a%20b", "a b?mode=ro", "#x", "ü&=;'\"")
 
@@ -88,7 +88,9 @@ def test_what_to_do_about_a_damaged_entry_works(tmp_path):
         connection.execute(said.rpartition(": ")[2])
         assert connection.execute("SELECT seq FROM events").fetchall() == [(1,)]
     connection.close()
-    assert "journal_url" in datadir.unreadable(tmp_path, "postgresql://h/d", StorageFailed("cannot be read"))
+    said = datadir.unreadable(tmp_path, "postgresql://h/d", JournalUnreadable("cannot be read"))
+    assert said == "cannot be read; restore the database of journal_url from a backup"
+    assert datadir.unreadable(tmp_path, None, StorageFailed("no space for models")) == "no space for models"
 
 
 def test_a_directory_of_any_name(tmp_path):
