@@ -91,6 +91,11 @@ class Settings(BaseSettings):
         description="Ray cluster to join, host:port or auto; without one, an embedded Ray starts. "
         "RAY_ADDRESS is read too.",
     )
+    cluster_grows: bool = Field(
+        False,
+        description="The Ray cluster gets nodes on demand (autoscaler, KubeRay): a replica whose resources no node has "
+        "waits for one, within load_timeout_seconds; without it, such a deploy is refused at once.",
+    )
     max_body_bytes: ByteSize = Field(
         ByteSize(64 * _MIB), ge=_KIB, le=2 * _GIB, description="Largest body of a score request (HTTP and gRPC): 413."
     )

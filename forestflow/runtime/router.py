@@ -229,14 +229,17 @@ class Router:
         await dispatcher.reached(1)
 
     async def _follow(self, dispatcher: Dispatcher) -> None:
+        logged = ""
         while True:
             try:
                 update = await self._registry.plan(dispatcher.version, PLAN_WAIT_SECONDS)
             except Exception as error:  # whatever it is, scoring goes on with the last Plan
-                if not isinstance(error, Unavailable):
+                if not isinstance(error, Unavailable) and str(error) != logged:
+                    logged = str(error)  # once, however often it is asked
                     _log.error("the registry gave no Plan", exc_info=error)
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
+            logged = ""
             if update.version != dispatcher.version:
                 await dispatcher.meet(update, MEET_SECONDS)
                 dispatcher.apply(update)

@@ -72,6 +72,10 @@ class FakeHosts:
         self.installs = 0  # how often a load tells that it installs something
         self.hang = False
         self.stopped = []
+        self.lacks = None  # what no node has
+
+    async def lacking(self, resources, now=False):
+        return self.lacks if resources.gpu else None
 
     async def start(self, replica_id, resources, requirements=()):
         self.running[replica_id] = None
@@ -327,7 +331,7 @@ async def test_a_host_that_dies_over_a_model_leaves_nothing_behind(world):
 
 
 async def test_a_load_that_never_ends_is_given_up(world):
-    world.registry._deploys._load_timeout_seconds = 0.2
+    world.registry._deploys._settings = replace(world.registry._settings, load_timeout_seconds=0.2)
     world.hosts.hang = True
     with pytest.raises(ServeRequestInvalid, match=r"no replica was ready after 0.2 s \(replicas: LOADING\)"):
         await world.registry.deploy(request())
@@ -336,7 +340,7 @@ async def test_a_load_that_never_ends_is_given_up(world):
 
 async def test_what_is_installed_first_does_not_count_as_loading(world):
     """Twice as long as a load may take; pip has a limit of its own."""
-    world.registry._deploys._load_timeout_seconds = 1
+    world.registry._deploys._settings = replace(world.registry._settings, load_timeout_seconds=1)
     world.hosts.installs = 40
     deploy = asyncio.ensure_future(world.registry.deploy(request()))
     seen = set()
@@ -346,6 +350,18 @@ async def test_what_is_installed_first_does_not_count_as_loading(world):
             seen.add((await world.registry.queries.status_of(request().fqrv)).message)
     assert await deploy == request().fqrv
     assert "installing the requirements: Collecting numpy" in seen
+
+
+async def test_what_no_node_has_is_refused_at_once(world):
+    """Before the artifact is fetched, and without a wait; unless the cluster may get such a node."""
+    gpu = s.DeploymentSettings(resources=s.Resources(gpu=1))
+    world.hosts.lacks = "no node has 1 GPU"
+    with pytest.raises(ServeRequestInvalid, match=r"no node has 1 GPU; .* cluster_grows"):
+        await world.registry.deploy(request(deployment_settings=gpu))
+    assert world.hosts.running == {}
+    await nothing_is_left(world)
+    world.registry._deploys._settings = replace(world.registry._settings, cluster_grows=True)
+    await world.registry.deploy(request(deployment_settings=gpu))
 
 
 async def test_status_and_delete_while_loading(world):
