@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x66orestflow/_gen/envelope.proto\x12\rforestflow.v1\x1a\x17google/rpc/status.proto\"2\n\rScoreEnvelope\x12\x10\n\x08\x63ontract\x18\x01 \x03(\x0c\x12\x0f\n\x07request\x18\x02 \x03(\x0c\"V\n\x13ScoreStreamEnvelope\x12\n\n\x02id\x18\x01 \x02(\t\x12\r\n\x05score\x18\x02 \x03(\x0c\x12\x0b\n\x03key\x18\x03 \x01(\t\x12\x17\n\x0ftimeout_seconds\x18\x04 \x01(\x01\"V\n\x11ScoreStreamAnswer\x12\n\n\x02id\x18\x01 \x02(\t\x12\x12\n\nprediction\x18\x02 \x01(\x0c\x12!\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x12.google.rpc.Status')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x66orestflow/_gen/envelope.proto\x12\rforestflow.v1\x1a\x17google/rpc/status.proto\"2\n\rScoreEnvelope\x12\x10\n\x08\x63ontract\x18\x01 \x03(\x0c\x12\x0f\n\x07request\x18\x02 \x03(\x0c\"V\n\x13ScoreStreamEnvelope\x12\n\n\x02id\x18\x01 \x02(\t\x12\r\n\x05score\x18\x02 \x03(\x0c\x12\x0b\n\x03key\x18\x03 \x01(\t\x12\x17\n\x0ftimeout_seconds\x18\x04 \x01(\x01\"n\n\x11ScoreStreamAnswer\x12\n\n\x02id\x18\x01 \x02(\t\x12\x12\n\nprediction\x18\x02 \x01(\x0c\x12!\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x12.google.rpc.Status\x12\x16\n\x0eunknown_fields\x18\x64 \x03(\t')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,5 +37,5 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SCORESTREAMENVELOPE']._serialized_start=126
   _globals['_SCORESTREAMENVELOPE']._serialized_end=212
   _globals['_SCORESTREAMANSWER']._serialized_start=214
-  _globals['_SCORESTREAMANSWER']._serialized_end=300
+  _globals['_SCORESTREAMANSWER']._serialized_end=324
 # @@protoc_insertion_point(module_scope)

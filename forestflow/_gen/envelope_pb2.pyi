@@ -28,11 +28,13 @@ class ScoreStreamEnvelope(_message.Message):
     def __init__(self, id: _Optional[str] = ..., score: _Optional[_Iterable[bytes]] = ..., key: _Optional[str] = ..., timeout_seconds: _Optional[float] = ...) -> None: ...
 
 class ScoreStreamAnswer(_message.Message):
-    __slots__ = ("id", "prediction", "error")
+    __slots__ = ("id", "prediction", "error", "unknown_fields")
     ID_FIELD_NUMBER: _ClassVar[int]
     PREDICTION_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
+    UNKNOWN_FIELDS_FIELD_NUMBER: _ClassVar[int]
     id: str
     prediction: bytes
     error: _status_pb2.Status
-    def __init__(self, id: _Optional[str] = ..., prediction: _Optional[bytes] = ..., error: _Optional[_Union[_status_pb2.Status, _Mapping]] = ...) -> None: ...
+    unknown_fields: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, id: _Optional[str] = ..., prediction: _Optional[bytes] = ..., error: _Optional[_Union[_status_pb2.Status, _Mapping]] = ..., unknown_fields: _Optional[_Iterable[str]] = ...) -> None: ...

@@ -26,7 +26,7 @@ from forestflow._gen import contract_pb2 as forestflow_dot___gen_dot_contract__p
 from forestflow._gen import inference_pb2 as forestflow_dot___gen_dot_inference__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x66orestflow/_gen/servable.proto\x12\rforestflow.v1\x1a\x1e\x66orestflow/_gen/contract.proto\x1a\x1f\x66orestflow/_gen/inference.proto\"\xfa\x02\n\x0fServableMetrics\x12!\n\x04\x66qrv\x18\x01 \x02(\x0b\x32\x13.forestflow.v1.FQRV\x12\x12\n\nscoreCount\x18\x02 \x02(\x03\x12\x12\n\nshadeCount\x18\x03 \x02(\x03\x12\x13\n\x0b\x63reatedAtMS\x18\x04 \x02(\x03\x12R\n\x12performanceMetrics\x18\x05 \x03(\x0b\x32\x36.forestflow.v1.ServableMetrics.PerformanceMetricsEntry\x12\x17\n\x0f\x62\x65\x63\x61meValidAtMS\x18\x06 \x01(\x03\x12\x19\n\x11\x63urrentPhaseInPct\x18\x07 \x02(\x05\x12\x17\n\x0fshadowDropCount\x18\x64 \x01(\x03\x12\x15\n\runscoredCount\x18\x65 \x01(\x03\x12\x14\n\x0crefusedCount\x18\x66 \x01(\x03\x1a\x39\n\x17PerformanceMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x02:\x02\x38\x01\"l\n\x0f\x42\x61sicIOMetadata\x12\x0c\n\x04name\x18\x01 \x02(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\r\n\x05shape\x18\x03 \x03(\x03\x12\'\n\x04type\x18\x04 \x02(\x0e\x32\x19.forestflow.v1.TensorType\"I\n\x0fRowIndependence\x12\x11\n\tsignature\x18\x01 \x02(\t\x12\x13\n\x0bindependent\x18\x02 \x02(\x08\x12\x0e\n\x06reason\x18\x03 \x02(\t\"\xf4\x01\n\rBasicMetaData\x12!\n\x04\x66qrv\x18\x01 \x02(\x0b\x32\x13.forestflow.v1.FQRV\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0e\n\x06server\x18\x03 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t\x12.\n\x06inputs\x18\x05 \x03(\x0b\x32\x1e.forestflow.v1.BasicIOMetadata\x12/\n\x07outputs\x18\x06 \x03(\x0b\x32\x1e.forestflow.v1.BasicIOMetadata\x12,\n\x04rows\x18\x64 \x03(\x0b\x32\x1e.forestflow.v1.RowIndependence\"]\n\x14ServableMetaDataShim\x12\x35\n\rBasicMetaData\x18\x01 \x01(\x0b\x32\x1c.forestflow.v1.BasicMetaDataH\x00\x42\x0e\n\x0csealed_value\"\xa7\x03\n\x0eServableStatus\x12!\n\x04\x66qrv\x18\x01 \x02(\x0b\x32\x13.forestflow.v1.FQRV\x12\x32\n\x05state\x18\x02 \x02(\x0e\x32#.forestflow.v1.ServableStatus.State\x12\x17\n\x0f\x64\x65siredReplicas\x18\x03 \x02(\x05\x12=\n\x08replicas\x18\x04 \x03(\x0e\x32+.forestflow.v1.ServableStatus.Replica.State\x12\x0f\n\x07message\x18\x05 \x01(\t\x12,\n\x04rows\x18\x06 \x03(\x0b\x32\x1e.forestflow.v1.RowIndependence\x1ai\n\x07Replica\"^\n\x05State\x12\x0c\n\x08STARTING\x10\x01\x12\x0b\n\x07LOADING\x10\x02\x12\t\n\x05READY\x10\x03\x12\x08\n\x04LOST\x10\x04\x12\n\n\x06\x46\x41ILED\x10\x05\x12\x0c\n\x08\x44RAINING\x10\x06\x12\x0b\n\x07STOPPED\x10\x07\"<\n\x05State\x12\x0b\n\x07LOADING\x10\x01\x12\r\n\tAVAILABLE\x10\x02\x12\n\n\x06\x46\x41ILED\x10\x03\x12\x0b\n\x07RETIRED\x10\x04\"\xbe\x02\n\rReplicaStatus\x12!\n\x04\x66qrv\x18\x01 \x02(\x0b\x32\x13.forestflow.v1.FQRV\x12\x0f\n\x07replica\x18\x02 \x02(\t\x12:\n\x05state\x18\x03 \x02(\x0e\x32+.forestflow.v1.ServableStatus.Replica.State\x12\x0b\n\x03pid\x18\x04 \x01(\x05\x12\x0e\n\x06queued\x18\x05 \x01(\x05\x12\x15\n\rshadowBacklog\x18\x06 \x01(\x05\x12:\n\nbatchSizes\x18\x07 \x03(\x0b\x32&.forestflow.v1.ReplicaStatus.BatchSize\x12\x0f\n\x07message\x18\x08 \x01(\t\x1a<\n\tBatchSize\x12\x0f\n\x07minRows\x18\x01 \x02(\x03\x12\x0f\n\x07maxRows\x18\x02 \x02(\x03\x12\r\n\x05\x63\x61lls\x18\x03 \x02(\x03')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x66orestflow/_gen/servable.proto\x12\rforestflow.v1\x1a\x1e\x66orestflow/_gen/contract.proto\x1a\x1f\x66orestflow/_gen/inference.proto\"\xfa\x02\n\x0fServableMetrics\x12!\n\x04\x66qrv\x18\x01 \x02(\x0b\x32\x13.forestflow.v1.FQRV\x12\x12\n\nscoreCount\x18\x02 \x02(\x03\x12\x12\n\nshadeCount\x18\x03 \x02(\x03\x12\x13\n\x0b\x63reatedAtMS\x18\x04 \x02(\x03\x12R\n\x12performanceMetrics\x18\x05 \x03(\x0b\x32\x36.forestflow.v1.ServableMetrics.PerformanceMetricsEntry\x12\x17\n\x0f\x62\x65\x63\x61meValidAtMS\x18\x06 \x01(\x03\x12\x19\n\x11\x63urrentPhaseInPct\x18\x07 \x02(\x05\x12\x17\n\x0fshadowDropCount\x18\x64 \x01(\x03\x12\x15\n\runscoredCount\x18\x65 \x01(\x03\x12\x14\n\x0crefusedCount\x18\x66 \x01(\x03\x1a\x39\n\x17PerformanceMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x02:\x02\x38\x01\"l\n\x0f\x42\x61sicIOMetadata\x12\x0c\n\x04name\x18\x01 \x02(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\r\n\x05shape\x18\x03 \x03(\x03\x12\'\n\x04type\x18\x04 \x02(\x0e\x32\x19.forestflow.v1.TensorType\"I\n\x0fRowIndependence\x12\x11\n\tsignature\x18\x01 \x02(\t\x12\x13\n\x0bindependent\x18\x02 \x02(\x08\x12\x0e\n\x06reason\x18\x03 \x02(\t\"\x86\x02\n\rBasicMetaData\x12!\n\x04\x66qrv\x18\x01 \x02(\x0b\x32\x13.forestflow.v1.FQRV\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0e\n\x06server\x18\x03 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t\x12.\n\x06inputs\x18\x05 \x03(\x0b\x32\x1e.forestflow.v1.BasicIOMetadata\x12/\n\x07outputs\x18\x06 \x03(\x0b\x32\x1e.forestflow.v1.BasicIOMetadata\x12,\n\x04rows\x18\x64 \x03(\x0b\x32\x1e.forestflow.v1.RowIndependence\x12\x10\n\x08warnings\x18\x65 \x03(\t\"]\n\x14ServableMetaDataShim\x12\x35\n\rBasicMetaData\x18\x01 \x01(\x0b\x32\x1c.forestflow.v1.BasicMetaDataH\x00\x42\x0e\n\x0csealed_value\"\xa7\x03\n\x0eServableStatus\x12!\n\x04\x66qrv\x18\x01 \x02(\x0b\x32\x13.forestflow.v1.FQRV\x12\x32\n\x05state\x18\x02 \x02(\x0e\x32#.forestflow.v1.ServableStatus.State\x12\x17\n\x0f\x64\x65siredReplicas\x18\x03 \x02(\x05\x12=\n\x08replicas\x18\x04 \x03(\x0e\x32+.forestflow.v1.ServableStatus.Replica.State\x12\x0f\n\x07message\x18\x05 \x01(\t\x12,\n\x04rows\x18\x06 \x03(\x0b\x32\x1e.forestflow.v1.RowIndependence\x1ai\n\x07Replica\"^\n\x05State\x12\x0c\n\x08STARTING\x10\x01\x12\x0b\n\x07LOADING\x10\x02\x12\t\n\x05READY\x10\x03\x12\x08\n\x04LOST\x10\x04\x12\n\n\x06\x46\x41ILED\x10\x05\x12\x0c\n\x08\x44RAINING\x10\x06\x12\x0b\n\x07STOPPED\x10\x07\"<\n\x05State\x12\x0b\n\x07LOADING\x10\x01\x12\r\n\tAVAILABLE\x10\x02\x12\n\n\x06\x46\x41ILED\x10\x03\x12\x0b\n\x07RETIRED\x10\x04\"\xbe\x02\n\rReplicaStatus\x12!\n\x04\x66qrv\x18\x01 \x02(\x0b\x32\x13.forestflow.v1.FQRV\x12\x0f\n\x07replica\x18\x02 \x02(\t\x12:\n\x05state\x18\x03 \x02(\x0e\x32+.forestflow.v1.ServableStatus.Replica.State\x12\x0b\n\x03pid\x18\x04 \x01(\x05\x12\x0e\n\x06queued\x18\x05 \x01(\x05\x12\x15\n\rshadowBacklog\x18\x06 \x01(\x05\x12:\n\nbatchSizes\x18\x07 \x03(\x0b\x32&.forestflow.v1.ReplicaStatus.BatchSize\x12\x0f\n\x07message\x18\x08 \x01(\t\x1a<\n\tBatchSize\x12\x0f\n\x07minRows\x18\x01 \x02(\x03\x12\x0f\n\x07maxRows\x18\x02 \x02(\x03\x12\r\n\x05\x63\x61lls\x18\x03 \x02(\x03')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,19 +44,19 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ROWINDEPENDENCE']._serialized_start=605
   _globals['_ROWINDEPENDENCE']._serialized_end=678
   _globals['_BASICMETADATA']._serialized_start=681
-  _globals['_BASICMETADATA']._serialized_end=925
-  _globals['_SERVABLEMETADATASHIM']._serialized_start=927
-  _globals['_SERVABLEMETADATASHIM']._serialized_end=1020
-  _globals['_SERVABLESTATUS']._serialized_start=1023
-  _globals['_SERVABLESTATUS']._serialized_end=1446
-  _globals['_SERVABLESTATUS_REPLICA']._serialized_start=1279
-  _globals['_SERVABLESTATUS_REPLICA']._serialized_end=1384
-  _globals['_SERVABLESTATUS_REPLICA_STATE']._serialized_start=1290
-  _globals['_SERVABLESTATUS_REPLICA_STATE']._serialized_end=1384
-  _globals['_SERVABLESTATUS_STATE']._serialized_start=1386
-  _globals['_SERVABLESTATUS_STATE']._serialized_end=1446
-  _globals['_REPLICASTATUS']._serialized_start=1449
-  _globals['_REPLICASTATUS']._serialized_end=1767
-  _globals['_REPLICASTATUS_BATCHSIZE']._serialized_start=1707
-  _globals['_REPLICASTATUS_BATCHSIZE']._serialized_end=1767
+  _globals['_BASICMETADATA']._serialized_end=943
+  _globals['_SERVABLEMETADATASHIM']._serialized_start=945
+  _globals['_SERVABLEMETADATASHIM']._serialized_end=1038
+  _globals['_SERVABLESTATUS']._serialized_start=1041
+  _globals['_SERVABLESTATUS']._serialized_end=1464
+  _globals['_SERVABLESTATUS_REPLICA']._serialized_start=1297
+  _globals['_SERVABLESTATUS_REPLICA']._serialized_end=1402
+  _globals['_SERVABLESTATUS_REPLICA_STATE']._serialized_start=1308
+  _globals['_SERVABLESTATUS_REPLICA_STATE']._serialized_end=1402
+  _globals['_SERVABLESTATUS_STATE']._serialized_start=1404
+  _globals['_SERVABLESTATUS_STATE']._serialized_end=1464
+  _globals['_REPLICASTATUS']._serialized_start=1467
+  _globals['_REPLICASTATUS']._serialized_end=1785
+  _globals['_REPLICASTATUS_BATCHSIZE']._serialized_start=1725
+  _globals['_REPLICASTATUS_BATCHSIZE']._serialized_end=1785
 # @@protoc_insertion_point(module_scope)

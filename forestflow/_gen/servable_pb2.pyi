@@ -63,7 +63,7 @@ class RowIndependence(_message.Message):
     def __init__(self, signature: _Optional[str] = ..., independent: _Optional[bool] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class BasicMetaData(_message.Message):
-    __slots__ = ("fqrv", "name", "server", "description", "inputs", "outputs", "rows")
+    __slots__ = ("fqrv", "name", "server", "description", "inputs", "outputs", "rows", "warnings")
     FQRV_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     SERVER_FIELD_NUMBER: _ClassVar[int]
@@ -71,6 +71,7 @@ class BasicMetaData(_message.Message):
     INPUTS_FIELD_NUMBER: _ClassVar[int]
     OUTPUTS_FIELD_NUMBER: _ClassVar[int]
     ROWS_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
     fqrv: _contract_pb2.FQRV
     name: str
     server: str
@@ -78,7 +79,8 @@ class BasicMetaData(_message.Message):
     inputs: _containers.RepeatedCompositeFieldContainer[BasicIOMetadata]
     outputs: _containers.RepeatedCompositeFieldContainer[BasicIOMetadata]
     rows: _containers.RepeatedCompositeFieldContainer[RowIndependence]
-    def __init__(self, fqrv: _Optional[_Union[_contract_pb2.FQRV, _Mapping]] = ..., name: _Optional[str] = ..., server: _Optional[str] = ..., description: _Optional[str] = ..., inputs: _Optional[_Iterable[_Union[BasicIOMetadata, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[BasicIOMetadata, _Mapping]]] = ..., rows: _Optional[_Iterable[_Union[RowIndependence, _Mapping]]] = ...) -> None: ...
+    warnings: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, fqrv: _Optional[_Union[_contract_pb2.FQRV, _Mapping]] = ..., name: _Optional[str] = ..., server: _Optional[str] = ..., description: _Optional[str] = ..., inputs: _Optional[_Iterable[_Union[BasicIOMetadata, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[BasicIOMetadata, _Mapping]]] = ..., rows: _Optional[_Iterable[_Union[RowIndependence, _Mapping]]] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ServableMetaDataShim(_message.Message):
     __slots__ = ("BasicMetaData",)

@@ -28,7 +28,7 @@ from forestflow._gen import servable_pb2 as forestflow_dot___gen_dot_servable__p
 from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x66orestflow/_gen/service.proto\x12\rforestflow.v1\x1a\x1e\x66orestflow/_gen/contract.proto\x1a\x1f\x66orestflow/_gen/inference.proto\x1a\x1e\x66orestflow/_gen/servable.proto\x1a\x17google/rpc/status.proto\"k\n\x0cScoreRequest\x12)\n\x08\x63ontract\x18\x01 \x02(\x0b\x32\x17.forestflow.v1.Contract\x12\x30\n\x07request\x18\x02 \x02(\x0b\x32\x1f.forestflow.v1.InferenceRequest\"r\n\x12ScoreStreamRequest\x12\n\n\x02id\x18\x01 \x02(\t\x12*\n\x05score\x18\x02 \x02(\x0b\x32\x1b.forestflow.v1.ScoreRequest\x12\x0b\n\x03key\x18\x03 \x01(\t\x12\x17\n\x0ftimeout_seconds\x18\x04 \x01(\x01\"\x81\x01\n\x13ScoreStreamResponse\x12\n\n\x02id\x18\x01 \x02(\t\x12/\n\nprediction\x18\x02 \x01(\x0b\x32\x19.forestflow.v1.PredictionH\x00\x12#\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\x08\n\x06result\"U\n\x0fMetadataRequest\x12)\n\x08\x63ontract\x18\x01 \x02(\x0b\x32\x17.forestflow.v1.Contract\x12\x17\n\x0frelease_version\x18\x02 \x01(\t\"B\n\x10MetadataResponse\x12.\n\x08metadata\x18\x01 \x03(\x0b\x32\x1c.forestflow.v1.BasicMetaData\"9\n\x0cStatsRequest\x12)\n\x08\x63ontract\x18\x01 \x02(\x0b\x32\x17.forestflow.v1.Contract\"@\n\rStatsResponse\x12/\n\x07metrics\x18\x01 \x03(\x0b\x32\x1e.forestflow.v1.ServableMetrics2\xb8\x02\n\nForestFlow\x12?\n\x05Score\x12\x1b.forestflow.v1.ScoreRequest\x1a\x19.forestflow.v1.Prediction\x12X\n\x0bScoreStream\x12!.forestflow.v1.ScoreStreamRequest\x1a\".forestflow.v1.ScoreStreamResponse(\x01\x30\x01\x12K\n\x08Metadata\x12\x1e.forestflow.v1.MetadataRequest\x1a\x1f.forestflow.v1.MetadataResponse\x12\x42\n\x05Stats\x12\x1b.forestflow.v1.StatsRequest\x1a\x1c.forestflow.v1.StatsResponse')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x66orestflow/_gen/service.proto\x12\rforestflow.v1\x1a\x1e\x66orestflow/_gen/contract.proto\x1a\x1f\x66orestflow/_gen/inference.proto\x1a\x1e\x66orestflow/_gen/servable.proto\x1a\x17google/rpc/status.proto\"k\n\x0cScoreRequest\x12)\n\x08\x63ontract\x18\x01 \x02(\x0b\x32\x17.forestflow.v1.Contract\x12\x30\n\x07request\x18\x02 \x02(\x0b\x32\x1f.forestflow.v1.InferenceRequest\"r\n\x12ScoreStreamRequest\x12\n\n\x02id\x18\x01 \x02(\t\x12*\n\x05score\x18\x02 \x02(\x0b\x32\x1b.forestflow.v1.ScoreRequest\x12\x0b\n\x03key\x18\x03 \x01(\t\x12\x17\n\x0ftimeout_seconds\x18\x04 \x01(\x01\"\x99\x01\n\x13ScoreStreamResponse\x12\n\n\x02id\x18\x01 \x02(\t\x12/\n\nprediction\x18\x02 \x01(\x0b\x32\x19.forestflow.v1.PredictionH\x00\x12#\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x12\x16\n\x0eunknown_fields\x18\x64 \x03(\tB\x08\n\x06result\"U\n\x0fMetadataRequest\x12)\n\x08\x63ontract\x18\x01 \x02(\x0b\x32\x17.forestflow.v1.Contract\x12\x17\n\x0frelease_version\x18\x02 \x01(\t\"B\n\x10MetadataResponse\x12.\n\x08metadata\x18\x01 \x03(\x0b\x32\x1c.forestflow.v1.BasicMetaData\"9\n\x0cStatsRequest\x12)\n\x08\x63ontract\x18\x01 \x02(\x0b\x32\x17.forestflow.v1.Contract\"@\n\rStatsResponse\x12/\n\x07metrics\x18\x01 \x03(\x0b\x32\x1e.forestflow.v1.ServableMetrics2\xb8\x02\n\nForestFlow\x12?\n\x05Score\x12\x1b.forestflow.v1.ScoreRequest\x1a\x19.forestflow.v1.Prediction\x12X\n\x0bScoreStream\x12!.forestflow.v1.ScoreStreamRequest\x1a\".forestflow.v1.ScoreStreamResponse(\x01\x30\x01\x12K\n\x08Metadata\x12\x1e.forestflow.v1.MetadataRequest\x1a\x1f.forestflow.v1.MetadataResponse\x12\x42\n\x05Stats\x12\x1b.forestflow.v1.StatsRequest\x1a\x1c.forestflow.v1.StatsResponse')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,15 +40,15 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SCORESTREAMREQUEST']._serialized_start=279
   _globals['_SCORESTREAMREQUEST']._serialized_end=393
   _globals['_SCORESTREAMRESPONSE']._serialized_start=396
-  _globals['_SCORESTREAMRESPONSE']._serialized_end=525
-  _globals['_METADATAREQUEST']._serialized_start=527
-  _globals['_METADATAREQUEST']._serialized_end=612
-  _globals['_METADATARESPONSE']._serialized_start=614
-  _globals['_METADATARESPONSE']._serialized_end=680
-  _globals['_STATSREQUEST']._serialized_start=682
-  _globals['_STATSREQUEST']._serialized_end=739
-  _globals['_STATSRESPONSE']._serialized_start=741
-  _globals['_STATSRESPONSE']._serialized_end=805
-  _globals['_FORESTFLOW']._serialized_start=808
-  _globals['_FORESTFLOW']._serialized_end=1120
+  _globals['_SCORESTREAMRESPONSE']._serialized_end=549
+  _globals['_METADATAREQUEST']._serialized_start=551
+  _globals['_METADATAREQUEST']._serialized_end=636
+  _globals['_METADATARESPONSE']._serialized_start=638
+  _globals['_METADATARESPONSE']._serialized_end=704
+  _globals['_STATSREQUEST']._serialized_start=706
+  _globals['_STATSREQUEST']._serialized_end=763
+  _globals['_STATSRESPONSE']._serialized_start=765
+  _globals['_STATSRESPONSE']._serialized_end=829
+  _globals['_FORESTFLOW']._serialized_start=832
+  _globals['_FORESTFLOW']._serialized_end=1144
 # @@protoc_insertion_point(module_scope)

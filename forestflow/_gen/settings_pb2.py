@@ -24,19 +24,21 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x66orestflow/_gen/settings.proto\x12\rforestflow.v1\"\x12\n\x10ImmediatelyValid\"\x0c\n\nNeverValid\")\n\x11TimeBasedValidity\x12\x14\n\x0cvalidAfterMS\x18\x01 \x02(\x03\"@\n\x18PerformanceBasedValidity\x12\x14\n\x0cminThreshold\x18\x01 \x02(\x02\x12\x0e\n\x06metric\x18\x64 \x01(\t\"A\n\x1cMinServedEventsBasedValidity\x12!\n\x19validAfterMinServedEvents\x18\x01 \x02(\x03\"\xf1\x02\n\x10ValidityRuleShim\x12;\n\x10ImmediatelyValid\x18\x01 \x01(\x0b\x32\x1f.forestflow.v1.ImmediatelyValidH\x00\x12/\n\nNeverValid\x18\x02 \x01(\x0b\x32\x19.forestflow.v1.NeverValidH\x00\x12=\n\x11TimeBasedValidity\x18\x03 \x01(\x0b\x32 .forestflow.v1.TimeBasedValidityH\x00\x12K\n\x18PerformanceBasedValidity\x18\x04 \x01(\x0b\x32\'.forestflow.v1.PerformanceBasedValidityH\x00\x12S\n\x1cMinServedEventsBasedValidity\x18\x05 \x01(\x0b\x32+.forestflow.v1.MinServedEventsBasedValidityH\x00\x42\x0e\n\x0csealed_value\"\x12\n\x10ImmediatePhaseIn\"4\n\x16LinearTimeBasedPhaseIn\x12\x1a\n\x12phase_in_over_secs\x18\x01 \x02(\x05\"1\n\x0bPhaseInStep\x12\x11\n\tafterSecs\x18\x01 \x02(\x05\x12\x0f\n\x07percent\x18\x02 \x02(\x05\"8\n\x0bStepPhaseIn\x12)\n\x05steps\x18\x01 \x03(\x0b\x32\x1a.forestflow.v1.PhaseInStep\" \n\rManualPhaseIn\x12\x0f\n\x07percent\x18\x01 \x02(\x05\"\x93\x02\n\x11PhaseInPolicyShim\x12;\n\x10ImmediatePhaseIn\x18\x01 \x01(\x0b\x32\x1f.forestflow.v1.ImmediatePhaseInH\x00\x12G\n\x16LinearTimeBasedPhaseIn\x18\x02 \x01(\x0b\x32%.forestflow.v1.LinearTimeBasedPhaseInH\x00\x12\x31\n\x0bStepPhaseIn\x18\x64 \x01(\x0b\x32\x1a.forestflow.v1.StepPhaseInH\x00\x12\x35\n\rManualPhaseIn\x18\x65 \x01(\x0b\x32\x1c.forestflow.v1.ManualPhaseInH\x00\x42\x0e\n\x0csealed_value\"\x82\x01\n\x0ePolicySettings\x12\x37\n\x0evalidityPolicy\x18\x01 \x03(\x0b\x32\x1f.forestflow.v1.ValidityRuleShim\x12\x37\n\rphaseInPolicy\x18\x02 \x02(\x0b\x32 .forestflow.v1.PhaseInPolicyShim\"x\n\x0fLoggingSettings\x12/\n\x08logLevel\x18\x01 \x02(\x0e\x32\x17.forestflow.v1.LogLevel:\x04NONE\x12\x13\n\x0bkeyFeatures\x18\x02 \x03(\t\x12\x1f\n\x14keyFeaturesSeparator\x18\x03 \x01(\t:\x01.\"H\n\tResources\x12\x0b\n\x03\x63pu\x18\x01 \x01(\x01\x12\x0b\n\x03gpu\x18\x02 \x01(\x01\x12\x10\n\x08memoryMB\x18\x03 \x01(\x05\x12\x0f\n\x07threads\x18\x04 \x01(\x05\"\xa5\x01\n\x07Merging\x12\x0f\n\x07maxRows\x18\x01 \x01(\x05\x12\x14\n\tmaxWaitMS\x18\x02 \x01(\x01:\x01\x30\x12\x45\n\x0findependentRows\x18\x03 \x01(\x0e\x32&.forestflow.v1.Merging.IndependentRows:\x04\x61uto\",\n\x0fIndependentRows\x12\x08\n\x04\x61uto\x10\x01\x12\x07\n\x03yes\x10\x02\x12\x06\n\x02no\x10\x03\"\xaa\x01\n\x12\x44\x65ploymentSettings\x12\x13\n\x08replicas\x18\x01 \x01(\x05:\x01\x31\x12+\n\tresources\x18\x02 \x01(\x0b\x32\x18.forestflow.v1.Resources\x12\x11\n\tmaxQueued\x18\x03 \x01(\x05\x12\x16\n\x0etimeoutSeconds\x18\x04 \x01(\x01\x12\'\n\x07merging\x18\x05 \x01(\x0b\x32\x16.forestflow.v1.Merging\"V\n\x0eShadowSettings\x12\x0f\n\x07\x65nabled\x18\x01 \x01(\x08\x12\x1a\n\rsamplePercent\x18\x02 \x01(\x05:\x03\x31\x30\x30\x12\x17\n\nmaxBacklog\x18\x03 \x01(\x05:\x03\x32\x35\x36\"\xf0\x01\n\x10ServableSettings\x12\x35\n\x0epolicySettings\x18\x01 \x02(\x0b\x32\x1d.forestflow.v1.PolicySettings\x12\x37\n\x0floggingSettings\x18\x02 \x01(\x0b\x32\x1e.forestflow.v1.LoggingSettings\x12=\n\x12\x64\x65ploymentSettings\x18\x64 \x01(\x0b\x32!.forestflow.v1.DeploymentSettings\x12-\n\x06shadow\x18\x65 \x01(\x0b\x32\x1d.forestflow.v1.ShadowSettings\"%\n\nKeepLatest\x12\x17\n\x0fservablesToKeep\x18\x01 \x02(\x05\"s\n\rKeepTopRanked\x12\x17\n\x0fservablesToKeep\x18\x01 \x02(\x05\x12\x18\n\x10metricToEvaluate\x18\x02 \x02(\t\x12/\n\x08ordering\x18\x03 \x01(\x0e\x32\x17.forestflow.v1.Ordering:\x04\x44\x45SC\"\t\n\x07KeepAll\"\x1c\n\x06MaxAge\x12\x12\n\nmaxAgeSecs\x18\x01 \x02(\x05\"\xe2\x01\n\x14\x45xpirationPolicyShim\x12/\n\nKeepLatest\x18\x01 \x01(\x0b\x32\x19.forestflow.v1.KeepLatestH\x00\x12\x35\n\rKeepTopRanked\x18\x02 \x01(\x0b\x32\x1c.forestflow.v1.KeepTopRankedH\x00\x12)\n\x07KeepAll\x18\x64 \x01(\x0b\x32\x16.forestflow.v1.KeepAllH\x00\x12\'\n\x06MaxAge\x18\x65 \x01(\x0b\x32\x15.forestflow.v1.MaxAgeH\x00\x42\x0e\n\x0csealed_value\"\x1b\n\x19\x46\x61irPhaseInPctBasedRouter\"\x1d\n\x1bLatestPhaseInPctBasedRouter\"j\n\x11PerformanceRouter\x12\x0e\n\x06metric\x18\x01 \x01(\t\x12\x14\n\x07\x65psilon\x18\x02 \x01(\x01:\x03\x30.1\x12/\n\x08ordering\x18\x03 \x01(\x0e\x32\x17.forestflow.v1.Ordering:\x04\x44\x45SC\"!\n\x0cStickyRouter\x12\x11\n\tkeyConfig\x18\x01 \x02(\t\"\xb6\x02\n\x0eRouterTypeShim\x12M\n\x19\x46\x61irPhaseInPctBasedRouter\x18\x01 \x01(\x0b\x32(.forestflow.v1.FairPhaseInPctBasedRouterH\x00\x12Q\n\x1bLatestPhaseInPctBasedRouter\x18\x02 \x01(\x0b\x32*.forestflow.v1.LatestPhaseInPctBasedRouterH\x00\x12=\n\x11PerformanceRouter\x18\x64 \x01(\x0b\x32 .forestflow.v1.PerformanceRouterH\x00\x12\x33\n\x0cStickyRouter\x18\x65 \x01(\x0b\x32\x1b.forestflow.v1.StickyRouterH\x00\x42\x0e\n\x0csealed_value\"E\n\x0eMetricSettings\x12\x0f\n\x07\x64\x65\x66\x61ult\x18\x01 \x01(\t\x12\x13\n\x06window\x18\x02 \x01(\x05:\x03\x31\x30\x30\x12\r\n\x05\x61lpha\x18\x03 \x01(\x01\"\xe0\x01\n\x10\x43ontractSettings\x12=\n\x10\x65xpirationPolicy\x18\x01 \x02(\x0b\x32#.forestflow.v1.ExpirationPolicyShim\x12-\n\x06router\x18\x02 \x02(\x0b\x32\x1d.forestflow.v1.RouterTypeShim\x12.\n\x07routing\x18\x64 \x01(\x0e\x32\x16.forestflow.v1.Routing:\x05\x42\x41TCH\x12.\n\x07metrics\x18\x65 \x01(\x0b\x32\x1d.forestflow.v1.MetricSettings**\n\x08LogLevel\x12\x08\n\x04NONE\x10\x01\x12\x08\n\x04\x46ULL\x10\x02\x12\n\n\x06SAMPLE\x10\x03*\x1d\n\x08Ordering\x12\x08\n\x04\x44\x45SC\x10\x01\x12\x07\n\x03\x41SC\x10\x02* \n\x07Routing\x12\t\n\x05\x42\x41TCH\x10\x01\x12\n\n\x06RECORD\x10\x02')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x66orestflow/_gen/settings.proto\x12\rforestflow.v1\"\x12\n\x10ImmediatelyValid\"\x0c\n\nNeverValid\")\n\x11TimeBasedValidity\x12\x14\n\x0cvalidAfterMS\x18\x01 \x02(\x03\"@\n\x18PerformanceBasedValidity\x12\x14\n\x0cminThreshold\x18\x01 \x02(\x02\x12\x0e\n\x06metric\x18\x64 \x01(\t\"A\n\x1cMinServedEventsBasedValidity\x12!\n\x19validAfterMinServedEvents\x18\x01 \x02(\x03\"\xf1\x02\n\x10ValidityRuleShim\x12;\n\x10ImmediatelyValid\x18\x01 \x01(\x0b\x32\x1f.forestflow.v1.ImmediatelyValidH\x00\x12/\n\nNeverValid\x18\x02 \x01(\x0b\x32\x19.forestflow.v1.NeverValidH\x00\x12=\n\x11TimeBasedValidity\x18\x03 \x01(\x0b\x32 .forestflow.v1.TimeBasedValidityH\x00\x12K\n\x18PerformanceBasedValidity\x18\x04 \x01(\x0b\x32\'.forestflow.v1.PerformanceBasedValidityH\x00\x12S\n\x1cMinServedEventsBasedValidity\x18\x05 \x01(\x0b\x32+.forestflow.v1.MinServedEventsBasedValidityH\x00\x42\x0e\n\x0csealed_value\"\x12\n\x10ImmediatePhaseIn\"4\n\x16LinearTimeBasedPhaseIn\x12\x1a\n\x12phase_in_over_secs\x18\x01 \x02(\x05\"1\n\x0bPhaseInStep\x12\x11\n\tafterSecs\x18\x01 \x02(\x05\x12\x0f\n\x07percent\x18\x02 \x02(\x05\"8\n\x0bStepPhaseIn\x12)\n\x05steps\x18\x01 \x03(\x0b\x32\x1a.forestflow.v1.PhaseInStep\" \n\rManualPhaseIn\x12\x0f\n\x07percent\x18\x01 \x02(\x05\"\x93\x02\n\x11PhaseInPolicyShim\x12;\n\x10ImmediatePhaseIn\x18\x01 \x01(\x0b\x32\x1f.forestflow.v1.ImmediatePhaseInH\x00\x12G\n\x16LinearTimeBasedPhaseIn\x18\x02 \x01(\x0b\x32%.forestflow.v1.LinearTimeBasedPhaseInH\x00\x12\x31\n\x0bStepPhaseIn\x18\x64 \x01(\x0b\x32\x1a.forestflow.v1.StepPhaseInH\x00\x12\x35\n\rManualPhaseIn\x18\x65 \x01(\x0b\x32\x1c.forestflow.v1.ManualPhaseInH\x00\x42\x0e\n\x0csealed_value\"\x82\x01\n\x0ePolicySettings\x12\x37\n\x0evalidityPolicy\x18\x01 \x03(\x0b\x32\x1f.forestflow.v1.ValidityRuleShim\x12\x37\n\rphaseInPolicy\x18\x02 \x02(\x0b\x32 .forestflow.v1.PhaseInPolicyShim\"x\n\x0fLoggingSettings\x12/\n\x08logLevel\x18\x01 \x02(\x0e\x32\x17.forestflow.v1.LogLevel:\x04NONE\x12\x13\n\x0bkeyFeatures\x18\x02 \x03(\t\x12\x1f\n\x14keyFeaturesSeparator\x18\x03 \x01(\t:\x01.\"H\n\tResources\x12\x0b\n\x03\x63pu\x18\x01 \x01(\x01\x12\x0b\n\x03gpu\x18\x02 \x01(\x01\x12\x10\n\x08memoryMB\x18\x03 \x01(\x05\x12\x0f\n\x07threads\x18\x04 \x01(\x05\"\xa5\x01\n\x07Merging\x12\x0f\n\x07maxRows\x18\x01 \x01(\x05\x12\x14\n\tmaxWaitMS\x18\x02 \x01(\x01:\x01\x30\x12\x45\n\x0findependentRows\x18\x03 \x01(\x0e\x32&.forestflow.v1.Merging.IndependentRows:\x04\x61uto\",\n\x0fIndependentRows\x12\x08\n\x04\x61uto\x10\x01\x12\x07\n\x03yes\x10\x02\x12\x06\n\x02no\x10\x03\"\xaa\x01\n\x12\x44\x65ploymentSettings\x12\x13\n\x08replicas\x18\x01 \x01(\x05:\x01\x31\x12+\n\tresources\x18\x02 \x01(\x0b\x32\x18.forestflow.v1.Resources\x12\x11\n\tmaxQueued\x18\x03 \x01(\x05\x12\x16\n\x0etimeoutSeconds\x18\x04 \x01(\x01\x12\'\n\x07merging\x18\x05 \x01(\x0b\x32\x16.forestflow.v1.Merging\"V\n\x0eShadowSettings\x12\x0f\n\x07\x65nabled\x18\x01 \x01(\x08\x12\x1a\n\rsamplePercent\x18\x02 \x01(\x05:\x03\x31\x30\x30\x12\x17\n\nmaxBacklog\x18\x03 \x01(\x05:\x03\x32\x35\x36\"\xab\x02\n\x10ServableSettings\x12\x35\n\x0epolicySettings\x18\x01 \x02(\x0b\x32\x1d.forestflow.v1.PolicySettings\x12\x37\n\x0floggingSettings\x18\x02 \x01(\x0b\x32\x1e.forestflow.v1.LoggingSettings\x12=\n\x12\x64\x65ploymentSettings\x18\x64 \x01(\x0b\x32!.forestflow.v1.DeploymentSettings\x12-\n\x06shadow\x18\x65 \x01(\x0b\x32\x1d.forestflow.v1.ShadowSettings\x12\x39\n\runknownFields\x18\x66 \x01(\x0e\x32\x1c.forestflow.v1.UnknownFields:\x04WARN\"%\n\nKeepLatest\x12\x17\n\x0fservablesToKeep\x18\x01 \x02(\x05\"s\n\rKeepTopRanked\x12\x17\n\x0fservablesToKeep\x18\x01 \x02(\x05\x12\x18\n\x10metricToEvaluate\x18\x02 \x02(\t\x12/\n\x08ordering\x18\x03 \x01(\x0e\x32\x17.forestflow.v1.Ordering:\x04\x44\x45SC\"\t\n\x07KeepAll\"\x1c\n\x06MaxAge\x12\x12\n\nmaxAgeSecs\x18\x01 \x02(\x05\"\xe2\x01\n\x14\x45xpirationPolicyShim\x12/\n\nKeepLatest\x18\x01 \x01(\x0b\x32\x19.forestflow.v1.KeepLatestH\x00\x12\x35\n\rKeepTopRanked\x18\x02 \x01(\x0b\x32\x1c.forestflow.v1.KeepTopRankedH\x00\x12)\n\x07KeepAll\x18\x64 \x01(\x0b\x32\x16.forestflow.v1.KeepAllH\x00\x12\'\n\x06MaxAge\x18\x65 \x01(\x0b\x32\x15.forestflow.v1.MaxAgeH\x00\x42\x0e\n\x0csealed_value\"\x1b\n\x19\x46\x61irPhaseInPctBasedRouter\"\x1d\n\x1bLatestPhaseInPctBasedRouter\"j\n\x11PerformanceRouter\x12\x0e\n\x06metric\x18\x01 \x01(\t\x12\x14\n\x07\x65psilon\x18\x02 \x01(\x01:\x03\x30.1\x12/\n\x08ordering\x18\x03 \x01(\x0e\x32\x17.forestflow.v1.Ordering:\x04\x44\x45SC\"!\n\x0cStickyRouter\x12\x11\n\tkeyConfig\x18\x01 \x02(\t\"\xb6\x02\n\x0eRouterTypeShim\x12M\n\x19\x46\x61irPhaseInPctBasedRouter\x18\x01 \x01(\x0b\x32(.forestflow.v1.FairPhaseInPctBasedRouterH\x00\x12Q\n\x1bLatestPhaseInPctBasedRouter\x18\x02 \x01(\x0b\x32*.forestflow.v1.LatestPhaseInPctBasedRouterH\x00\x12=\n\x11PerformanceRouter\x18\x64 \x01(\x0b\x32 .forestflow.v1.PerformanceRouterH\x00\x12\x33\n\x0cStickyRouter\x18\x65 \x01(\x0b\x32\x1b.forestflow.v1.StickyRouterH\x00\x42\x0e\n\x0csealed_value\"E\n\x0eMetricSettings\x12\x0f\n\x07\x64\x65\x66\x61ult\x18\x01 \x01(\t\x12\x13\n\x06window\x18\x02 \x01(\x05:\x03\x31\x30\x30\x12\r\n\x05\x61lpha\x18\x03 \x01(\x01\"\xe0\x01\n\x10\x43ontractSettings\x12=\n\x10\x65xpirationPolicy\x18\x01 \x02(\x0b\x32#.forestflow.v1.ExpirationPolicyShim\x12-\n\x06router\x18\x02 \x02(\x0b\x32\x1d.forestflow.v1.RouterTypeShim\x12.\n\x07routing\x18\x64 \x01(\x0e\x32\x16.forestflow.v1.Routing:\x05\x42\x41TCH\x12.\n\x07metrics\x18\x65 \x01(\x0b\x32\x1d.forestflow.v1.MetricSettings**\n\x08LogLevel\x12\x08\n\x04NONE\x10\x01\x12\x08\n\x04\x46ULL\x10\x02\x12\n\n\x06SAMPLE\x10\x03*1\n\rUnknownFields\x12\n\n\x06IGNORE\x10\x01\x12\x08\n\x04WARN\x10\x02\x12\n\n\x06REFUSE\x10\x03*\x1d\n\x08Ordering\x12\x08\n\x04\x44\x45SC\x10\x01\x12\x07\n\x03\x41SC\x10\x02* \n\x07Routing\x12\t\n\x05\x42\x41TCH\x10\x01\x12\n\n\x06RECORD\x10\x02')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'forestflow._gen.settings_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_LOGLEVEL']._serialized_start=3367
-  _globals['_LOGLEVEL']._serialized_end=3409
-  _globals['_ORDERING']._serialized_start=3411
-  _globals['_ORDERING']._serialized_end=3440
-  _globals['_ROUTING']._serialized_start=3442
-  _globals['_ROUTING']._serialized_end=3474
+  _globals['_LOGLEVEL']._serialized_start=3426
+  _globals['_LOGLEVEL']._serialized_end=3468
+  _globals['_UNKNOWNFIELDS']._serialized_start=3470
+  _globals['_UNKNOWNFIELDS']._serialized_end=3519
+  _globals['_ORDERING']._serialized_start=3521
+  _globals['_ORDERING']._serialized_end=3550
+  _globals['_ROUTING']._serialized_start=3552
+  _globals['_ROUTING']._serialized_end=3584
   _globals['_IMMEDIATELYVALID']._serialized_start=49
   _globals['_IMMEDIATELYVALID']._serialized_end=67
   _globals['_NEVERVALID']._serialized_start=69
@@ -76,29 +78,29 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SHADOWSETTINGS']._serialized_start=1796
   _globals['_SHADOWSETTINGS']._serialized_end=1882
   _globals['_SERVABLESETTINGS']._serialized_start=1885
-  _globals['_SERVABLESETTINGS']._serialized_end=2125
-  _globals['_KEEPLATEST']._serialized_start=2127
-  _globals['_KEEPLATEST']._serialized_end=2164
-  _globals['_KEEPTOPRANKED']._serialized_start=2166
-  _globals['_KEEPTOPRANKED']._serialized_end=2281
-  _globals['_KEEPALL']._serialized_start=2283
-  _globals['_KEEPALL']._serialized_end=2292
-  _globals['_MAXAGE']._serialized_start=2294
-  _globals['_MAXAGE']._serialized_end=2322
-  _globals['_EXPIRATIONPOLICYSHIM']._serialized_start=2325
-  _globals['_EXPIRATIONPOLICYSHIM']._serialized_end=2551
-  _globals['_FAIRPHASEINPCTBASEDROUTER']._serialized_start=2553
-  _globals['_FAIRPHASEINPCTBASEDROUTER']._serialized_end=2580
-  _globals['_LATESTPHASEINPCTBASEDROUTER']._serialized_start=2582
-  _globals['_LATESTPHASEINPCTBASEDROUTER']._serialized_end=2611
-  _globals['_PERFORMANCEROUTER']._serialized_start=2613
-  _globals['_PERFORMANCEROUTER']._serialized_end=2719
-  _globals['_STICKYROUTER']._serialized_start=2721
-  _globals['_STICKYROUTER']._serialized_end=2754
-  _globals['_ROUTERTYPESHIM']._serialized_start=2757
-  _globals['_ROUTERTYPESHIM']._serialized_end=3067
-  _globals['_METRICSETTINGS']._serialized_start=3069
-  _globals['_METRICSETTINGS']._serialized_end=3138
-  _globals['_CONTRACTSETTINGS']._serialized_start=3141
-  _globals['_CONTRACTSETTINGS']._serialized_end=3365
+  _globals['_SERVABLESETTINGS']._serialized_end=2184
+  _globals['_KEEPLATEST']._serialized_start=2186
+  _globals['_KEEPLATEST']._serialized_end=2223
+  _globals['_KEEPTOPRANKED']._serialized_start=2225
+  _globals['_KEEPTOPRANKED']._serialized_end=2340
+  _globals['_KEEPALL']._serialized_start=2342
+  _globals['_KEEPALL']._serialized_end=2351
+  _globals['_MAXAGE']._serialized_start=2353
+  _globals['_MAXAGE']._serialized_end=2381
+  _globals['_EXPIRATIONPOLICYSHIM']._serialized_start=2384
+  _globals['_EXPIRATIONPOLICYSHIM']._serialized_end=2610
+  _globals['_FAIRPHASEINPCTBASEDROUTER']._serialized_start=2612
+  _globals['_FAIRPHASEINPCTBASEDROUTER']._serialized_end=2639
+  _globals['_LATESTPHASEINPCTBASEDROUTER']._serialized_start=2641
+  _globals['_LATESTPHASEINPCTBASEDROUTER']._serialized_end=2670
+  _globals['_PERFORMANCEROUTER']._serialized_start=2672
+  _globals['_PERFORMANCEROUTER']._serialized_end=2778
+  _globals['_STICKYROUTER']._serialized_start=2780
+  _globals['_STICKYROUTER']._serialized_end=2813
+  _globals['_ROUTERTYPESHIM']._serialized_start=2816
+  _globals['_ROUTERTYPESHIM']._serialized_end=3126
+  _globals['_METRICSETTINGS']._serialized_start=3128
+  _globals['_METRICSETTINGS']._serialized_end=3197
+  _globals['_CONTRACTSETTINGS']._serialized_start=3200
+  _globals['_CONTRACTSETTINGS']._serialized_end=3424
 # @@protoc_insertion_point(module_scope)

@@ -13,6 +13,12 @@ class LogLevel(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     FULL: _ClassVar[LogLevel]
     SAMPLE: _ClassVar[LogLevel]
 
+class UnknownFields(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    IGNORE: _ClassVar[UnknownFields]
+    WARN: _ClassVar[UnknownFields]
+    REFUSE: _ClassVar[UnknownFields]
+
 class Ordering(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     DESC: _ClassVar[Ordering]
@@ -25,6 +31,9 @@ class Routing(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
 NONE: LogLevel
 FULL: LogLevel
 SAMPLE: LogLevel
+IGNORE: UnknownFields
+WARN: UnknownFields
+REFUSE: UnknownFields
 DESC: Ordering
 ASC: Ordering
 BATCH: Routing
@@ -187,16 +196,18 @@ class ShadowSettings(_message.Message):
     def __init__(self, enabled: _Optional[bool] = ..., samplePercent: _Optional[int] = ..., maxBacklog: _Optional[int] = ...) -> None: ...
 
 class ServableSettings(_message.Message):
-    __slots__ = ("policySettings", "loggingSettings", "deploymentSettings", "shadow")
+    __slots__ = ("policySettings", "loggingSettings", "deploymentSettings", "shadow", "unknownFields")
     POLICYSETTINGS_FIELD_NUMBER: _ClassVar[int]
     LOGGINGSETTINGS_FIELD_NUMBER: _ClassVar[int]
     DEPLOYMENTSETTINGS_FIELD_NUMBER: _ClassVar[int]
     SHADOW_FIELD_NUMBER: _ClassVar[int]
+    UNKNOWNFIELDS_FIELD_NUMBER: _ClassVar[int]
     policySettings: PolicySettings
     loggingSettings: LoggingSettings
     deploymentSettings: DeploymentSettings
     shadow: ShadowSettings
-    def __init__(self, policySettings: _Optional[_Union[PolicySettings, _Mapping]] = ..., loggingSettings: _Optional[_Union[LoggingSettings, _Mapping]] = ..., deploymentSettings: _Optional[_Union[DeploymentSettings, _Mapping]] = ..., shadow: _Optional[_Union[ShadowSettings, _Mapping]] = ...) -> None: ...
+    unknownFields: UnknownFields
+    def __init__(self, policySettings: _Optional[_Union[PolicySettings, _Mapping]] = ..., loggingSettings: _Optional[_Union[LoggingSettings, _Mapping]] = ..., deploymentSettings: _Optional[_Union[DeploymentSettings, _Mapping]] = ..., shadow: _Optional[_Union[ShadowSettings, _Mapping]] = ..., unknownFields: _Optional[_Union[UnknownFields, str]] = ...) -> None: ...
 
 class KeepLatest(_message.Message):
     __slots__ = ("servablesToKeep",)

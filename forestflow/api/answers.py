@@ -10,7 +10,7 @@ from urllib.parse import quote
 from forestflow.codecs.columnar import error_of
 from forestflow.domain.errors import Code, ForestFlowError, QueueFull
 from forestflow.domain.ids import Fqrv
-from forestflow.runtime.link import Reply
+from forestflow.runtime.link import Reply, ReplyWith
 
 # Of HTTP, and of GraphPipe's own errors, whose codes are HTTP's over gRPC too.
 HTTP_STATUS: Mapping[Code, int] = {
@@ -32,6 +32,7 @@ HTTP_STATUS: Mapping[Code, int] = {
 
 RETRY_AFTER_SECONDS = 1.0
 FQRV = "x-forestflow-fqrv"
+UNKNOWN_FIELDS = "x-forestflow-unknown-fields"
 
 # gRPC's clients take 8 KiB of metadata and drop the answer that has more. Percent-encoded, a byte may take three.
 MAX_FQRV_LENGTH = 4096
@@ -58,6 +59,17 @@ def payload_of(reply: Reply) -> bytes:
     if reply.code != Code.OK:
         raise error_of(Code(reply.code), reply.payload.decode(errors="replace"), reply.retry_after_seconds)
     return reply.payload
+
+
+def metadata_of(reply: Reply) -> tuple[tuple[str, str], ...]:
+    """What headers or trailing metadata say of a replica's answer: who gave it, and which fields it did not know."""
+    told = fqrv_metadata(reply.fqrv)
+    return (*told, *unknown_fields_metadata(reply)) if isinstance(reply, ReplyWith) else told
+
+
+def unknown_fields_metadata(reply: Reply | None) -> tuple[tuple[str, str], ...]:
+    """Which fields of the request the model does not have; nothing for a right request."""
+    return ((UNKNOWN_FIELDS, reply.unknown_fields),) if isinstance(reply, ReplyWith) else ()
 
 
 @lru_cache(maxsize=4096)

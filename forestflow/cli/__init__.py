@@ -3,6 +3,9 @@
 
 def main() -> None:
     """Entry point of the ``forestflow`` script."""
-    from forestflow.cli.app import app
+    try:
+        from forestflow.cli.app import app
 
-    app()
+        app()
+    except KeyboardInterrupt:  # while modules are imported; later, each command has its own way
+        raise SystemExit(130) from None

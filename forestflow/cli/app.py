@@ -12,9 +12,11 @@ HELP = """Serve models under policies: deploy releases, split traffic among them
 
 Start with `forestflow serve`. Then, in another terminal:
 
-forestflow deploy samples/energy/0 --release v1 --mojo model.zip
+forestflow deploy samples/energy/0 --release v1 --mojo forestflow/examples/models/energy_gbm_v1.zip
 
-forestflow score samples/energy/0 --row Temperature=33.2 --row Humidity=30
+forestflow metadata samples/energy/0
+
+forestflow score samples/energy/0 --row TemperatureCelcius=33.2,ExhaustVacuumHg=60.5,RelativeHumidity=30.0
 
 forestflow stats samples/energy/0
 

@@ -24,6 +24,7 @@ from forestflow.cli.session import (
     connected,
     fail,
     print_json,
+    print_warnings,
     printable,
 )
 from forestflow.cli.versions import VERSIONS_FORMS, print_versions, version_policy
@@ -113,6 +114,12 @@ def deploy(
         int | None,
         typer.Option(min=0, help="Shadows that may wait in a replica; default 256. Over it the oldest goes."),
     ] = None,
+    unknown_fields: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ignore|warn|refuse", help="Requests with fields that the model does not have; default warn."
+        ),
+    ] = None,
     cpu: Annotated[float | None, typer.Option(min=0, help="CPUs to reserve per replica.")] = None,
     gpu: Annotated[float | None, typer.Option(min=0, help="GPUs to reserve per replica.")] = None,
     memory_mb: Annotated[int | None, typer.Option(min=1, help="Memory to reserve per replica, in MB.")] = None,
@@ -200,6 +207,7 @@ def deploy(
                 merge_wait_ms=merge_wait_ms,
                 independent_rows=independent_rows,
                 shadow=ShadowFlags(enabled=shadow, percent=shadow_percent, backlog=shadow_backlog),
+                unknown_fields=unknown_fields,
                 contract=contract.ContractFlags(
                     keep=keep,
                     expiration=expiration,
@@ -232,6 +240,8 @@ def deploy(
             print_json({"ServableCreatedSuccessfully": {"fqrv": fqrv}})
         else:
             typer.echo(f"deployed {_name(fqrv)} in {time.monotonic() - started:.1f} s")
+            contract_of = _name(fqrv).rpartition("/")[0]
+            print_warnings([client.metadata_of(contract_of, fqrv["releaseVersion"])])
 
 
 def delete(

@@ -31,7 +31,7 @@ def serve(flags: Mapping[str, Any], config: ConfigFile = None) -> None:
     """Run the server until Ctrl-C or SIGTERM.
 
     Flags win over FORESTFLOW_* variables, these over the TOML file. Exit code 2 for settings that cannot be, 4 when
-    the server cannot start.
+    the server cannot start; 0 when a signal has stopped it.
 
     Example: forestflow serve --data-dir /var/lib/forestflow --http 127.0.0.1:8090
     """

@@ -57,6 +57,7 @@ class DeployFlags:
     merge_wait_ms: float | None = None
     independent_rows: str | None = None
     shadow: ShadowFlags = field(default_factory=ShadowFlags)
+    unknown_fields: str | None = None
     contract: ContractFlags = field(default_factory=ContractFlags)
     sha256: str | None = None
     tags: Sequence[str] = ()
@@ -87,6 +88,8 @@ def payload_of(flags: DeployFlags) -> Json:
         servable["deploymentSettings"] = deployment
     if shadow := flags.shadow.settings():
         servable["shadow"] = shadow
+    if flags.unknown_fields:
+        servable["unknownFields"] = flags.unknown_fields.upper()
     payload: Json = {"path": path, "flavor": flavor, "servableSettings": servable}
     if flags.contract.any:
         payload["contractSettings"] = contract_settings(flags.contract)

@@ -9,7 +9,17 @@ from typing import Annotated, Any
 
 import typer
 
-from forestflow.cli.session import DEFAULT_URL, AsJson, ContractArgument, Exit, Server, connected, fail, print_json
+from forestflow.cli.session import (
+    DEFAULT_URL,
+    AsJson,
+    ContractArgument,
+    Exit,
+    Server,
+    connected,
+    fail,
+    print_json,
+    printable,
+)
 from forestflow.cli.tables import print_table
 
 Json = dict[str, Any]
@@ -43,10 +53,10 @@ def score(
     server: Server = DEFAULT_URL,
     as_json: AsJson = False,
 ) -> None:
-    """Score rows and print what the model says.
+    """Score rows and print what the model says. `forestflow metadata` names its fields.
 
     Examples: forestflow score samples/energy/0 rows.json;
-    forestflow score samples/energy/0 --row T=33.2 --row H=30 --json;
+    forestflow score samples/energy/0 --row TemperatureCelcius=33.2 --row RelativeHumidity=30 --json;
     cat request.json | forestflow score samples/energy/0 -
     """
     from forestflow.sdk.basic import basic_request
@@ -60,6 +70,9 @@ def score(
         fail(Exit.USAGE, str(wrong), "see `forestflow score --help`")
     with connected(server) as client:
         answer = client.score_request(contract, request, timeout=timeout)
+        if answer.unknown_fields:
+            names = printable(", ".join(answer.unknown_fields))
+            typer.echo(f"fields that the model does not have were left out: {names}", err=True)
         if as_json:
             print_json(answer.raw)
             return

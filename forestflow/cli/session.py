@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -86,6 +86,13 @@ def print_reply(reply: Any, words: str, as_json: bool) -> None:
         print_json(reply)
     else:
         typer.echo(words)
+
+
+def print_warnings(metadata: Sequence[dict[str, Any]]) -> None:
+    """What the models say that they take and do not use, on stderr."""
+    for entry in metadata:
+        for warning in entry.get("warnings", ()):
+            typer.echo(f"{printable(entry['fqrv']['releaseVersion'])}: {printable(warning)}", err=True)
 
 
 def printable(text: str) -> str:

@@ -17,6 +17,7 @@ from forestflow.cli.session import (
     connected,
     fail,
     print_json,
+    print_warnings,
 )
 from forestflow.cli.tables import print_table, time_of
 
@@ -121,6 +122,7 @@ def metadata(
         ]
         columns = ["RELEASE", "", "NAME", "TYPE", "SHAPE", "DESCRIPTION"]
         print_table(columns, rows, empty="no release is loaded")
+        print_warnings(found)
 
 
 def stats(contract: ContractArgument, server: Server = DEFAULT_URL, as_json: AsJson = False) -> None:

@@ -44,11 +44,11 @@ class Growing:
 
     def add(self, column: Column) -> None:
         """Raises InvalidInput for rows of another shape, or of a type that these have nothing in common with."""
+        if column.data.shape[1:] != self._inner:  # looked at first: what follows copies the rows that there are
+            raise InvalidInput(f"{input_named(self._name)}{_shapes(self._inner, column.data.shape[1:])}")
         if self._first is not None:
             first, self._first = self._first, None
             self.add(first)
-        if column.data.shape[1:] != self._inner:
-            raise InvalidInput(f"{input_named(self._name)}{_shapes(self._inner, column.data.shape[1:])}")
         kind = _common(self.kind, column.type)
         if kind is None:
             raise InvalidInput(

@@ -134,8 +134,10 @@ def _scalar(field: FieldDescriptor, value: object, where: str) -> Any:
 def _enum_number(field: FieldDescriptor, value: object, where: str) -> int:
     enum = field.enum_type
     assert enum is not None
-    if type(value) is str and value in enum.values_by_name:
-        return enum.values_by_name[value].number
+    if type(value) is str:
+        for name in (value, value.upper()):
+            if name in enum.values_by_name:
+                return enum.values_by_name[name].number
     names = ", ".join(enum.values_by_name)
     try:
         number = strict_json.ordinal(value, where)

@@ -124,6 +124,8 @@ def servable_settings_to(settings: domain.ServableSettings) -> ServableSettingsM
         message.loggingSettings.CopyFrom(logging_settings_to(settings.logging_settings))
     if settings.deployment_settings != domain.DeploymentSettings():
         message.deploymentSettings.CopyFrom(_deployment_settings_to(settings.deployment_settings))
+    if settings.unknown_fields is not domain.UnknownFields.WARN:
+        message.unknownFields = settings.unknown_fields.value  # type: ignore[assignment]  # the numbers are the same
     shadow = settings.shadow
     if shadow != domain.ShadowSettings():
         message.shadow.CopyFrom(
@@ -146,6 +148,7 @@ def servable_settings_from(message: ServableSettingsMessage) -> domain.ServableS
         logging_settings_from(message.loggingSettings) if message.HasField("loggingSettings") else None,
         _deployment_settings_from(message.deploymentSettings),
         shadow_settings_from(message.shadow),
+        domain.UnknownFields(message.unknownFields),
     )
 
 

@@ -47,6 +47,7 @@ def metadata_to(metadata: ServableMetadata) -> BasicMetaData:
         inputs=map(_io_to, metadata.model.inputs),
         outputs=map(_io_to, _told_outputs(metadata.model)),
         rows=() if _is_original(metadata.model) else _rows_to(metadata.model.independence),
+        warnings=metadata.model.warnings,
     )
 
 

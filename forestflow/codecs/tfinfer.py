@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from forestflow.codecs import nested, packed
 from forestflow.codecs.envelope import pack, unpack
 from forestflow.codecs.long_json import LONG
@@ -81,9 +83,11 @@ def decode_request(payload: bytes | memoryview) -> ScoreRequest:
     document = packed.loads(body) if len(body) > LONG else nested.loads(body)
     method = head["method"]
     inputs = [Input(name, TensorType(kind), shape) for name, (kind, shape) in head["inputs"].items()]
+    further: set[str] = set()
     if head["batched"] and head["transpose"] and isinstance(document, packed.Records) and document.no_object is None:
         form = EXAMPLES
         inputs = inputs or [Input(name, None, None) for name in document.names]
+        further.update(document.names)
         values = {io.name: _value(document.columns, io, method) for io in inputs}
     elif head["batched"] and head["transpose"]:
         form = EXAMPLE if type(document) is dict else EXAMPLES
@@ -91,17 +95,29 @@ def decode_request(payload: bytes | memoryview) -> ScoreRequest:
         if type(examples) is not list or {dict} != set(map(type, examples)):
             raise Malformed(f"method {method} takes an object of values by name, or a list of such objects")
         inputs = inputs or [Input(name, None, None) for name in examples[0]]
+        if sum(map(len, examples)) > len(inputs) * len(examples):
+            further.update(*examples)
         values = {io.name: [_value(example, io, method) for example in examples] for io in inputs}
     else:
         form = OBJECT
         if type(document) is not dict:
             raise Malformed(f"method {method} takes one object of values by name, got {_type(document)}")
         inputs = inputs or [Input(name, None, None) for name in document]
+        if len(document) > len(inputs):
+            further.update(document)
         values = {io.name: _value(document, io, method) for io in inputs}
     batch = nested.batch_of([_tensor(io, values[io.name]) for io in inputs])
     if head["batched"] and batch.layout is Layout.WHOLE:
         raise InvalidInput("The outer dimension of tensors did not match")
+    if further := further.difference(head["inputs"]) if head["inputs"] else set():
+        batch = _with_names(batch, sorted(further))
     return ScoreRequest(batch, {SIGNATURE_KEY: method}, (form, batch.rows if head["inputs"] else None))
+
+
+def _with_names(batch: Batch, names: Sequence[str]) -> Batch:
+    """The batch with columns of these names, which are no inputs: the model says so, whatever their values are."""
+    columns = [Column(TensorType.Bool, (name,), np.zeros(batch.rows, np.bool_)) for name in names]
+    return Batch(batch.rows, (*batch.columns, *columns), batch.layout)
 
 
 def _type(document: Any) -> str:

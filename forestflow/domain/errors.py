@@ -7,6 +7,7 @@ to ``super().__init__``; ``tests/unit/domain/test_errors.py`` pickles every one 
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -76,6 +77,21 @@ class InvalidSettings(Invalid):
 
 class InvalidInput(Invalid):
     """A score request that the model cannot take (wrong number of inputs, wrong type): ``InvalidInput(message)``."""
+
+
+class UnknownInputs(InvalidInput):
+    """A score request with fields, or tensors, that the model does not have: ``UnknownInputs(names, message)``.
+
+    Without these fields it may be a request that the model can take.
+    """
+
+    def __init__(self, names: Iterable[str], message: str) -> None:
+        super().__init__(tuple(dict.fromkeys(names)), message)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        names: tuple[str, ...] = self.args[0]
+        return names
 
 
 class TooLarge(ForestFlowError):

@@ -174,6 +174,18 @@ class ShadowSettings:
             raise InvalidSettings(f"maxBacklog must be in 0..1000000, got {self.max_backlog}")
 
 
+class UnknownFields(enum.IntEnum):
+    """What becomes of a request with fields that the model does not have, beside some that it has.
+
+    IGNORE and WARN score it without them; WARN reports them in the answer and in the log. REFUSE answers an error, as
+    all do where no field is one of the model's.
+    """
+
+    IGNORE = 1
+    WARN = 2
+    REFUSE = 3
+
+
 @dataclass(frozen=True, slots=True)
 class ServableSettings:
     """All settings of one release. ``logging_settings`` ``None`` means: nothing is logged."""
@@ -182,6 +194,7 @@ class ServableSettings:
     logging_settings: LoggingSettings | None = None
     deployment_settings: DeploymentSettings = field(default_factory=DeploymentSettings)
     shadow: ShadowSettings = field(default_factory=ShadowSettings)
+    unknown_fields: UnknownFields = UnknownFields.WARN
 
     def __post_init__(self) -> None:
         logging = self.logging_settings

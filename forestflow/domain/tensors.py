@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -105,6 +105,18 @@ class Batch:
     def signature(self) -> tuple[object, ...]:
         """Equal for batches that may be merged row-wise: layout, and types, fields and the shape of one row."""
         return self.layout, *[(c.type, c.fields, c.data.shape[1:]) for c in self.columns]
+
+    def without(self, names: Collection[str]) -> Batch:
+        """The batch less the fields of those names. Whole tensors that are left may have rows in common then."""
+        columns = []
+        for column in self.tensors():
+            kept = [place for place, name in enumerate(column.fields) if name not in names]
+            if len(kept) == len(column.fields):
+                columns.append(column)
+            elif kept:
+                data = column.data[:, kept[0] if len(kept) == 1 else kept]
+                columns.append(Column(column.type, tuple([column.fields[place] for place in kept]), data))
+        return Batch.of_tensors(columns) if self.layout is Layout.WHOLE else replace(self, columns=tuple(columns))
 
     def slice(self, start: int, stop: int) -> Batch:
         """Rows ``start`` to ``stop`` as views of the same memory."""
@@ -214,7 +226,8 @@ class ModelMetadata:
     """What a loaded model says of itself: the inputs and outputs of its default signature, and all its signatures.
 
     Models with one way to be called name no ``signatures``; ``every_signature`` gives it all the same.
-    ``independence`` has what was found of each signature's rows when the model was loaded.
+    ``independence`` has what was found of each signature's rows when the model was loaded. ``warnings`` say what of a
+    request the model takes and does not use.
     """
 
     inputs: tuple[IOMetadata, ...]
@@ -222,6 +235,7 @@ class ModelMetadata:
     signatures: Mapping[str, Signature] = field(default_factory=dict)
     default: str = "serving_default"
     independence: Mapping[str, Independence] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
     def every_signature(self) -> Mapping[str, Signature]:
         """All signatures by name, at least the default one."""

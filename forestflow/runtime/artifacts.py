@@ -5,6 +5,7 @@ A node that does not see the data directory fetches what its hosts need into a c
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import os
@@ -80,10 +81,8 @@ class ArtifactStore:
             _check_pin(sha256, content or digest, fetched.sha256)
             # The copy is what will be loaded: check it again if the source changed meanwhile.
             loading.check(copy / path.name, flavor)
-            target = self._root / digest
-            if not target.exists():
-                _sync_directory(copy)
-                os.replace(copy, target)
+            _sync_directory(copy)
+            if _placed(copy, self._root / digest):
                 _sync_directory(self._root)
             return digest
         except OSError as error:
@@ -116,8 +115,12 @@ class ArtifactStore:
                 shutil.rmtree(entry)
 
     def remove(self, digest: str) -> None:
-        """Remove one artifact; one that is not there is ignored."""
-        shutil.rmtree(self._root / digest, ignore_errors=True)
+        """Remove one artifact, at once as far as others can see; one that is not there is ignored."""
+        outgoing = self._root / f"outgoing-{digest}"
+        shutil.rmtree(outgoing, ignore_errors=True)  # left by a crash
+        with suppress(FileNotFoundError):
+            os.replace(self._root / digest, outgoing)
+        shutil.rmtree(outgoing, ignore_errors=True)
 
     def _together(self, first: Path, second: Path, target: Path) -> Path:
         """The files of both folders in one; where both have one of a name, it is that of the first."""
@@ -217,6 +220,7 @@ class ArtifactCache:
                 except BlockingIOError:
                     continue
                 shutil.rmtree(path.with_suffix(""), ignore_errors=True)
+                shutil.rmtree(path.with_suffix(".incoming"), ignore_errors=True)
                 path.unlink(missing_ok=True)
         with suppress(OSError):  # not there, or others hold something in it
             self._root.rmdir()
@@ -228,8 +232,10 @@ class ArtifactCache:
             return []
 
     def _fetch(self, digest: str, name: str, target: Path) -> None:
-        incoming = Path(tempfile.mkdtemp(prefix="incoming-", dir=self._root))
+        incoming = target.with_suffix(".incoming")
+        shutil.rmtree(incoming, ignore_errors=True)  # of a host that was killed
         try:
+            incoming.mkdir()
             for relative in self._source.files(digest):
                 destination = incoming / name / relative
                 destination.parent.mkdir(parents=True, exist_ok=True)
@@ -238,18 +244,34 @@ class ArtifactCache:
                         writer.write(part)
             if _digest(incoming / name) != digest:
                 raise ArtifactRejected(f"artifact {digest[:12]} was damaged on its way to this node")
-            os.replace(incoming, target)
+            _placed(incoming, target)
         finally:
             shutil.rmtree(incoming, ignore_errors=True)
 
 
 def private_directory(path: Path) -> Path:
     """Make a directory that only our user may write to; raises PermissionError when somebody else has made it."""
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    status = path.stat(follow_symlinks=False)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    while True:  # whoever uses the directory last removes it, perhaps between any two lines of this
+        with suppress(FileExistsError):
+            path.mkdir(mode=0o700)
+        with suppress(FileNotFoundError):
+            status = path.stat(follow_symlinks=False)
+            break
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o022:
         raise PermissionError(f"{path} must be a directory that only the user of this server may write to")
     return path
+
+
+def _placed(copy: Path, target: Path) -> bool:
+    """Move a folder to where nothing is yet; False where somebody else has put the same content meanwhile."""
+    try:
+        os.replace(copy, target)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        return False
+    return True
 
 
 def _is_open(file: IO[bytes], path: Path) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 from forestflow.domain.ids import Fqrv
 from forestflow.domain.plan import ReplicaAddress
 from forestflow.domain.requests import Flavor
-from forestflow.domain.settings import Merging, Resources
+from forestflow.domain.settings import Merging, Resources, UnknownFields
 from forestflow.domain.tensors import ModelMetadata
 
 
@@ -31,6 +31,7 @@ class Assignment:
     merging: Merging = field(default_factory=Merging)
     timeout_seconds: float = 30.0
     memory_share: float = 0.8
+    unknown_fields: UnknownFields = UnknownFields.WARN
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,18 +19,19 @@ from ray.actor import ActorHandle
 from ray.exceptions import RayActorError, RayError, RayTaskError
 
 from forestflow.domain.commands import Command
-from forestflow.domain.errors import ForestFlowError, LoadFailed, Unavailable
+from forestflow.domain.errors import ForestFlowError, LoadFailed, StorageFailed, Unavailable
 from forestflow.domain.ids import Fqrv
 from forestflow.domain.plan import PlanUpdate
 from forestflow.domain.reports import Counts, LogPosition, ReplicaLoad, ReplicaLog
 from forestflow.domain.settings import Resources
-from forestflow.runtime import datadir, environment, logs, servablelog
+from forestflow.runtime import capacity, datadir, environment, hostsockets, logs, servablelog
 from forestflow.runtime.artifacts import ArtifactCache, ArtifactStore
 from forestflow.runtime.assignment import Assignment, Loaded
+from forestflow.runtime.deploys import RegistrySettings
 from forestflow.runtime.host import Host
 from forestflow.runtime.memory import HOST_SCORE, OWN_SCORE, set_oom_score
 from forestflow.runtime.pulse import death_of
-from forestflow.runtime.registry import Registry, RegistrySettings
+from forestflow.runtime.registry import Registry
 from forestflow.runtime.replicas import HostLost
 from forestflow.runtime.router import RegistryClient, Router, RouterSettings
 from forestflow.runtime.sources.rules import SourceRules
@@ -40,6 +41,7 @@ REGISTRY_NAME = "registry"
 HOST_PREFIX = "host-"
 CALL_TIMEOUT_SECONDS = 5.0
 PROGRESS_SECONDS = 0.5  # between two questions how far pip is
+JOURNAL_RETRY_SECONDS = 5.0  # a journal that cannot be read is read again
 INSPECT_TIMEOUT_SECONDS = 1.0  # a replica that takes longer is busy with a call of its model
 
 _log = logging.getLogger("forestflow.host")
@@ -185,6 +187,16 @@ class _RegistryArtifacts:
         return ray.get_actor(REGISTRY_NAME, namespace=self._namespace)
 
 
+def _whole() -> list[Mapping[str, float]]:
+    """The resources of each node that is up."""
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+
+
+def _free() -> list[Mapping[str, float]]:
+    """What of them no replica has now."""
+    return list(ray._private.state.available_resources_per_node().values())
+
+
 def _socket_directory(namespace: str) -> Path:
     base = os.environ.get("XDG_RUNTIME_DIR") or "/tmp"  # short, as the paths of sockets must be
     return Path(base) / f"{namespace}-{os.getuid()}"
@@ -221,6 +233,12 @@ class RayHosts:
 
     async def alive(self, replica_id: str) -> None:
         await self._call(replica_id, "alive", retries=-1)
+
+    async def lacking(self, resources: Resources, now: bool = False) -> str | None:
+        lacking = capacity.lacking(resources, await asyncio.to_thread(_whole))
+        if lacking is not None or not now:
+            return lacking
+        return capacity.waiting(resources, await asyncio.to_thread(_free))
 
     async def load(self, replica_id: str, assignment: Assignment, report: Callable[[str], None]) -> Loaded:
         outcome = await self._reporting(replica_id, self._call(replica_id, "load", assignment), report)
@@ -298,7 +316,8 @@ class RayHosts:
             if left is not None:
                 await asyncio.to_thread(self._keep_log, *left)
         ray.kill(handle, no_restart=True)
-        self._left_by(replica_id, ".pulse").unlink(missing_ok=True)  # of a host that could not close
+        directory = _socket_directory(self._settings.namespace)
+        await asyncio.to_thread(hostsockets.leave, directory, replica_id)  # of a host of this node that did not close
 
     def _keep_log(self, fqrv: Fqrv, log: ReplicaLog) -> None:
         try:
@@ -353,6 +372,7 @@ class ForestFlowRegistry:
         self._settings = settings
         self._registry: Registry | None = None
         self._starting: asyncio.Lock | None = None
+        self._refusal: tuple[float, StorageFailed] | None = None  # of the journal, and until when it stands
 
     async def start(self) -> None:
         if self._starting is None:
@@ -360,19 +380,27 @@ class ForestFlowRegistry:
         async with self._starting:
             if self._registry is not None:
                 return
-            settings = self._settings
-            await asyncio.to_thread(servablelog.remove_old, settings.data_dir, time.time())
-            journal = datadir.open_journal(settings.data_dir, settings.journal_url)
-            self._artifacts = ArtifactStore(
-                settings.data_dir / "artifacts", settings.artifact_max_bytes, settings.sources
-            )
+            if self._refusal is not None and time.monotonic() < self._refusal[0]:
+                raise self._refusal[1]
             try:
-                registry = Registry(journal, self._artifacts, RayHosts(settings), settings.registry)
-                await registry.start()
-            except BaseException:
-                journal.close()  # the next call tries again, with another
+                self._registry = await self._started()
+            except StorageFailed as error:  # routers ask all the time, and to replay a journal takes time
+                self._refusal = time.monotonic() + JOURNAL_RETRY_SECONDS, error
+                _log.error("the registry does not start: %s", error.message)
                 raise
-            self._registry = registry
+
+    async def _started(self) -> Registry:
+        settings = self._settings
+        await asyncio.to_thread(servablelog.remove_old, settings.data_dir, time.time())
+        journal = datadir.open_journal(settings.data_dir, settings.journal_url)
+        self._artifacts = ArtifactStore(settings.data_dir / "artifacts", settings.artifact_max_bytes, settings.sources)
+        try:
+            registry = Registry(journal, self._artifacts, RayHosts(settings), settings.registry)
+            await registry.start()
+        except BaseException:
+            journal.close()  # the next call tries again, with another
+            raise
+        return registry
 
     async def command(self, command: Command[Any]) -> tuple[Any, int]:
         """``(value or ForestFlowError, Plan version that shows the effect)``."""

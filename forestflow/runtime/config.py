@@ -91,6 +91,11 @@ class Settings(BaseSettings):
         description="Ray cluster to join, host:port or auto; without one, an embedded Ray starts. "
         "RAY_ADDRESS is read too.",
     )
+    cluster_grows: bool = Field(
+        False,
+        description="The Ray cluster gets nodes on demand (autoscaler, KubeRay): a replica whose resources no node has "
+        "waits for one, within load_timeout_seconds; without it, such a deploy is refused at once.",
+    )
     max_body_bytes: ByteSize = Field(
         ByteSize(64 * _MIB), ge=_KIB, le=2 * _GIB, description="Largest body of a score request (HTTP and gRPC): 413."
     )
@@ -113,6 +118,19 @@ class Settings(BaseSettings):
         le=1_000_000,
         description="Connections open at once per router, over HTTP and over gRPC; over it idle ones over HTTP are "
         "closed, and new ones refused when all are busy. Also the calls at once over gRPC.",
+    )
+    grpc_min_ping_seconds: float = Field(
+        5.0,
+        ge=0,
+        le=86_400,
+        allow_inf_nan=False,
+        description="Least time between two pings of a gRPC client while no data is sent; a shorter one is a strike.",
+    )
+    grpc_max_ping_strikes: int = Field(
+        2, ge=0, le=1_000_000, description="Strikes over which a gRPC client is hung up on (GOAWAY); 0: never."
+    )
+    grpc_ping_without_calls: bool = Field(
+        True, description="Whether gRPC clients may ping as often while they have no call; otherwise every two hours."
     )
     drain_seconds: float = Field(
         10.0, ge=0, le=30, allow_inf_nan=False, description="How long a stop waits for requests under way."

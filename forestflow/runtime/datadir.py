@@ -12,7 +12,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from forestflow.domain.errors import JournalDamaged, StorageFailed
-from forestflow.runtime.store import JOURNAL_FILE, Journal, JournalEmpty
+from forestflow.runtime.store import JOURNAL_FILE, Journal, JournalEmpty, JournalUnreadable
 
 SECRET_BYTES = 32
 
@@ -60,7 +60,7 @@ def open_journal(directory: Path, url: str | None, *, create: bool = False) -> J
     """The journal of a server with that data directory and setting ``journal_url``; raises StorageFailed."""
     if not url:
         return Journal.in_directory(directory, create=create)
-    with contextlib.suppress(sa.exc.ArgumentError):  # reported by the journal itself
+    with contextlib.suppress(sa.exc.ArgumentError, ValueError):  # reported by the journal itself
         parsed = sa.make_url(url)
         if parsed.get_backend_name() == "sqlite" and (parsed.database or ":memory:") == ":memory:":
             raise StorageFailed("the journal cannot be opened: one in memory is lost with its process")
@@ -68,14 +68,14 @@ def open_journal(directory: Path, url: str | None, *, create: bool = False) -> J
 
 
 def unreadable(directory: Path, url: str | None, error: StorageFailed) -> str:
-    """What is wrong with a journal that was opened and could not be read, and what to do."""
+    """What kept a registry from reading its state, and what to do about it where that is the journal."""
     place = _place(directory, url)
     if isinstance(error, JournalDamaged):
         return (
             f"{error.message}; restore {place} from a backup, or, to go on with what can be read, save a copy and have "
             f"SQL remove the rest: DELETE FROM events WHERE seq >= {error.seq}"
         )
-    return f"{error.message}; restore {place} from a backup"
+    return f"{error.message}; restore {place} from a backup" if isinstance(error, JournalUnreadable) else error.message
 
 
 def secret(directory: Path) -> bytes:

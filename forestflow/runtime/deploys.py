@@ -4,15 +4,34 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from forestflow.domain.errors import ArtifactRejected, LoadFailed, ServableAlreadyExists, ServeRequestInvalid
 from forestflow.domain.ids import Fqrv
 from forestflow.domain.lifecycle import ReplicaState
 from forestflow.domain.requests import ServeRequest
+from forestflow.domain.settings import Resources, ServableSettings
 from forestflow.domain.state import State
 from forestflow.runtime.artifacts import ArtifactStore
-from forestflow.runtime.replicas import ReplicaSet
+from forestflow.runtime.replicas import Hosts, ReplicaSet
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrySettings:
+    """What the registry needs to know of its server."""
+
+    load_timeout_seconds: float = 120.0
+    max_queued: int = 1024
+    max_frame: int = 256 << 20
+    host_cpu: float = 0.0
+    default_timeout: float = 30.0
+    memory_share: float = 0.8
+    cluster_grows: bool = False
+
+    def resources(self, settings: ServableSettings) -> Resources:
+        """What each replica of a release gets."""
+        resources = settings.deployment_settings.resources
+        return replace(resources, cpu=self.host_cpu) if resources.cpu is None else resources
 
 
 @dataclass(slots=True)
@@ -34,13 +53,20 @@ class Deploys:
     """Runs on the registry's event loop. What fails leaves nothing behind."""
 
     def __init__(
-        self, state: State, artifacts: ArtifactStore, replicas: ReplicaSet, load_timeout_seconds: float
+        self,
+        state: State,
+        artifacts: ArtifactStore,
+        replicas: ReplicaSet,
+        hosts: Hosts,
+        settings: RegistrySettings,
     ) -> None:
         self.pending: dict[Fqrv, Pending] = {}
         self._state = state
         self._artifacts = artifacts
         self._replicas = replicas
-        self._load_timeout_seconds = load_timeout_seconds
+        self._hosts = hosts
+        self._settings = settings
+        self._dropped: set[str] = set()  # digests that are to be removed unless somebody uses them
 
     def loading(self) -> Iterator[tuple[ServeRequest, str]]:
         """The requests whose artifacts are there, and still worth loading, with the digest of each."""
@@ -68,7 +94,8 @@ class Deploys:
             if self._state.release(fqrv) is None:
                 self._replicas.reconcile()
                 if pending.digest is not None:
-                    self.drop_artifact(pending.digest)
+                    self._dropped.add(pending.digest)
+            self._remove_dropped()
 
     def cancel(self, fqrv: Fqrv) -> bool:
         """Give up the load of a release; whether there was one."""
@@ -91,31 +118,47 @@ class Deploys:
                 pending.outcome.set_exception(LoadFailed(message or "the model did not load"))
                 return
             if state is ReplicaState.LOADING and message and pending.limit is not None and not pending.limit.expired():
-                pending.limit.reschedule(asyncio.get_running_loop().time() + self._load_timeout_seconds)
+                pending.limit.reschedule(asyncio.get_running_loop().time() + self._settings.load_timeout_seconds)
 
     def drop_artifact(self, digest: str) -> None:
-        """Remove an artifact that nobody uses, or may be about to use; the next start removes what stays behind."""
-        used = {release.digest for release in self._state.releases()}
+        """Remove an artifact that nobody uses, as soon as no deploy may be about to use it."""
+        self._dropped.add(digest)
+        self._remove_dropped()
+
+    def _remove_dropped(self) -> None:
         coming = {pending.digest for pending in self.pending.values()}
-        if digest not in used | coming and None not in coming:
+        if None in coming:  # what is being fetched may be any of them; its deploy looks again when it ends
+            return
+        used = {release.digest for release in self._state.releases()}
+        for digest in self._dropped - used - coming:
             self._artifacts.remove(digest)
+        self._dropped &= coming
 
     async def _load(self, pending: Pending) -> str:
         request = pending.request
+        await self._check_room(request)
         loop = asyncio.get_running_loop()
         pending.digest = await loop.run_in_executor(self._artifacts.threads, self._fetch, pending)
         pending.message = None
         self._replicas.reconcile()
         try:
-            async with asyncio.timeout(self._load_timeout_seconds) as pending.limit:
+            async with asyncio.timeout(self._settings.load_timeout_seconds) as pending.limit:
                 await pending.outcome
         except TimeoutError:
-            states = ", ".join(state.value for state, _ in self._replicas.states(request.fqrv)) or "none"
+            replicas = self._replicas.states(request.fqrv)
+            states = ", ".join(state.value for state, _ in replicas) or "none"
+            why = next((f"; {message}" for _, message in replicas if message), "")
             raise LoadFailed(
-                f"no replica was ready after {self._load_timeout_seconds:g} s (replicas: {states}); "
-                "the cluster may lack the resources that the settings ask for"
+                f"no replica was ready after {self._settings.load_timeout_seconds:g} s (replicas: {states}){why}"
             ) from None
         return pending.digest
+
+    async def _check_room(self, request: ServeRequest) -> None:
+        """Raise LoadFailed when no node of the cluster could ever hold a replica."""
+        if not self._settings.cluster_grows:
+            lacking = await self._hosts.lacking(self._settings.resources(request.servable_settings))
+            if lacking is not None:
+                raise LoadFailed(f"{lacking}; a cluster that gets nodes on demand needs the setting cluster_grows")
 
     def _fetch(self, pending: Pending) -> str:
         """In a thread: bring the artifact here; its digest."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 import json
 import os
@@ -21,8 +20,7 @@ from forestflow.domain.errors import LoadFailed
 from forestflow.domain.independence import Independence
 from forestflow.domain.plan import ReplicaAddress
 from forestflow.domain.reports import ReplicaLoad
-from forestflow.runtime import wire
-from forestflow.runtime.artifacts import private_directory
+from forestflow.runtime import hostsockets, wire
 from forestflow.runtime.assignment import Assignment, Loaded
 from forestflow.runtime.memory import total_memory, used_memory
 from forestflow.runtime.pulse import BEAT_SECONDS, Pulse, pulse_path
@@ -82,13 +80,14 @@ class Host:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
 
     async def _load(self, assignment: Assignment) -> Loaded:
-        unix_path = str(private_directory(self._socket_directory) / f"{assignment.replica_id}.sock")
-        self._pulse = Pulse(pulse_path(unix_path), assignment.timeout_seconds)
+        with hostsockets.held(self._socket_directory):
+            path = pulse_path(hostsockets.socket_path(self._socket_directory, assignment.replica_id))
+            self._pulse = Pulse(path, assignment.timeout_seconds)
         most = int(total_memory() * assignment.memory_share)
         try:
             self._pulse.watch(most)
             self._servable = loading.load(assignment.artifact, assignment.flavor, assignment.resources)
-            address = await self._open(self._servable, assignment, unix_path, self._pulse)
+            address = await self._open(self._servable, assignment, self._pulse)
         except BaseException:
             self._release()
             raise
@@ -107,7 +106,7 @@ class Host:
             self._pulse.beat()
             self._loop.call_later(BEAT_SECONDS, self._beat)
 
-    async def _open(self, servable: Servable, assignment: Assignment, unix_path: str, pulse: Pulse) -> ReplicaAddress:
+    async def _open(self, servable: Servable, assignment: Assignment, pulse: Pulse) -> ReplicaAddress:
         try:
             servable.warm_up()
         except (Exception, SystemExit) as error:
@@ -121,15 +120,18 @@ class Host:
             merging=assignment.merging,
             pulse=pulse,
             merge_key=independence.merge_key(servable, self._independence),
+            unknown_fields=assignment.unknown_fields,
         )
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(unix_path)  # left by this replica's killed predecessor
-        unix = await self._loop.create_unix_server(lambda: self._protocol(assignment), path=unix_path)
+        unix, unix_path = await hostsockets.listen(
+            self._socket_directory,
+            assignment.replica_id,
+            lambda path: self._loop.create_unix_server(lambda: self._protocol(assignment), path=path),
+        )
         self._servers.append(unix)
         tcp = await self._loop.create_server(lambda: self._protocol(assignment), host=self._bind_ip, port=0)
         self._servers.append(tcp)
         host, port = tcp.sockets[0].getsockname()[:2]
-        return ReplicaAddress(assignment.replica_id, self._node_id, unix_path, f"{host}:{port}")
+        return ReplicaAddress(assignment.replica_id, self._node_id, str(unix_path), f"{host}:{port}")
 
     def _protocol(self, assignment: Assignment) -> ReplicaProtocol:
         assert self._replica is not None
@@ -146,10 +148,7 @@ class Host:
     async def _close(self) -> None:
         self._release()
         if self.loaded is not None:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(self.loaded.address.unix_path)
-        with contextlib.suppress(OSError):  # other hosts may still have their sockets there
-            self._socket_directory.rmdir()
+            hostsockets.leave(self._socket_directory, self.loaded.assignment.replica_id)
 
     def _release(self) -> None:
         for server in self._servers:

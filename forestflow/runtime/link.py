@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, cast
 
-from forestflow.domain.errors import ForestFlowError
+from forestflow.domain.errors import Code, ForestFlowError
 from forestflow.domain.ids import Fqrv
 from forestflow.domain.plan import ReplicaAddress
 from forestflow.runtime import pulse, wire
@@ -33,6 +33,16 @@ class Reply:
     fqrv: Fqrv
     rows: int = 0
     retry_after_seconds: float = 0.0
+
+
+@dataclass(slots=True)
+class ReplyWith(Reply):
+    """The same to a request that had fields which the model does not have: their names as a header's value.
+
+    A class of its own, so that nobody looks for them in the answer to a right request.
+    """
+
+    unknown_fields: str = ""
 
 
 Outcome = Reply | ForestFlowError
@@ -256,11 +266,19 @@ class Link(asyncio.Protocol):
             raise wire.FrameError("expected a handshake")
 
     def _reply(self, frame: bytes) -> None:
-        code, retry_ms, rows, number, payload = wire.parse_reply(frame)
+        code, aside, rows, number, payload = wire.parse_reply(frame)
         pending = self.outstanding.pop(number)
         self._owner.replied(pending, code, rows)
         if not pending.over:
-            pending.finish(Reply(code, payload, self._owner.fqrv, rows, retry_ms / 1000))
+            fqrv = self._owner.fqrv
+            pending.finish(self._uncommon(code, payload, rows, aside) if aside else Reply(code, payload, fqrv, rows))
+
+    def _uncommon(self, code: int, payload: bytes, rows: int, aside: int) -> Reply:
+        """A reply that says when to come back, or which fields the model does not have."""
+        if code == Code.EXHAUSTED:
+            return Reply(code, payload, self._owner.fqrv, rows, aside / 1000)
+        unknown_fields = payload[:aside].decode("ascii", "replace")
+        return ReplyWith(code, payload[aside:], self._owner.fqrv, rows, 0.0, unknown_fields)
 
     async def wait_closed(self) -> None:
         with contextlib.suppress(asyncio.CancelledError):

@@ -17,13 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from forestflow.runtime import watchdog
-from forestflow.runtime.watchdog import BEAT, DIED, HEADER, HUNG, MEMORY, NUMBERS_AT, RUNNING_AT, STOPPED
+from forestflow.runtime.watchdog import BEATS_AT, DIED, HEADER, HUNG, MEMORY, NUMBERS_AT, STOPPED
 
 BEAT_SECONDS = 1.0
 GRACE_SECONDS = 2.5  # past the deadline of what runs
 MAX_RUNNING = 256  # requests whose numbers are kept; more never run at once
 
-_ONE = struct.Struct("<IQ")
+_NONE = struct.Struct("<QdQ")  # beats, seconds, how many run
+_ONE = struct.Struct("<QdQQ")
 
 __all__ = ["BEAT_SECONDS", "DIED", "HUNG", "MEMORY", "STOPPED", "Death", "Pulse", "death_of", "pulse_path"]
 
@@ -81,23 +82,24 @@ class Pulse:
     def beat(self) -> None:
         """The thread is there, and runs nothing."""
         self._beats += 1
-        BEAT.pack_into(self._page, 0, self._beats, self._usual)
-        struct.pack_into("<I", self._page, RUNNING_AT, 0)
+        _NONE.pack_into(self._page, BEATS_AT, self._beats, self._usual, 0)
 
     def pause(self) -> None:
         """The next beat may take as long as it likes: the model is being loaded, or freed."""
         self._beats += 1
-        BEAT.pack_into(self._page, 0, self._beats, float("inf"))
+        _NONE.pack_into(self._page, BEATS_AT, self._beats, float("inf"), 0)
 
     def run(self, numbers: Sequence[int], seconds: float) -> None:
         """These requests run now; the last of them has so many seconds left."""
-        self._beats += 1
+        self._beats = beats = self._beats + 1
         wait = seconds + GRACE_SECONDS
-        BEAT.pack_into(self._page, 0, self._beats, wait if wait > self._usual else self._usual)
-        if len(numbers) == 1:
-            _ONE.pack_into(self._page, RUNNING_AT, 1, numbers[0])
+        if wait < self._usual:
+            wait = self._usual
+        count = len(numbers)
+        if count == 1:
+            _ONE.pack_into(self._page, BEATS_AT, beats, wait, 1, numbers[0])
         else:
-            struct.pack_into(f"<I{len(numbers)}Q", self._page, RUNNING_AT, len(numbers), *numbers)
+            struct.pack_into(f"<QdQ{count}Q", self._page, BEATS_AT, beats, wait, count, *numbers)
 
     def close(self) -> None:
         """End the watch, and remove what it left."""
@@ -121,5 +123,5 @@ def death_of(path: Path) -> Death | None:
         return None
     if len(page) < watchdog.PAGE_BYTES:
         return None  # of a host that is only beginning
-    _, _, _, reason, limit, running = HEADER.unpack_from(page)
+    _, reason, limit, _, _, running = HEADER.unpack_from(page)
     return Death(reason, limit, frozenset(struct.unpack_from(f"<{min(running, MAX_RUNNING)}Q", page, NUMBERS_AT)))

@@ -69,6 +69,15 @@ def history_of(journal: Journal) -> Iterator[HistoryEntry]:
         yield HistoryEntry(entry.seq, entry.at_ms, event)
 
 
+def replay(journal: Journal, state: State) -> None:
+    """Apply all of the journal to a fresh state; raises JournalDamaged."""
+    for entry in history_of(journal):
+        try:
+            state.apply(entry.event)
+        except (ForestFlowError, KeyError) as error:  # it speaks of what no entry before it made
+            raise damaged(entry.seq, type(entry.event).__name__, f"{type(error).__name__} {error}") from error
+
+
 def no_handler(command: Command[Any]) -> Invalid:
     """The error of a command that nobody carries out; the tests see to it that there is none."""
     return Invalid(f"there is no command {type(command).__name__}")

@@ -132,10 +132,11 @@ def probe(address: str) -> None:
             if os.environ.get("RAY_USE_TLS", "0") != "0":
                 return
             connection.sendall(_HTTP2_PREFACE)
-            first = connection.recv(9, socket.MSG_WAITALL)
+            with connection.makefile("rb") as stream:
+                first = stream.read(_SETTINGS_AT + 1)
     except TimeoutError:
         raise NoRay(f"no Ray cluster answers at {address} within {PROBE_SECONDS:g} s; is its head node up?") from None
-    except (OSError, UnicodeError, ValueError) as error:
+    except (OSError, OverflowError, ValueError) as error:  # no such host or port, or nobody there
         reason = getattr(error, "strerror", None) or error
         raise NoRay(f"no Ray cluster can be reached at {address}: {reason}; is its head node up?") from error
     if len(first) <= _SETTINGS_AT or first[_SETTINGS_AT] != _SETTINGS:

@@ -18,8 +18,9 @@ import numpy.typing as npt
 from forestflow.codecs import columnar
 from forestflow.codecs.request import ScoreRequest
 from forestflow.domain.errors import Code, ForestFlowError, InvalidInput, ModelFailed, QueueFull
+from forestflow.domain.ids import Fqrv
 from forestflow.domain.tensors import Batch, Column, concat
-from forestflow.runtime.link import Outcome, Reply, Sent
+from forestflow.runtime.link import Outcome, Reply, ReplyWith, Sent
 from forestflow.runtime.release import Release
 from forestflow.runtime.route import ContractRoute
 
@@ -117,6 +118,7 @@ class Gathering:
         self._resolve = resolve
         self._context = context
         self._answers: dict[int, Batch] = {}
+        self._unknown_fields: dict[str, None] = {}  # of all parts, in the order in which they were reported
 
     def resolver(self, number: int) -> Callable[[Outcome], None]:
         """What takes the outcome of the part of that number."""
@@ -141,6 +143,8 @@ class Gathering:
             self._finish(outcome)
             return
         release = self._parts[number].release
+        if isinstance(outcome, ReplyWith):
+            self._unknown_fields.update(dict.fromkeys(outcome.unknown_fields.split(",")))
         try:
             if outcome.code != Code.OK:
                 self._finish(self._refusal(release, columnar.decode_error(outcome.payload)))
@@ -163,7 +167,7 @@ class Gathering:
     def _refusal(self, release: Release, error: ForestFlowError) -> Reply:
         retry_after = error.retry_after_seconds if isinstance(error, QueueFull) else 0.0
         payload = release.codec(self._codec).encode_error(error, self._request_id.decode("latin-1"))
-        return Reply(error.code, payload, release.fqrv, 0, retry_after)
+        return self._reply(error.code, payload, release.fqrv, 0, retry_after)
 
     def _merged(self) -> Reply:
         parts = self._parts
@@ -186,4 +190,9 @@ class Gathering:
         first = parts[0].release
         releases = [part.release.fqrv for part in parts]
         payload = first.codec(self._codec).encode_records(whole, releases, owners.tolist(), self._context)
-        return Reply(Code.OK, payload, first.fqrv, whole.rows)
+        return self._reply(Code.OK, payload, first.fqrv, whole.rows)
+
+    def _reply(self, code: Code, payload: bytes, fqrv: Fqrv, rows: int, retry_after: float = 0.0) -> Reply:
+        if not self._unknown_fields:
+            return Reply(code, payload, fqrv, rows, retry_after)
+        return ReplyWith(code, payload, fqrv, rows, retry_after, ",".join(self._unknown_fields))

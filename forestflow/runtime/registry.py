@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from forestflow.codecs import journal as journal_codec
@@ -31,7 +31,6 @@ from forestflow.domain.commands import (
 )
 from forestflow.domain.errors import (
     ContractValidationError,
-    ForestFlowError,
     Invalid,
     ServableAlreadyExists,
     StorageFailed,
@@ -70,30 +69,18 @@ from forestflow.runtime.artifacts import ArtifactStore
 from forestflow.runtime.assignment import Assignment
 from forestflow.runtime.clock import SteadyClock
 from forestflow.runtime.counters import Counters
-from forestflow.runtime.deploys import Deploys
+from forestflow.runtime.deploys import Deploys, RegistrySettings
 from forestflow.runtime.evaluate import contract_plan, due_events, snapshot
 from forestflow.runtime.planbook import PlanBook
-from forestflow.runtime.queries import Knowledge, Queries, history_of, no_handler
+from forestflow.runtime.queries import Knowledge, Queries, no_handler, replay
 from forestflow.runtime.replicas import Hosts, ReplicaSet, Wanted
 from forestflow.runtime.sources.directories import SourceDirectories
-from forestflow.runtime.store import Journal, Record, damaged
+from forestflow.runtime.store import Journal, Record
 from forestflow.runtime.versions import Directories, Versions
 
 TICK_SECONDS = 0.5
 
 _log = logging.getLogger("forestflow.registry")
-
-
-@dataclass(frozen=True, slots=True)
-class RegistrySettings:
-    """What the registry needs to know of its server."""
-
-    load_timeout_seconds: float = 120.0
-    max_queued: int = 1024
-    max_frame: int = 256 << 20
-    host_cpu: float = 0.0
-    default_timeout: float = 30.0
-    memory_share: float = 0.8
 
 
 class Registry:
@@ -116,7 +103,7 @@ class Registry:
         self._counters = Counters(journal)
         self._models: dict[Fqrv, ModelMetadata] = {}
         self._replicas = ReplicaSet(hosts, self._wanted, self._replica_changed)
-        self._deploys = Deploys(self._state, artifacts, self._replicas, self._settings.load_timeout_seconds)
+        self._deploys = Deploys(self._state, artifacts, self._replicas, hosts, self._settings)
         self._book = PlanBook(self._now_ms())  # a time, so that versions grow over restarts, too
         self._volatile: set[Contract] = set()
         self._ticker: asyncio.Task[None] | None = None
@@ -160,11 +147,7 @@ class Registry:
 
     async def start(self) -> None:
         """Replay the journal, take over surviving hosts, begin to reconcile; raises JournalDamaged."""
-        for entry in history_of(self._journal):
-            try:
-                self._state.apply(entry.event)
-            except (ForestFlowError, KeyError) as error:  # it speaks of what no entry before it made
-                raise damaged(entry.seq, type(entry.event).__name__, f"{type(error).__name__}: {error}") from error
+        replay(self._journal, self._state)
         self._counters.load(release.fqrv for release in self._state.releases())
         self._artifacts.keep_only({release.digest for release in self._state.releases()})
         await self._replicas.adopt()
@@ -280,6 +263,8 @@ class Registry:
 
         try:
             await self._deploys.run(request, commit)
+            for warning in self._models[fqrv].warnings:
+                _log.warning("%s", warning, extra={"release": str(fqrv)})
         finally:
             if self._state.release(fqrv) is None:
                 self._models.pop(fqrv, None)
@@ -401,9 +386,7 @@ class Registry:
 
     def _want(self, request: ServeRequest, settings: ServableSettings, digest: str) -> Wanted:
         deployment = settings.deployment_settings
-        resources = deployment.resources
-        if resources.cpu is None:
-            resources = replace(resources, cpu=self._settings.host_cpu)
+        resources = self._settings.resources(settings)
 
         def assignment(replica_id: str) -> Assignment:
             return Assignment(
@@ -418,6 +401,7 @@ class Registry:
                 deployment.merging,
                 deployment.timeout_seconds or self._settings.default_timeout,
                 self._settings.memory_share,
+                settings.unknown_fields,
             )
 
         return Wanted(deployment.replicas, resources, assignment)

@@ -21,7 +21,7 @@ import logging
 import math
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Container, Hashable, Iterator, Mapping
+from collections.abc import Callable, Container, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 
@@ -29,17 +29,20 @@ from forestflow.codecs.request import ScoreRequest
 from forestflow.codecs.table import Codec, Pieces, pieces_decoder
 from forestflow.domain.errors import (
     DeadlineExceeded,
+    InvalidInput,
     Malformed,
     ModelFailed,
     QueueFull,
+    UnknownInputs,
 )
 from forestflow.domain.ids import Fqrv
-from forestflow.domain.settings import Merging
+from forestflow.domain.settings import Merging, UnknownFields
 from forestflow.domain.tensors import Batch, Layout, concat, joined
 from forestflow.runtime import wire
 from forestflow.runtime.pulse import Pulse
 from forestflow.runtime.queue import TwoLevelQueue
 from forestflow.runtime.replies import Codecs, Job, Replies, Reply
+from forestflow.runtime.unknownfields import Tolerance
 from forestflow.servables.base import Servable
 from forestflow.servables.independence import MergeKey, never
 
@@ -85,6 +88,7 @@ class Replica:
         merging: Merging | None = None,
         pulse: Pulse | None = None,
         merge_key: MergeKey | None = None,
+        unknown_fields: UnknownFields = UnknownFields.WARN,
         call_soon: Callable[[Callable[[], None]], object] | None = None,
         call_later: Callable[[float, Callable[[], None]], object] | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -105,6 +109,7 @@ class Replica:
         self._codecs = Codecs(fqrv, servable.metadata)
         self._replies = Replies(fqrv, self._codecs)
         self._pulse = pulse
+        self._tolerance = Tolerance(fqrv, unknown_fields)
         self._call_soon = call_soon or asyncio.get_running_loop().call_soon
         self._call_later = call_later or asyncio.get_running_loop().call_later
         self._clock = clock
@@ -281,7 +286,7 @@ class Replica:
             self._pulse.run([run.job.number for run in runs], longest - self._user_came)
         try:
             merged = concat([run.request.batch for run in runs])
-            answer = self._predict(merged, runs[0].request.configs)
+            answer = self._predict(merged, runs[0].request.configs, runs)
             self._check_rows(answer, merged)
             if answer.form_varies:
                 raise _NotIndependent("the types or outputs of an answer depend on the rows beside it")
@@ -301,15 +306,30 @@ class Replica:
         if self._pulse is not None:
             self._pulse.run((run.job.number,), run.job.deadline - self._user_came)
         try:
-            answer = self._predict(run.request.batch, run.request.configs)
+            answer = self._predict(run.request.batch, run.request.configs, (run,))
         except Exception as error:
             self._replies.failure(run.job, error)
             return
         self._replies.prediction(run.job, run.codec, answer, run.request.context)
 
-    def _predict(self, batch: Batch, configs: Mapping[str, str], shadow: bool = False) -> Batch:
-        if not shadow:
+    def _predict(self, batch: Batch, configs: Mapping[str, str], runs: Sequence[LongRun]) -> Batch:
+        """Score ``batch``, which holds rows of ``runs``; those of users are counted."""
+        if not runs[0].shadow:
             self.batches[batch.rows.bit_length()] += 1
+        try:
+            return self._call(batch, configs)
+        except UnknownInputs as error:
+            for run in runs:
+                run.job.unknown_fields = self._tolerance.report(error)
+            known = self._tolerance.known(batch, error)
+            for run in runs:  # its other slices need not be looked at again
+                run.request.batch = run.request.batch.without(error.names)
+            try:
+                return self._call(known, configs)
+            except InvalidInput as further:
+                raise InvalidInput(f"{further.message}; {error.message}") from None
+
+    def _call(self, batch: Batch, configs: Mapping[str, str]) -> Batch:
         try:
             return self._servable.predict(batch, configs)
         except Exception:
@@ -388,7 +408,7 @@ class Replica:
         if run.key is None:
             rows = max(1, batch.rows)
         asked = batch.slice(run.offset, run.offset + rows)
-        answer = self._predict(asked, run.request.configs, run.shadow)
+        answer = self._predict(asked, run.request.configs, (run,))
         if rows < batch.rows:
             self._check_rows(answer, asked)
         run.offset += rows

@@ -6,10 +6,11 @@ Everything runs on the registry's event loop; only the operations themselves (st
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 import uuid
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -22,11 +23,13 @@ from forestflow.domain.settings import Resources
 from forestflow.domain.tensors import ModelMetadata
 from forestflow.runtime.assignment import Assignment, Loaded
 from forestflow.runtime.reconcile import FREE_RESTARTS, Await, Drain, Load, Observed, Start, Stop, reconcile
+from forestflow.runtime.waits import explained
 from forestflow.servables import loading
 
 DRAIN_SECONDS = 10.0
 PLAN_GRACE_SECONDS = 0.25  # for routers to see the Plan without a replica before it is drained
 MAX_READY_FAILURES = FREE_RESTARTS + 2  # whoever dies soon after it was ready is back within seconds, but does not spin
+EXPLAIN_SECONDS = 3.0  # a host whose process takes longer may wait for resources
 STEADY_SECONDS = 10.0  # ready for so long, a replica's earlier failures are forgotten, unless its watchdog ended it
 
 _log = logging.getLogger("forestflow.registry")
@@ -52,6 +55,10 @@ class Hosts(Protocol):
 
         Raises LoadFailed, or HostLost when the process died over it.
         """
+        ...
+
+    async def lacking(self, resources: Resources, now: bool = False) -> str | None:
+        """What no node that is up has for such a host, or ``now`` has free for it; ``None`` when one could hold it."""
         ...
 
     async def lost(self, replica_id: str) -> str | None:
@@ -223,14 +230,30 @@ class ReplicaSet:
 
     async def _begin(self, replica: _Replica, wanted: Wanted) -> None:
         requirements = await asyncio.to_thread(_requirements, wanted, replica.replica_id)
-        await self._hosts.start(replica.replica_id, wanted.resources, requirements)
+        async with self._explained(replica, wanted.resources):
+            await self._hosts.start(replica.replica_id, wanted.resources, requirements)
 
     async def _await(self, replica: _Replica, wanted: Wanted) -> None:
         try:
-            await self._hosts.alive(replica.replica_id)
+            async with self._explained(replica, wanted.resources):
+                await self._hosts.alive(replica.replica_id)
         except HostLost:  # for good: in its place comes another
             await self._hosts.stop(replica.replica_id)
             await self._begin(replica, wanted)
+
+    @contextlib.asynccontextmanager
+    async def _explained(self, replica: _Replica, resources: Resources) -> AsyncIterator[None]:
+        """While a host's process is awaited, and that takes long, its status says what it waits for."""
+
+        def say(why: str | None) -> None:
+            if self._has(replica) and replica.message != why:
+                replica.message = why
+                self._changed(replica.fqrv)
+
+        before = replica.message
+        async with explained(lambda: self._hosts.lacking(resources, now=True), say, EXPLAIN_SECONDS):
+            yield
+        replica.message = before
 
     async def _load(self, replica: _Replica, wanted: Wanted) -> None:
         def report(text: str) -> None:

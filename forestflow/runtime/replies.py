@@ -33,6 +33,7 @@ class Job:
     payload: bytes
     deadline: float
     alone: bool = False
+    unknown_fields: bytes = b""  # names that the answer reports
 
 
 class Codecs:
@@ -74,7 +75,11 @@ class Replies:
     def prediction(self, job: Job, codec: Codec, batch: Batch, context: Any) -> None:
         """A user's answer; one that cannot be encoded is an error."""
         try:
-            frame = wire.reply(Code.OK, job.number, codec.encode(batch, context), batch.rows)
+            payload = codec.encode(batch, context)
+            if job.unknown_fields:
+                frame = wire.reply_with(job.unknown_fields, Code.OK, job.number, payload, batch.rows)
+            else:
+                frame = wire.reply(Code.OK, job.number, payload, batch.rows)
         except Exception as error:
             self.failure(job, error)
             return
@@ -90,7 +95,10 @@ class Replies:
         except Exception:  # an unknown codec, or one that cannot write this error
             payload = error.message.encode(errors="replace")
         retry_ms = min(65_535, int(error.retry_after_seconds * 1000)) if isinstance(error, QueueFull) else 0
-        self._send(job, wire.reply(error.code, job.number, payload, 0, retry_ms))
+        if job.unknown_fields and not retry_ms:
+            self._send(job, wire.reply_with(job.unknown_fields, error.code, job.number, payload))
+        else:
+            self._send(job, wire.reply(error.code, job.number, payload, 0, retry_ms))
 
     def failure(self, job: Job, error: Exception) -> None:
         """Whatever was raised, as the error that the client sees; what the model failed of is logged."""

@@ -54,6 +54,15 @@ class TfInferSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class PingSettings:
+    """How often gRPC clients may ping: every ``min_seconds``, more often ``max_strikes`` times (0: any number)."""
+
+    min_seconds: float = 5.0
+    max_strikes: int = 2
+    without_calls: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class RouterSettings:
     """What a router needs to know of its server. Sizes in bytes, times in seconds; without ``grpc`` there is none."""
 
@@ -61,6 +70,7 @@ class RouterSettings:
     port: int
     dispatch: DispatchSettings
     grpc: tuple[str, int] | None = None
+    grpc_pings: PingSettings = field(default_factory=PingSettings)
     max_body_bytes: int = 64 << 20
     control_max_body_bytes: int = 1 << 20
     max_connections: int = 4096
@@ -219,14 +229,17 @@ class Router:
         await dispatcher.reached(1)
 
     async def _follow(self, dispatcher: Dispatcher) -> None:
+        logged = ""
         while True:
             try:
                 update = await self._registry.plan(dispatcher.version, PLAN_WAIT_SECONDS)
             except Exception as error:  # whatever it is, scoring goes on with the last Plan
-                if not isinstance(error, Unavailable):
+                if not isinstance(error, Unavailable) and str(error) != logged:
+                    logged = str(error)  # once, however often it is asked
                     _log.error("the registry gave no Plan", exc_info=error)
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
+            logged = ""
             if update.version != dispatcher.version:
                 await dispatcher.meet(update, MEET_SECONDS)
                 dispatcher.apply(update)

@@ -111,10 +111,14 @@ class _Terminal:
         self._kept = [os.dup(1), os.dup(2)]
 
     def say(self, text: str) -> None:
-        os.write(self._kept[0], f"{text}\n".encode())
+        self._write(0, text)
 
     def complain(self, text: str) -> None:
-        os.write(self._kept[1], f"{text}\n".encode())
+        self._write(1, text)
+
+    def _write(self, number: int, text: str) -> None:
+        with contextlib.suppress(OSError):  # nobody reads it any more, which is no reason to stop
+            os.write(self._kept[number], f"{text}\n".encode())
 
     @contextlib.contextmanager
     def quiet(self, noise: Path) -> Iterator[None]:
@@ -141,9 +145,9 @@ def _server(settings: Settings, work: Work) -> Iterator[Server]:
     import ray
 
     from forestflow.runtime import cluster
+    from forestflow.runtime.deploys import RegistrySettings
     from forestflow.runtime.dispatch import DispatchSettings
-    from forestflow.runtime.registry import RegistrySettings
-    from forestflow.runtime.router import RouterSettings, TfInferSettings
+    from forestflow.runtime.router import PingSettings, RouterSettings, TfInferSettings
 
     http, grpc, root = _endpoints(settings)
     secret = datadir.secret(settings.data_dir)
@@ -171,6 +175,7 @@ def _server(settings: Settings, work: Work) -> Iterator[Server]:
             host_cpu=settings.host_cpu,
             default_timeout=settings.default_timeout_seconds,
             memory_share=settings.replica_memory_share,
+            cluster_grows=settings.cluster_grows,
         ),
     )
     here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
@@ -190,6 +195,9 @@ def _server(settings: Settings, work: Work) -> Iterator[Server]:
                 host=http.host,
                 port=server.endpoint[1],
                 grpc=grpc,
+                grpc_pings=PingSettings(
+                    settings.grpc_min_ping_seconds, settings.grpc_max_ping_strikes, settings.grpc_ping_without_calls
+                ),
                 dispatch=DispatchSettings(
                     node_id="",
                     secret=secret,

@@ -62,6 +62,10 @@ _REPORTERS = sa.Table(
 )
 
 
+class JournalUnreadable(StorageFailed):
+    """The database failed while it was read: ``JournalUnreadable(message)``."""
+
+
 class JournalEmpty(StorageFailed):
     """There is no journal where one was expected: ``JournalEmpty(message)``."""
 
@@ -180,12 +184,15 @@ class Journal:
             with self._engine.connect() as connection:
                 yield connection
         except SQLAlchemyError as error:
-            raise StorageFailed(f"the journal cannot be read: {_reason(error)}") from error
+            raise JournalUnreadable(f"the journal cannot be read: {_reason(error)}") from error
 
 
 def damaged(seq: int, kind: str, why: str) -> JournalDamaged:
     """The error for an entry that cannot be read, or not be applied to what those before it say."""
-    return JournalDamaged(seq, f"entry {seq} ({kind}) of the journal cannot be used: {why}; those before it can")
+    on_one_line = " ".join(why.split())
+    return JournalDamaged(
+        seq, f"entry {seq} ({kind}) of the journal cannot be used: {on_one_line}; those before it can"
+    )
 
 
 def _bring_up_to_date(connection: sa.Connection, create: bool) -> None:

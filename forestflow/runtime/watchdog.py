@@ -21,11 +21,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-# The shared page, little-endian: beats, seconds until the next one at most, bytes of memory at most (0: as many as it
-# likes), why it was killed, the limit that it was over, how many requests run; then their numbers.
-HEADER = struct.Struct("<QdQIdI")
-BEAT = struct.Struct("<Qd")
-MEMORY_AT, REASON_AT, RUNNING_AT, NUMBERS_AT = 16, 24, 36, 40
+# The shared page, little-endian: bytes of memory at most (0: as many as it likes), why it was killed, the limit that it
+# was over; beats, seconds until the next one at most, how many requests run, and their numbers.
+HEADER = struct.Struct("<QQdQdQ")
+MEMORY_AT, REASON_AT, BEATS_AT, NUMBERS_AT = 0, 8, 24, HEADER.size
 PAGE_BYTES = 4096
 
 DIED, HUNG, STOPPED, MEMORY = range(4)  # reasons; DIED: not by this watchdog
@@ -70,11 +69,11 @@ def watch(pid: int, page: mmap.mmap, closed: int) -> None:
             return  # it is gone
         if state in ("Z", "X"):
             return  # it is gone, and only its parent has not noticed yet
-        beats, patience, limit, *_ = HEADER.unpack_from(page)
+        limit, _, _, beats, patience, _ = HEADER.unpack_from(page)
         verdict = seen.look(now - last, beats, patience, limit, used, state, traced)
         last = now
         if verdict is not None:
-            struct.pack_into("<Id", page, REASON_AT, *verdict)
+            struct.pack_into("<Qd", page, REASON_AT, *verdict)
             os.kill(pid, signal.SIGKILL)
             return
 

@@ -8,6 +8,7 @@ All integers are little-endian. Every frame is ``u32 length`` (of what follows) 
     REQUEST   u8 kind, u8 priority, u8 codec, u8 length of the request id, u32 servable, u64 id, u32 timeout in ms,
               request id, payload                              router -> replica
     REPLY     u8 kind, u8 code, u16 retry after in ms, u32 rows, u64 id, payload     replica -> router
+              (with any code but EXHAUSTED the u16 is the length of unknown fields' names, which precede the payload)
     BACKLOG   u8 kind, u32 servable, u32 how many shadows may wait, from now on      router -> replica
     CANCEL    u8 kind, u64 id: nobody waits for that request any more                router -> replica
 
@@ -214,6 +215,11 @@ def parse_cancel(frame: Frame) -> int:
 
 def reply(code: int, number: int, payload: bytes, rows: int = 0, retry_after_ms: int = 0) -> bytes:
     return _REPLY.pack(REPLY_HEADER + len(payload), REPLY, code, retry_after_ms, rows, number) + payload
+
+
+def reply_with(unknown_fields: bytes, code: int, number: int, payload: bytes, rows: int = 0) -> bytes:
+    """A reply that reports fields which the model does not have."""
+    return reply(code, number, unknown_fields + payload, rows, len(unknown_fields))
 
 
 def parse_reply(frame: bytes) -> tuple[int, int, int, int, bytes]:

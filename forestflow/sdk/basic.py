@@ -6,6 +6,7 @@ import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote
 
 from forestflow.sdk.errors import address_of
 
@@ -19,13 +20,15 @@ _TENSOR_KEY = {"Bytes": "Byte"}
 class Prediction:
     """An answer: which release gave it, and one dict of output values per row.
 
-    ``raw`` is the server's JSON, parsed; ``request_id`` finds the request in the server's log.
+    ``raw`` is the server's JSON, parsed; ``request_id`` finds the request in the server's log. ``unknown_fields`` are
+    those of the request that the model does not have, where its release reports them.
     """
 
     release: str
     rows: list[dict[str, Any]]
     request_id: str
     raw: dict[str, Any]
+    unknown_fields: tuple[str, ...] = ()
 
 
 def rows_of(columns: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
@@ -65,8 +68,8 @@ def basic_request(
     return request
 
 
-def prediction(raw: dict[str, Any], request_id: str) -> Prediction:
-    """Read a ``{"Prediction": …}`` answer."""
+def prediction(raw: dict[str, Any], request_id: str, unknown_fields: str | None = None) -> Prediction:
+    """Read a ``{"Prediction": …}`` answer; ``unknown_fields`` is its header of that name."""
     body = raw["Prediction"]
     schema = body.get("schema", [])
     rows = []
@@ -82,7 +85,8 @@ def prediction(raw: dict[str, Any], request_id: str) -> Prediction:
             else:
                 row.update(zip(fields, data, strict=True))
         rows.append(row)
-    return Prediction(address_of(body), rows, request_id, raw)
+    unknown = tuple([unquote(name) for name in unknown_fields.split(",")]) if unknown_fields else ()
+    return Prediction(address_of(body), rows, request_id, raw, unknown)
 
 
 def _groups(names: list[str], rows: list[dict[str, Any]], types: Mapping[str, str]) -> list[tuple[str, list[str]]]:

@@ -278,7 +278,8 @@ class Client:
             headers["X-Request-Id"] = request_id
         patience = None if timeout is None else timeout + 5.0  # the server's own 504 says more than our timeout
         response = self._send("POST", path_of(contract) + "/score", request, patience, headers)
-        return prediction(response.json(), response.headers.get("x-request-id", ""))
+        unknown_fields = response.headers.get("x-forestflow-unknown-fields")
+        return prediction(response.json(), response.headers.get("x-request-id", ""), unknown_fields)
 
     # --- the wire ---
 

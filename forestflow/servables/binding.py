@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from forestflow.domain.errors import InvalidInput, ModelFailed
+from forestflow.domain.errors import InvalidInput, ModelFailed, UnknownInputs
 from forestflow.domain.independence import Independence
 from forestflow.domain.requests import OUTPUTS_KEY, SIGNATURE_KEY
 from forestflow.domain.tensors import DTYPES, Batch, Column, IOMetadata, Layout, ModelMetadata, Signature, TensorType
@@ -141,8 +141,13 @@ class _Bound:
     def _expected(self) -> str:
         return f"signature {self._name!r} takes {_names(self._inputs) or 'no inputs'}"
 
-    def _unknown(self, name: str) -> InvalidInput:
-        return InvalidInput(f"there is no input {name!r}; {self._expected()}")
+    def _unknown(self, batch: Batch) -> InvalidInput:
+        """The error for a batch with names that are none of an input; one of the required may be meant by them."""
+        given = [field for column in batch.columns for field in column.fields]
+        unknown = [field for field in given if field not in self._inputs]
+        message = f"there is no input {unknown[0]!r}; {self._expected()}"
+        lacking = any(name not in given for name in self._required)
+        return InvalidInput(message) if lacking else UnknownInputs(unknown, message)
 
     def _tensors(self, batch: Batch) -> dict[str, Array]:
         """Tensors as the client shaped them, matched by name, or by position where none has a name."""
@@ -154,7 +159,7 @@ class _Bound:
         for name, column in zip(names, batch.tensors(), strict=True):
             io = self._inputs.get(name)
             if io is None:
-                raise self._unknown(name)
+                raise self._unknown(batch)
             data = column.data
             expected = (-1, *io.shape) if self.signature.batched else io.shape
             if not io.any_rank and not _fits(data.shape, expected):
@@ -165,10 +170,13 @@ class _Bound:
     def _records(self, batch: Batch) -> dict[str, Array]:
         """Values of records: a column of one field is an input, flattened; one of several, a scalar input per field.
 
-        Where no field is an input's name and there is one input, it takes the values of all columns, in order.
+        Where no field is an input's name and there is one input of several values, it takes those of all columns, in
+        order: the fields are names of its elements, which no model knows.
         """
         if len(self._inputs) == 1 and not any(field in self._inputs for c in batch.columns for field in c.fields):
             (only,) = self._inputs.values()
+            if not only.shape and not only.any_rank and batch.columns:
+                raise self._unknown(batch)
             return {only.name: self._shaped(only, *_joined(only, batch))}
         given = {}
         for column in batch.columns:
@@ -176,7 +184,7 @@ class _Bound:
             for i, field in enumerate(column.fields):
                 io = self._inputs.get(field)
                 if io is None:
-                    raise self._unknown(field)
+                    raise self._unknown(batch)
                 values = data if len(column.fields) == 1 else data[:, i : i + 1]
                 given[field] = self._shaped(io, column.type, values)
         return given

@@ -16,7 +16,6 @@ from tests.contract.protocol import (
     ANSWERED_FIELDS,
     BOOLEANS,
     FINAL_ZEROS,
-    FURTHER_FIELDS,
     NO_ACTIVE_RELEASE,
     RAGGED_ROWS,
     TEXTS_APART,
@@ -37,9 +36,7 @@ TYPES = {"String": np.dtype(object)}  # the others are numpy's names for them
 class _GraphPipe:
     """Each field is a tensor of its own, by name."""
 
-    lacks: ClassVar = frozenset(
-        {ANNOUNCED_TYPES, ANSWERED_FIELDS, BOOLEANS, FINAL_ZEROS, FURTHER_FIELDS, RAGGED_ROWS, TEXTS_APART}
-    )
+    lacks: ClassVar = frozenset({ANNOUNCED_TYPES, ANSWERED_FIELDS, BOOLEANS, FINAL_ZEROS, RAGGED_ROWS, TEXTS_APART})
 
     def score(self, address: Address, table: Table, configs: Mapping[str, str]) -> Prediction:
         names, tensors = [], []

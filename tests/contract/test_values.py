@@ -99,13 +99,22 @@ def test_further_fields_are_ignored_whatever_they_hold(wire: Wire, deployed: Dep
     wider = tuple(
         replace(
             column,
-            fields=("größe 😀", *column.fields, "z"),
+            fields=(f"größe 😀 {column.type}", *column.fields, f"z {column.type}"),
             rows=[[STRANGE[column.type], *row, STRANGE[column.type]] for row in column.rows],
         )
         for column in servable.table()
     )
-    configs = {**golden.configs, "größe 😀": "naïve \u2028"}
+    configs = dict(golden.configs) if CONFIGS in wire.lacks else {**golden.configs, "größe 😀": "naïve \u2028"}
     assert_golden(wire.score(deployed.address, wider, configs).columns, golden.columns)
+
+
+def test_a_column_too_many_is_ignored(wire: Wire, deployed: Deployed):
+    need(wire, FIELDS)
+    servable = deployed.servable
+    golden = goldens(wire, servable)[-1]
+    table = servable.table()
+    surplus = Column("Int64", ("surplus",), [[2**63 - 1]] * len(table[0].rows))
+    assert_golden(wire.score(deployed.address, (*table, surplus), golden.configs).columns, golden.columns)
 
 
 def test_a_field_left_out_is_one_without_values(wire: Wire, deployed: Deployed):

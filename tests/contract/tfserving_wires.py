@@ -24,7 +24,6 @@ from tests.contract.protocol import (
     CONFIGS,
     DECLARED_SHAPES,
     EMPTY_BATCHES,
-    FURTHER_FIELDS,
     NO_ACTIVE_RELEASE,
     RAGGED_ROWS,
     TEXTS_APART,
@@ -55,7 +54,7 @@ def _who(fqrv: str) -> tuple[Address, str]:
 class TfServingRest:
     """An object for each row. Types and names of answers are those of the model's metadata."""
 
-    lacks: ClassVar = frozenset({ANNOUNCED_TYPES, CONFIGS, DECLARED_SHAPES, EMPTY_BATCHES, FURTHER_FIELDS})
+    lacks: ClassVar = frozenset({ANNOUNCED_TYPES, CONFIGS, DECLARED_SHAPES, EMPTY_BATCHES})
     refusals: ClassVar = {UNKNOWN_CONTRACT: (404,), NO_ACTIVE_RELEASE: (404,), UNFIT_DATA: (400,)}
 
     def __init__(self, target: Target) -> None:
@@ -127,7 +126,7 @@ def _dtype(told: str) -> np.dtype[Any]:
 class TfServingGrpc:
     """Each field is a tensor of its own."""
 
-    lacks: ClassVar = frozenset({ANNOUNCED_TYPES, CONFIGS, FURTHER_FIELDS, RAGGED_ROWS, TEXTS_APART})
+    lacks: ClassVar = frozenset({ANNOUNCED_TYPES, CONFIGS, RAGGED_ROWS, TEXTS_APART})
     refusals: ClassVar = {
         UNKNOWN_CONTRACT: (grpc.StatusCode.NOT_FOUND,),
         NO_ACTIVE_RELEASE: (grpc.StatusCode.NOT_FOUND,),

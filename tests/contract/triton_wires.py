@@ -17,7 +17,6 @@ with warnings.catch_warnings():
 from tests.contract.protocol import (
     ANNOUNCED_TYPES,
     ANSWERED_FIELDS,
-    FURTHER_FIELDS,
     NO_ACTIVE_RELEASE,
     RAGGED_ROWS,
     RAW_BYTES,
@@ -42,7 +41,7 @@ class _Triton:
     Outputs are called as the metadata or the request's ``h2o.outputs`` call them; that is checked here.
     """
 
-    lacks: ClassVar = frozenset({ANNOUNCED_TYPES, ANSWERED_FIELDS, FURTHER_FIELDS, RAGGED_ROWS, TEXTS_APART})
+    lacks: ClassVar = frozenset({ANNOUNCED_TYPES, ANSWERED_FIELDS, RAGGED_ROWS, TEXTS_APART})
     binary: ClassVar[dict[str, bool]] = {}
     module: ClassVar[Any]
     _client: Any

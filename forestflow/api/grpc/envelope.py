@@ -67,11 +67,13 @@ def open_item(message: bytes) -> Item:
     )
 
 
-def close_item(item_id: str, result: bytes | Status) -> bytes:
+def close_item(item_id: str, result: bytes | Status, unknown_fields: Sequence[str] = ()) -> bytes:
     """A ScoreStreamResponse of a prediction as its replica wrote it, or of an error."""
     if isinstance(result, bytes):
-        return ScoreStreamAnswer(id=item_id, prediction=result).SerializeToString()
-    return ScoreStreamAnswer(id=item_id, error=result).SerializeToString()
+        answer = ScoreStreamAnswer(id=item_id, prediction=result, unknown_fields=unknown_fields)
+    else:
+        answer = ScoreStreamAnswer(id=item_id, error=result, unknown_fields=unknown_fields)
+    return answer.SerializeToString()
 
 
 def _joined(pieces: Sequence[bytes]) -> bytes:

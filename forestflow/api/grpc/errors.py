@@ -89,11 +89,18 @@ def status_of(
     return status
 
 
-def trailers_of(error: ForestFlowError, status: Status, request_id: bytes, fqrv: Fqrv | None = None) -> Trailers:
+def trailers_of(
+    error: ForestFlowError,
+    status: Status,
+    request_id: bytes,
+    fqrv: Fqrv | None = None,
+    further: Sequence[tuple[str, str]] = (),
+) -> Trailers:
     """What an error says in the call's trailing metadata. Details that would be too much there are left out."""
     trailers: list[tuple[str, str | bytes]] = [(REQUEST_ID, request_id.decode())]
     if fqrv is not None:
         trailers += fqrv_metadata(fqrv)
+    trailers += further
     milliseconds = _retry_milliseconds(error)
     if milliseconds:
         trailers.append((RETRY_AFTER_MS, str(milliseconds)))

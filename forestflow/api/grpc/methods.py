@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import grpc.aio
 
-from forestflow.api.answers import InternalError, fqrv_metadata, payload_of
+from forestflow.api.answers import InternalError, metadata_of, payload_of, unknown_fields_metadata
 from forestflow.api.grpc.errors import REQUEST_ID, STATUS, status_of, trailers_of
 from forestflow.api.requests import MAX_TIMEOUT_SECONDS, request_id_of
 from forestflow.domain.errors import Code, DeadlineExceeded, ForestFlowError
@@ -132,7 +132,7 @@ def told_of(failed: Exception, request_id: bytes) -> ForestFlowError:
 def _finish(call: Call, context: grpc.aio.ServicerContext) -> None:
     metadata: list[tuple[str, str]] = [(REQUEST_ID, call.request_id.decode())]
     if call.reply is not None:
-        metadata += fqrv_metadata(call.reply.fqrv)
+        metadata += metadata_of(call.reply)
     context.set_trailing_metadata(tuple(metadata))
 
 
@@ -141,6 +141,6 @@ async def _refuse(
 ) -> NoReturn:
     fqrv = call.reply.fqrv if call.reply is not None else None
     status = status_of(error, call.request_id, fqrv, statuses)
-    trailers = trailers_of(error, status, call.request_id, fqrv)
+    trailers = trailers_of(error, status, call.request_id, fqrv, unknown_fields_metadata(call.reply))
     await context.abort(statuses[error.code], status.message, trailers)
     raise AssertionError("abort raises")

@@ -91,6 +91,10 @@ async def _serve(
             ("grpc.max_allowed_incoming_connections", settings.max_connections),
             ("grpc.max_connection_idle_ms", int(IDLE_SECONDS * 1000)),
             ("grpc.server_handshake_timeout_ms", int(HANDSHAKE_SECONDS * 1000)),
+            # By default gRPC takes a ping in five minutes, and hangs up on quiet streams of clients that ping oftener.
+            ("grpc.http2.min_ping_interval_without_data_ms", round(settings.grpc_pings.min_seconds * 1000)),
+            ("grpc.http2.max_ping_strikes", settings.grpc_pings.max_strikes),
+            ("grpc.keepalive_permit_without_calls", int(settings.grpc_pings.without_calls)),
         ],
     )
     models = Models(control, dispatcher, settings.model_aliases)

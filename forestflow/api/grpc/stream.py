@@ -7,11 +7,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
+from collections.abc import Sequence
 from functools import partial
+from urllib.parse import unquote
 
 import grpc.aio
 
-from forestflow.api.answers import payload_of
+from forestflow.api.answers import payload_of, unknown_fields_metadata
 from forestflow.api.grpc.envelope import Item, close_item, open_envelope, open_item
 from forestflow.api.grpc.errors import status_of
 from forestflow.api.grpc.methods import Call, StreamHandler, told_of
@@ -139,18 +141,25 @@ class ScoreStream:
         if isinstance(outcome, ForestFlowError):
             self._answer(item_id, outcome, request_id, size)
             return
+        unknown = [unquote(name) for _, names in unknown_fields_metadata(outcome) for name in names.split(",")]
         try:
             payload = payload_of(outcome)
         except ForestFlowError as refused:
-            self._answer(item_id, refused, request_id, size, outcome.fqrv)
+            self._answer(item_id, refused, request_id, size, outcome.fqrv, unknown)
         else:
-            self._answer(item_id, payload, request_id, size)
+            self._answer(item_id, payload, request_id, size, None, unknown)
 
     def _answer(
-        self, item_id: str, result: bytes | ForestFlowError, request_id: bytes, size: int, fqrv: Fqrv | None = None
+        self,
+        item_id: str,
+        result: bytes | ForestFlowError,
+        request_id: bytes,
+        size: int,
+        fqrv: Fqrv | None = None,
+        unknown_fields: Sequence[str] = (),
     ) -> None:
         if self._closed:
             return
         told = result if isinstance(result, bytes) else status_of(result, request_id, fqrv)
-        self._answers.append((close_item(item_id, told), size))
+        self._answers.append((close_item(item_id, told, unknown_fields), size))
         self._changed.set()

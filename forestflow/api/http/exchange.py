@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 from starlette.types import Receive, Scope, Send
 
-from forestflow.api.answers import InternalError, fqrv_metadata, payload_of
+from forestflow.api.answers import InternalError, metadata_of, payload_of
 from forestflow.api.http.edge import check_path, collect_body, header_of, while_connected
 from forestflow.api.http.errors import Header, HttpRefusal, error_headers
 from forestflow.api.http.gate import KEY_HEADER, seconds_of
@@ -112,7 +112,7 @@ def told(
     if error is not None:
         headers += error_headers(error)
     if reply is not None:
-        headers += [(name.encode(), value.encode()) for name, value in fqrv_metadata(reply.fqrv)]
+        headers += [(name.encode(), value.encode()) for name, value in metadata_of(reply)]
     return answer.status, headers, answer.body
 
 

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from forestflow.api.answers import HTTP_STATUS, InternalError
+from forestflow.api.answers import HTTP_STATUS, InternalError, unknown_fields_metadata
 from forestflow.api.http.edge import collect_body, header_of, while_connected
 from forestflow.api.http.errors import Header, error_answer, wants_text
 from forestflow.api.http.gate import Gate
@@ -76,4 +76,5 @@ def answer_of(outcome: Outcome, request_id: bytes, *, as_text: bool = False) -> 
     headers = [_JSON, (b"content-length", b"%d" % len(payload)), (b"x-request-id", request_id)]
     if outcome.retry_after_seconds:
         headers.append((b"retry-after", b"%d" % max(1, math.ceil(outcome.retry_after_seconds))))
+    headers += [(name.encode(), value.encode()) for name, value in unknown_fields_metadata(outcome)]
     return HTTP_STATUS[Code(outcome.code)], headers, payload

@@ -27,7 +27,7 @@ from forestflow.api.requests import request_id_of
 from forestflow.codecs.table import BASIC
 from forestflow.domain.errors import Code, ForestFlowError
 from forestflow.runtime.dispatch import Dispatcher
-from forestflow.runtime.link import Outcome, Sent
+from forestflow.runtime.link import Outcome, Reply, Sent
 
 MAX_HEAD = 4096
 REMEMBERED_HEADS = 4096
@@ -221,7 +221,7 @@ class ShortcutProtocol(Http1Connection):
             return
         if self._direct is not None:
             transport.write(response(*self._direct.answer(outcome, self._request_id)))
-        elif not isinstance(outcome, ForestFlowError) and outcome.code == Code.OK:
+        elif type(outcome) is Reply and outcome.code == Code.OK:
             payload = outcome.payload
             transport.write(_OK % (len(payload), self._request_id, payload))
         else:

@@ -192,7 +192,7 @@ def _line(text: str, name: str) -> str:
 def unknown_categories(columns: str, why: str) -> str:
     """What a refusal says."""
     return (
-        f"the model was trained with categories of {columns} that its files do not tell ({why}); save them with the "
+        f"the model was trained with categories of {columns} that its files do not hold ({why}); save them with the "
         'model, in the order of the DataFrame: save_model(..., metadata={"categories": '
         "{name: list(frame[name].cat.categories)}})"
     )

@@ -20,7 +20,7 @@ PICKLES = frozenset({"pickle", "cloudpickle", "joblib"})
 SKOPS = "skops"
 
 # Types beyond those of skops itself that a file may hold and still run no code: boosters come as their own formats.
-# scikit-learn's trees are none of them: numbers in a file made for it lead their predictions out of their memory.
+# scikit-learn's trees are not among them: nobody checks that the numbers in the file stay within their memory.
 _HARMLESS = frozenset(
     {"collections.OrderedDict", "lightgbm.basic.Booster", "xgboost.core.Booster"}
     | {f"lightgbm.sklearn.LGBM{kind}" for kind in ("Model", "Classifier", "Regressor", "Ranker")}

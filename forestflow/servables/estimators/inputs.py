@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Hashable, Mapping
+import math
+from collections.abc import Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal, Protocol
@@ -11,7 +12,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from forestflow.domain.errors import InvalidInput
+from forestflow.domain.errors import InvalidInput, UnknownInputs
 from forestflow.domain.tensors import DTYPES, Batch, Column, IOMetadata, Layout, TensorType
 from forestflow.servables.binding import type_of
 
@@ -116,18 +117,20 @@ class NamedColumns:
         return self._gathered(batch)
 
     def _gathered(self, batch: Batch) -> Batch:
-        batch = with_rows(batch)
-        given = {field for column in batch.columns for field in column.fields}
+        batch = with_rows(batch, self._place)
+        given = dict.fromkeys([field for column in batch.columns for field in column.fields])
         missing = [name for name in self._names if name not in given]
         if required := [name for name in missing if name not in self._optional]:
-            raise InvalidInput(f"input {required[0]!r} is missing; {self._expected()}")
+            unknown = [field for field in given if field not in self._place]
+            names = f"; there is no input {', '.join(map(repr, unknown))}" if unknown else ""
+            raise InvalidInput(f"input {required[0]!r} is missing; {self._expected()}{names}")
         numbers = [np.float32 if c.data.dtype.kind == "b" else c.data.dtype for c in batch.columns]
         dtype = np.result_type(np.float32, *[n for n in numbers if np.dtype(n).kind in "iuf"])
         matrix = np.empty((batch.rows, len(self._names)), dtype)
         matrix[:, [self._place[name] for name in missing]] = np.nan
         for column in batch.columns:
-            places = [self._place_of(field, column) for field in column.fields]
-            data = column.data.reshape(batch.rows, -1)
+            places = [self._place_of(field, column, given) for field in column.fields]
+            data = column.data.reshape(batch.rows, math.prod(column.data.shape[1:]))  # there may be no rows
             if data.shape[1] != len(places):
                 raise InvalidInput(f"input {column.fields[0]!r} takes one value a row, got {data.shape[1]}")
             matrix[:, places] = data
@@ -135,10 +138,11 @@ class NamedColumns:
         assert kind is not None
         return Batch(batch.rows, (Column(kind, (MATRIX,), matrix),), batch.layout)
 
-    def _place_of(self, name: str, column: Column) -> int:
+    def _place_of(self, name: str, column: Column, given: Iterable[str]) -> int:
         place = self._place.get(name)
         if place is None:
-            raise InvalidInput(f"there is no input {name!r}; {self._expected()}")
+            unknown = [field for field in given if field not in self._place]
+            raise UnknownInputs(unknown, f"there is no input {name!r}; {self._expected()}")
         wanted = self._columns[place].type
         boolean = column.type is TensorType.Bool and wanted is not TensorType.Bool and name not in self._booleans
         if column.type in TEXTS or boolean:
@@ -150,10 +154,12 @@ class NamedColumns:
 
 
 def renamed(batch: Batch, name: str) -> Batch:
-    """A single tensor under the name of the only input: a model that knows no names takes any."""
-    if batch.layout is not Layout.TENSORS or len(batch.columns) != 1 or batch.columns[0].fields == (name,):
+    """A single tensor, or field, under the name of the only input: a model that knows no names takes any."""
+    if batch.layout is Layout.WHOLE or len(batch.columns) != 1:
         return batch
     column = batch.columns[0]
+    if len(column.fields) != 1 or column.fields == (name,):
+        return batch
     return Batch(batch.rows, (Column(column.type, (name,), column.data),), batch.layout)
 
 
@@ -176,10 +182,15 @@ def numbered(batch: Batch, names: frozenset[str]) -> Batch:
     return Batch(batch.rows, tuple(columns), batch.layout)
 
 
-def with_rows(batch: Batch) -> Batch:
-    """The batch itself. Raises InvalidInput where its tensors have no rows in common: a DataFrame has these."""
+def with_rows(batch: Batch, names: Collection[str]) -> Batch:
+    """The batch itself. Raises InvalidInput where its tensors have no rows in common, as columns of a table have.
+
+    UnknownInputs, where some are none of ``names``: the others may have.
+    """
     if batch.layout is Layout.WHOLE:
-        raise InvalidInput("the inputs have different numbers of rows, or one is a scalar")
+        unknown = [field for column in batch.columns for field in column.fields if field and field not in names]
+        message = "the inputs have different numbers of rows, or one is a scalar"
+        raise UnknownInputs(unknown, message) if unknown else InvalidInput(message)
     return batch
 
 

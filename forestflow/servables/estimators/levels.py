@@ -1,7 +1,7 @@
 """Categories that a model was trained with: what requests say becomes the code that the model splits by.
 
 pandas numbers the categories of a column by their place in a list. A model that was trained on these numbers must get
-the same ones for the same values, so the list has to be known: a value is none of its codes.
+the same ones for the same values, so the list has to be known: a value says nothing of its code.
 """
 
 from __future__ import annotations

@@ -82,7 +82,8 @@ class EstimatorServable:
         self._named = NamedColumns(self._taken, guessed if own else frozenset())
         self._form, self._rows = self._probed(example, assumed=own and example is None)
         unused = inputs.optional & {io.name for io, feature in known if not feature.used}
-        self._steps = tuple(self._prepared(guessed if own else frozenset(), unused))
+        nameless = len(inputs.each) == 1 and (inputs.tensors or (own and not estimator.features))
+        self._steps = tuple(self._prepared(guessed if own else frozenset(), unused, nameless=nameless))
         outputs = {method: self._outputs(method) for method in estimator.methods}
         self._labels = {METHODS[name]: estimator.labels for name in LABELLED & outputs.keys()}
         self._metadata = self._described(inputs.each, outputs)
@@ -158,15 +159,20 @@ class EstimatorServable:
         except Exception as error:
             raise ModelFailed(f"the model failed: {type(error).__name__}: {_first_line(error)}") from error
 
-    def _prepared(self, guessed: frozenset[str], unused: frozenset[str]) -> Iterator[Callable[[Batch], Batch]]:
-        """What is done to a batch before its columns are bound; ``guessed`` are columns of which no type is known."""
+    def _prepared(
+        self, guessed: frozenset[str], unused: frozenset[str], *, nameless: bool
+    ) -> Iterator[Callable[[Batch], Batch]]:
+        """What is done to a batch before its columns are bound.
+
+        ``guessed`` are columns of which no type is known; ``nameless`` says that no name of the only input is known.
+        """
         if self._coding is not None or self._form in (Form.FRAME, Form.COLUMN):
-            yield with_rows
+            yield partial(with_rows, names=frozenset([io.name for io in self._inputs.each]))
         if unused:
             yield partial(without, names=unused)
         if self._coding is not None:
             yield self._coding.encoded
-        if self._inputs.tensors and len(self._inputs.each) == 1:
+        if nameless:
             yield partial(renamed, name=self._inputs.each[0].name)
         elif self._inputs.readers:
             yield partial(spelled, self._inputs)

@@ -1,10 +1,11 @@
 """From a Batch's columns to the rows of doubles that a model scores, by EasyPredict's rules.
 
 Those are the rules of ``EasyPredictModelWrapper`` with ``convertUnknownCategoricalLevelsToNa`` and
-``convertInvalidNumbersToNa``, which the original ForestFlow used: columns are found by name, what the model does not
-know is ignored, what is missing stays NaN, text for a number is read as Java reads it, a level is looked up as H2O's
-encoder of that column does (the tables are filled by asking it, see :mod:`.model`). Where EasyPredict refuses a type
-this raises ``InvalidInput``, except that any number may stand for a number, as in the original's GraphPipe.
+``convertInvalidNumbersToNa``, which the original ForestFlow used: columns are found by name, what is missing stays NaN,
+text for a number is read as Java reads it, a level is looked up as H2O's encoder of that column does (the tables are
+filled by asking it, see :mod:`.model`). Where EasyPredict refuses a type this raises ``InvalidInput``, except that any
+number may stand for a number, as in the original's GraphPipe. What the model does not know, which EasyPredict ignores,
+raises ``UnknownInputs``: the replica has the rule for it.
 
 How one set of columns maps to a row is worked out once and kept as a plan.
 """
@@ -14,12 +15,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from forestflow.domain.errors import InvalidInput
+from forestflow.domain.errors import InvalidInput, UnknownInputs
 from forestflow.domain.tensors import Batch, Column, IOMetadata, TensorType
 from forestflow.servables.h2o.java_double import parse_java_double
 
@@ -64,8 +66,14 @@ class _Plan:
 class InputRows:
     """Writes batches into rows of ``width`` cells: the model's encoded features, then the offset."""
 
-    def __init__(self, features: Sequence[Feature], width: int, offset: str | None = None) -> None:
-        """``width`` counts encoded cells without the offset; ``offset`` names the column that carries it."""
+    def __init__(
+        self, features: Sequence[Feature], width: int, offset: str | None = None, ignored: Iterable[str] = ()
+    ) -> None:
+        """``width`` counts encoded cells without the offset; ``offset`` names the column that carries it.
+
+        ``ignored`` are columns that the model was trained with and does not look at when it scores.
+        """
+        self.ignored = frozenset(ignored)
         self.categorical = tuple(f.name for f in features if f.listed and f.levels is not None)
         self.numeric = tuple(f.name for f in features if f.listed and f.levels is None)
         if offset is not None and offset not in self.numeric:
@@ -73,7 +81,7 @@ class InputRows:
         self.expected_columns = bool(self.categorical) + bool(self.numeric)
         self._by_name = {f.name: f for f in features}
         self._width = width
-        self._offset = offset
+        self.offset = offset
         self._plans: dict[tuple[Any, ...], _Plan] = {}
 
     def metadata(self) -> tuple[IOMetadata, ...]:
@@ -90,15 +98,19 @@ class InputRows:
 
     def knows(self, name: str) -> bool:
         """Whether a field of that name is looked at."""
-        return name in self._by_name or name == self._offset
+        return name in self._by_name or name == self.offset
 
     def check(self, batch: Batch) -> None:
-        """Raise :class:`~forestflow.domain.errors.InvalidInput` as the original does: no data, wrong tensor count."""
+        """Raise :class:`~forestflow.domain.errors.InvalidInput` as the original does: no data, wrong tensor count.
+
+        Where a tensor too many is one of unknown fields, UnknownInputs.
+        """
         count = len(batch.columns)
         if count == self.expected_columns and batch.rows:
             return
         if not batch.rows or not count:
             raise InvalidInput("No input data provided")
+        self._sources(batch.columns)
         raise InvalidInput(
             f"Number of inputs (Found min: {count} max: {count}) "
             f"does not match expected number for a request {self.expected_columns}"
@@ -128,7 +140,7 @@ class InputRows:
         names: list[str] = []
         values: list[Any] = []
         for name, (index, position) in self._sources(batch.columns).items():
-            if name == self._offset and name not in self._by_name:
+            if name == self.offset and name not in self._by_name:
                 continue
             column = batch.columns[index]
             if column.type in _TEXTS:
@@ -145,14 +157,14 @@ class InputRows:
 
     def offsets(self, batch: Batch, start: int, stop: int) -> Rows | float:
         """The offset of each row, where :meth:`for_java` is used; 0 where the batch has none."""
-        if self._offset is None or self._offset not in self._sources(batch.columns):
+        if self.offset is None or self.offset not in self._sources(batch.columns):
             return 0.0
         rows = np.zeros((stop - start, self._width + 1))
-        index, position = self._sources(batch.columns)[self._offset]
+        index, position = self._sources(batch.columns)[self.offset]
         column = batch.columns[index]
         data = column.data if column.data.ndim == 1 else column.data[:, position]
-        InputRows([], self._width, self._offset).write(
-            Batch(batch.rows, (Column(column.type, (self._offset,), data),)), start, stop, rows
+        InputRows([], self._width, self.offset).write(
+            Batch(batch.rows, (Column(column.type, (self.offset,), data),)), start, stop, rows
         )
         return rows[:, self._width]
 
@@ -173,8 +185,21 @@ class InputRows:
     def _remember(self, key: tuple[Any, ...], columns: tuple[Column, ...]) -> _Plan:
         if len(self._plans) >= _MAX_PLANS:  # clients may come with any number of them
             self._plans.clear()
-        plan = self._plans[key] = self._make_plan(columns)
+        try:
+            plan = self._make_plan(columns)
+        except UnknownInputs as error:  # clients that send such fields do so again and again
+            plan = _Plan((partial(_raise, error.names, error.message),), True)
+        self._plans[key] = plan
         return plan
+
+    def unknown(self, names: Sequence[str]) -> UnknownInputs:
+        """The error for fields that the model does not have."""
+        return UnknownInputs(names, f"there is no input {names[0]!r}; {self.expected()}")
+
+    def expected(self) -> str:
+        """What the model takes, for messages of errors."""
+        described = (f"{io.name} {io.type.name} {[-1, *io.shape]} {io.description}" for io in self.metadata())
+        return f"the model takes {' and '.join(described)}"
 
     def _fields(self, column: Column) -> tuple[str, ...]:
         """The features a column carries. One named like an input of the metadata carries all of that input."""
@@ -184,18 +209,26 @@ class InputRows:
                 if column.data.ndim > 2 or (column.data.shape[1] if column.data.ndim == 2 else 1) != len(whole):
                     raise InvalidInput(f"input {column.fields[0]} must have {len(whole)} values in each row")
                 return whole
+            return column.fields
         if column.data.ndim > 2 or (column.data.ndim == 2 and column.data.shape[1] != len(column.fields)):
             raise InvalidInput(f"field {column.fields[0]!r} must be one value in each row")
         return column.fields
 
     def _sources(self, columns: tuple[Column, ...]) -> dict[str, tuple[int, int]]:
-        """For each known field the column and the position it comes from; of two fields of one name the later one."""
-        return {
+        """For each field the column and the position it comes from; of two fields of one name the later one.
+
+        Raises UnknownInputs, also where there is nothing to score.
+        """
+        given = {
             name: (index, position)
             for index, column in enumerate(columns)
             for position, name in enumerate(self._fields(column))
-            if name in self._by_name or name == self._offset
         }
+        known = {name: place for name, place in given.items() if self.knows(name)}
+        unknown = [name for name in given if name not in known and name not in self.ignored]
+        if unknown or not known:
+            raise self.unknown(unknown if known else list(given))
+        return known
 
     def _make_plan(self, columns: tuple[Column, ...]) -> _Plan:
         source = self._sources(columns)
@@ -215,8 +248,12 @@ class InputRows:
                 direct.setdefault(index, []).append((position, place))
         for index, pairs in direct.items():
             steps.append(_number_step(columns[index].type, index, sorted(pairs), len(self._fields(columns[index]))))
-        covers_all = self._by_name.keys() <= source.keys() and self._offset in (None, *source)
+        covers_all = self._by_name.keys() <= source.keys() and self.offset in (None, *source)
         return _Plan(tuple(steps), covers_all)
+
+
+def _raise(names: tuple[str, ...], message: str, *_: object) -> None:
+    raise UnknownInputs(names, message)
 
 
 def _unexpected(type_: TensorType, name: str, categorical: bool) -> InvalidInput:

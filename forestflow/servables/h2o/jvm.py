@@ -83,7 +83,11 @@ def _library_by_asking(java: str) -> Path | None:
     """Where a ``java`` that is a launcher script says its home is."""
     try:
         said = subprocess.run(
-            [java, "-XshowSettings:properties", "-version"], capture_output=True, text=True, timeout=20, check=False
+            [java, "-XX:-UsePerfData", "-XshowSettings:properties", "-version"],
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
@@ -110,6 +114,7 @@ def jvm_options(version: int, memory_mb: int | None) -> list[str]:
         "-Xss512k",
         "-Xshare:auto",
         "-XX:-UsePerfData",
+        "-XX:+DisableAttachMechanism",  # with -Xrs the JVM would leave a socket for jstack and its like in /tmp
         "-XX:ReservedCodeCacheSize=64m",
         "-Djava.awt.headless=true",
         "-Dfile.encoding=UTF-8",  # genmodel reads domains in the default encoding, and they are written as UTF-8

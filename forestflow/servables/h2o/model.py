@@ -43,7 +43,7 @@ def describe(scorer: Any) -> MojoModel:
         expanded = {str(name) for name in scorer.gamColumns(True)}
         found = [replace(feature, listed=feature.name not in expanded) for feature in found]
         found += [Feature(str(name), -1) for name in scorer.gamColumns(False) if str(name) not in names]
-    inputs = InputRows(found, features, str(offset) if with_offset else None)
+    inputs = InputRows(found, features, str(offset) if with_offset else None, _trained_with(scorer.model()))
     if not inputs.expected_columns and category != "WordEmbedding":
         raise LoadFailed("a model with no inputs; an H2O model must have some features")
     labels = scorer.labels()
@@ -56,6 +56,11 @@ def describe(scorer: Any) -> MojoModel:
         needs_convert=needs_convert,
         inputs=inputs,
     )
+
+
+def _trained_with(model: Any) -> set[str]:
+    """All columns of the training frame, the response and those of weights, folds and treatment among them."""
+    return {str(name) for names in (model.getNames(), model.getOrigNames()) if names is not None for name in names}
 
 
 def _levels(scorer: Any, name: str) -> Levels | None:

@@ -79,7 +79,8 @@ class DescribedServable:
         default = configs.get(SIGNATURE_KEY) in (None, "", self._metadata.default)
         if self._columns is not None and default and batch.layout is Layout.RECORDS:
             by_name = any(field in self._names for column in batch.columns for field in column.fields)
-            batch = self._columns.joined(batch) if by_name else batch
+            whole = len(batch.columns) == 1 and len(batch.columns[0].fields) == 1  # the matrix, whatever it is called
+            batch = batch if whole and not by_name else self._columns.joined(batch)
         return self._servable.predict(batch, configs)
 
     def warm_up(self) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from forestflow.domain.errors import ForestFlowError, ModelFailed, NotImplementedByModel
+from forestflow.domain.errors import ForestFlowError, ModelFailed, NotImplementedByModel, UnknownInputs
 from forestflow.domain.independence import Independence
 from forestflow.domain.requests import OUTPUTS_KEY, SIGNATURE_KEY
 from forestflow.domain.tensors import Batch, Layout, ModelMetadata, concat
@@ -32,6 +32,7 @@ class PythonServable:
         options = Options.of(model)
         self._model = model
         self._read = reader(options.inputs)
+        self._names = frozenset(io.name for io in options.metadata.inputs if options.inputs == "columns")
         self._batched = options.batched
         self._metadata = options.metadata
         outputs = options.metadata.outputs
@@ -66,7 +67,10 @@ class PythonServable:
         return self._answer(batch, method, wanted)
 
     def _answer(self, batch: Batch, method: str, wanted: str) -> Batch:
-        answer = self._call(method, self._read(batch))
+        inputs = self._read(batch)
+        if self._names and not self._names.issuperset(inputs):
+            self._refuse_unknown(inputs)
+        answer = self._call(method, inputs)
         return to_batch(answer, batch, method, batched=self._batched, name=self._output, wanted=wanted)
 
     def _by_row(self, batch: Batch, method: str, wanted: str) -> Batch:
@@ -96,6 +100,12 @@ class PythonServable:
 
     def _twice(self, batch: Batch, method: str, wanted: str) -> Batch:
         return self._answer(concat([batch, batch]), method, wanted).slice(0, 1)
+
+    def _refuse_unknown(self, inputs: Mapping[str, Any]) -> None:
+        """A class that lists its columns takes no others; tensors without a name it is given all the same."""
+        if unknown := [name for name in inputs if name and name not in self._names]:
+            known = ", ".join(map(repr, sorted(self._names)))
+            raise UnknownInputs(unknown, f"there is no input {unknown[0]!r}; the model takes {known}")
 
     def _call(self, method: str, inputs: Any) -> Any:
         try:

@@ -7,6 +7,7 @@ name that input is taken as the features of the examples: floats become ``float_
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -54,7 +55,7 @@ def with_examples(batch: Batch, name: str) -> Batch:
 def _features(column: Column, rows: int) -> list[tuple[str, Any, list[Any]]]:
     """Per field, its name, what makes a feature of a list of values, and that list for each row."""
     feature: Callable[[list[Any]], Any] = _floats
-    data = column.data.reshape(rows, -1)
+    data = column.data.reshape(rows, math.prod(column.data.shape[1:]))  # there may be no rows
     if column.type in _TEXTS:
         feature = _bytes
         encoded = [value.encode() if isinstance(value, str) else value for value in data.reshape(-1).tolist()]

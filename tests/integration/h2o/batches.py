@@ -7,7 +7,17 @@ from typing import Any
 
 import numpy as np
 
+from forestflow.domain.errors import UnknownInputs
 from forestflow.domain.tensors import DTYPES, Batch, Column, TensorType
+from forestflow.servables.base import Servable
+
+
+def predicted(model: Servable, batch: Batch) -> Batch:
+    """What a replica answers by default: fields that the model does not have are left out, as EasyPredict does."""
+    try:
+        return model.predict(batch, {})
+    except UnknownInputs as unknown:
+        return model.predict(batch.without(unknown.names), {})
 
 
 def column(type_: TensorType, fields: Sequence[str], rows: Sequence[Sequence[Any]]) -> Column:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from forestflow.domain.errors import ForestFlowError, InvalidInput
 from forestflow.domain.tensors import Batch, Column, TensorType
 from forestflow.servables.base import Servable
-from tests.integration.h2o.batches import basic, column
+from tests.integration.h2o.batches import basic, column, predicted
 from tests.integration.h2o.easy_predict import EasyPredict, Refused, java_value, same
 from tests.integration.h2o.training import CAT, CITY, CODE, ENUMS, FEATURES, GRADE, Case
 
@@ -104,15 +104,23 @@ def test_odd_rows(name: str, trained: dict[str, Case], servable: Get) -> None:
     def compare(batch: Batch) -> None:
         if not model.metadata.inputs[1:]:  # a model without categorical inputs takes one tensor
             batch = Batch(batch.rows, batch.columns[:1])
+        listed = ((io.description or "")[1:-1].split(",") for io in model.metadata.inputs)
+        scored = {field.split(":", 1)[1] for fields in listed for field in fields}
+        known = scored.union(map(str, easy.model.getNames()))  # its response is in the training frame
+        given = {field for column in batch.columns for field in column.fields}
+        if scored.isdisjoint(given) or any(known.isdisjoint(column.fields) for column in batch.columns):
+            with pytest.raises(ForestFlowError):  # without its unknown fields the request lacks a tensor
+                predicted(model, batch)
+            return
         try:
             theirs = easy_answers(easy, batch)
         except Refused:
             seen["refused"] += 1
             with pytest.raises(ForestFlowError):
-                model.predict(batch, {})
+                predicted(model, batch)
             return
         seen["answered"] += 1
-        ours = model.predict(batch, {}).columns[0].data.tolist()
+        ours = predicted(model, batch).columns[0].data.tolist()
         assert all(map(same, ours, theirs)), (ours, theirs)
 
     compare()
@@ -135,7 +143,7 @@ def test_text_for_a_number(text: str, trained: dict[str, Case]) -> None:
 
 
 def _answers(model: Servable, *columns: Column) -> list[Any]:
-    answer: list[Any] = model.predict(Batch(len(columns[0].data), columns), {}).columns[0].data.tolist()
+    answer: list[Any] = predicted(model, Batch(len(columns[0].data), columns)).columns[0].data.tolist()
     return answer
 
 

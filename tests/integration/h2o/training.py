@@ -262,6 +262,7 @@ class _Trainer:
 
         deep = {"hidden": [5, 5], "epochs": 2, "seed": 1, "reproducible": True}
         self.add("deep_regression", H2ODeepLearningEstimator(**deep), "y")
+        self.add("deep_offset", H2ODeepLearningEstimator(**deep, offset_column="off"), "y", special=("off",))
         self.add("deep_binomial", H2ODeepLearningEstimator(**deep), "yb")
         self.add("deep_multinomial", H2ODeepLearningEstimator(**deep), "ym")
         self.add("autoencoder", H2OAutoEncoderEstimator(**deep))

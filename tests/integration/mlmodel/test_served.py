@@ -9,14 +9,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import lightgbm
 import numpy as np
+import pandas
 import pytest
 import xgboost
 from skl2onnx import to_onnx
 from sklearn.datasets import load_iris
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 
-from tests.mlmodels import columns, example, mlmodel, pyfunc, sklearn_folder
+from tests.mlmodels import columns, example, lightgbm_folder, mlmodel, pyfunc, sklearn_folder
 from tests.serving import MODELS, RunningServer, golden, rows_body
 
 FIELDS = ["sepal length (cm)", "sepal width (cm)", "petal length (cm)", "petal width (cm)"]
@@ -70,6 +73,32 @@ def test_scikit_learn(server: RunningServer, contract: str, tmp_path: Path) -> N
                                       "datum": [{"tensors": [{"Float64": {"data": [1]}}]}]})  # fmt: skip
     assert refused.status_code == 422
     assert "input 'sepal length (cm)' is missing; the model takes" in refused.text
+
+
+def test_skops_and_categories(server: RunningServer, contract: str, tmp_path: Path) -> None:
+    """As MLflow writes them today: by skops, here without signature or example."""
+    table = pandas.DataFrame({"c": pandas.Categorical(["a", "b", "c"] * 40), "x": np.arange(120) % 7})
+    target = np.arange(120) % 3 * 2.0 + np.arange(120) % 7
+    model = lightgbm.LGBMRegressor(n_estimators=20, min_child_samples=1, min_data_per_group=1, verbose=-1)
+    folder = lightgbm_folder(tmp_path / "m", model.fit(table, target))
+    assert deploy(server, contract, folder).status_code == 200
+    inputs = server.http.get(f"/{contract}/v1/metadata").json()["BasicMetaData"]["inputs"]
+    assert [(io["name"], io["type"]) for io in inputs] == [("c", "String"), ("x", "Float64")]
+    assert inputs[0]["description"] == "[0:a,1:b,2:c]"
+    name = contract.replace("/", ".")
+    rows = [{"c": c, "x": x} for c, x in zip(table["c"].tolist(), table["x"].tolist(), strict=True)]
+    answer = server.http.post(f"/v1/models/{name}:predict", json={"instances": rows})
+    assert answer.json() == {"predictions": model.predict(table).tolist()}
+
+    table["c"] = table["c"].cat.as_ordered()
+    table["n"] = table["x"] % 2
+    refused = deploy(server, contract, lightgbm_folder(tmp_path / "o", model.fit(table, target)), "v2")
+    assert refused.status_code == 422
+    assert 'save_model(..., metadata={\\"categories\\": {name: list(frame[name].cat.categories)}})' in refused.text
+    forest = RandomForestClassifier(2, random_state=1).fit(ROWS, CLASSES)
+    refused = deploy(server, contract, sklearn_folder(tmp_path / "f", forest, serialization="skops"), "v2")
+    assert refused.status_code == 422
+    assert "save_model(..., skops_trusted_types=['sklearn.tree._tree.Tree'])" in refused.text
 
 
 def test_xgboost_whose_files_lie_elsewhere(server: RunningServer, contract: str, tmp_path: Path) -> None:

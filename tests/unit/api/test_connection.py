@@ -13,6 +13,7 @@ import pytest
 
 from forestflow.api.http.connection import MAX_HELD, Http1Connection
 from forestflow.api.http.framing import MAX_HEAD_BYTES
+from forestflow.domain.commands import ListMetadata, UpdateContract
 from forestflow.domain.reports import ServableMetadata
 from forestflow.domain.settings import ServableSettings
 from forestflow.runtime.router import TfInferSettings
@@ -61,8 +62,10 @@ async def here(tmp_path):
     async with site(tmp_path, max_body_bytes=100_000, tf_infer=infer) as running:
         running.root_port = port
         running.changed = []
-        running.registry.answers["update_contract"] = lambda contract, _: running.changed.append(contract) or contract
-        running.registry.answers["metadata"] = lambda _: [
+        running.registry.answers[UpdateContract] = lambda command: (
+            running.changed.append(command.contract) or command.contract
+        )
+        running.registry.answers[ListMetadata] = lambda _: [
             ServableMetadata(A, ServableSettings(), running.node.model.metadata)
         ]
         yield running

@@ -24,7 +24,7 @@ from forestflow.domain.errors import Code, QueueFull, Unavailable, UnknownContra
 from forestflow.domain.ids import Contract, Fqrv
 from forestflow.runtime.control import ControlPlane
 from forestflow.runtime.dispatch import DispatchSettings
-from forestflow.runtime.link import Reply
+from forestflow.runtime.link import Reply, ReplyWith
 from forestflow.runtime.router import RouterSettings
 from tests.serving import free_port
 
@@ -103,6 +103,17 @@ class World:
 async def world():
     async with World() as world:
         yield world
+
+
+async def test_fields_that_the_model_does_not_have_are_in_the_trailing_metadata(world):
+    world.dispatcher.outcome = ReplyWith(Code.OK, b"a prediction", RELEASE, 1, 0.0, "Temp,Wind%20speed")
+    call = world.call()
+    assert await call == b"a prediction"
+    assert dict(await call.trailing_metadata())["x-forestflow-unknown-fields"] == "Temp,Wind%20speed"
+    world.dispatcher.outcome = ReplyWith(Code.INVALID, b"there is no input 'Temp'", RELEASE, 0, 0.0, "Temp")
+    error = await world.refused()
+    assert error.details() == "there is no input 'Temp'"
+    assert dict(error.trailing_metadata())["x-forestflow-unknown-fields"] == "Temp"
 
 
 async def test_the_request_goes_on_as_it_is_and_the_answer_comes_back_so(world):

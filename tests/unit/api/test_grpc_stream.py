@@ -21,7 +21,7 @@ from forestflow.codecs.messages import contract_to, fqrv_to
 from forestflow.codecs.table import PROTOBUF
 from forestflow.domain.errors import Code, Malformed, QueueFull
 from forestflow.domain.ids import Contract, Fqrv
-from forestflow.runtime.link import Reply
+from forestflow.runtime.link import Reply, ReplyWith
 from tests.unit.api.grpc_world import World, until, world
 from tests.unit.api.memory_registry import MemoryRegistry
 
@@ -73,6 +73,23 @@ async def test_answers_come_as_they_are_ready_under_their_ids(here: World) -> No
     sent = here.dispatcher.sent[0]
     assert (sent.codec, sent.payload, sent.key) == (PROTOBUF, REQUEST.SerializeToString(), "key of first")
     assert [sent.request_id for sent in here.dispatcher.sent] == [b"mine-first", b"mine-second", b"mine-third"]
+
+
+async def test_an_item_says_which_fields_its_model_does_not_have(here: World) -> None:
+    call = ForestFlowStub(here.channel).ScoreStream()
+    for name in ("more", "wrong"):
+        await call.write(item(name))
+    await call.done_writing()
+    await until(lambda: len(here.dispatcher.sent) == 2)
+    more, wrong = here.dispatcher.sent
+    more.resolve(ReplyWith(Code.OK, prediction("v1").SerializeToString(), RELEASE, 1, 0.0, "Temp,Wind%20speed"))
+    wrong.resolve(ReplyWith(Code.INVALID, b"there is no input", RELEASE, 0, 0.0, "Temp"))
+    answers = {answer.id: answer async for answer in call}
+    assert answers["more"] == ScoreStreamResponse(
+        id="more", prediction=prediction("v1"), unknown_fields=["Temp", "Wind speed"]
+    )
+    assert list(answers["wrong"].unknown_fields) == ["Temp"]
+    assert answers["wrong"].error.message == "there is no input"
 
 
 async def test_what_fails_fails_alone_and_says_why(here: World) -> None:

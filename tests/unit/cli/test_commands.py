@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from forestflow.domain.errors import ModelFailed, StorageFailed, Unavailable
+from forestflow.runtime import supervisor
 from tests.unit.api.memory_registry import MemoryRegistry
 from tests.unit.api.test_control_routes import CONTRACT, FQRV, QUICK_START
 from tests.unit.cli.conftest import Run
@@ -180,15 +181,30 @@ def test_serve_runs_with_the_settings(run: Run, monkeypatch: pytest.MonkeyPatch)
     fake.run = given.append  # type: ignore[attr-defined]
     fake.CannotServe = type("CannotServe", (Exception,), {})  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "forestflow.runtime.serve", fake)
+    blocked: list[bool] = []
+    monkeypatch.setattr(supervisor, "block", lambda: blocked.append(True))  # the tests stay interruptible
     run("serve", "--routers", "2", "--data-dir", "here")
     [settings] = given
     assert (settings.routers, settings.data_dir.name) == (2, "here")
+    assert blocked == [True]
 
     def refuse(_: object) -> None:
         raise fake.CannotServe("port taken")
 
     fake.run = refuse  # type: ignore[attr-defined]
     assert "forestflow: port taken" in run("serve", exit_code=4).stderr
+
+
+def test_an_interrupt_before_the_command_runs_is_no_traceback() -> None:
+    code = (
+        "import sys, builtins\n"
+        "from forestflow.cli import main\n"
+        "def interrupted(*_, **__): raise KeyboardInterrupt\n"
+        "builtins.__import__ = interrupted\n"
+        "main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (130, "")
 
 
 @pytest.mark.parametrize("command", [*COMMANDS, "settings"])

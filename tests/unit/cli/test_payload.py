@@ -14,6 +14,7 @@ from forestflow.cli.forms import expiration, phase_in, router, validity
 from forestflow.cli.payload import DeployFlags, ShadowFlags, payload_of
 from forestflow.cli.score import rows_of_flags
 from forestflow.codecs import control as codec
+from forestflow.domain.errors import Malformed
 from forestflow.domain.ids import Contract, Fqrv
 from forestflow.domain.independence import IndependentRows
 from forestflow.domain.policies.expiration import ExpirationPolicy, KeepAll, KeepLatest, KeepTopRanked, MaxAge
@@ -43,6 +44,7 @@ from forestflow.domain.settings import (
     Routing,
     ServableSettings,
     ShadowSettings,
+    UnknownFields,
 )
 
 FQRV = Fqrv(Contract("o", "p", 0), "r")
@@ -51,6 +53,13 @@ FQRV = Fqrv(Contract("o", "p", 0), "r")
 def understood(**flags: Any) -> Any:
     payload = payload_of(DeployFlags(**{"release": "r", "mojo": "m.zip", **flags}))
     return codec.parse_serve_request(json.dumps(payload).encode(), FQRV)
+
+
+@pytest.mark.parametrize(("text", "setting"), [("ignore", 1), ("warn", 2), ("REFUSE", 3)])
+def test_what_becomes_of_unknown_fields(text: str, setting: int) -> None:
+    assert understood(unknown_fields=text).servable_settings == ServableSettings(unknown_fields=UnknownFields(setting))
+    with pytest.raises(Malformed, match="'DROP' is none of IGNORE, WARN, REFUSE"):
+        understood(unknown_fields="drop")
 
 
 def test_each_flavor_has_a_flag(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

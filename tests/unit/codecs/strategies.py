@@ -140,6 +140,7 @@ servable_settings = st.builds(
     st.none() | logging_settings,
     deployment_settings,
     st.builds(domain.ShadowSettings, st.none() | st.booleans(), st.integers(0, 100), st.integers(0, 1_000_000)),
+    st.sampled_from(domain.UnknownFields),
 )
 orderings = st.sampled_from(Ordering)
 contract_settings = st.builds(

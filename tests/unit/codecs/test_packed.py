@@ -232,6 +232,7 @@ def assert_memory(read, text: bytes) -> None:
         (a_predict, {"instances": [{}] * (SOME // 3)}),
         (a_predict, {"instances": [None] * (SOME // 5)}),
         (a_predict, {"inputs": [[1], [1, 2]] * (SOME // 6)}),
+        (a_predict, {"instances": [[1] * SOME, [1, 2]]}),
         (a_classify, {"examples": [{"x": 1}] * (SOME // 8)}),
         (an_infer, [{"x": [1, 2], "s": "a"}] * (SOME // 16)),
         (an_oip, {"inputs": [{"name": "x", "shape": [SOME], "datatype": "FP32", "data": [1] * SOME}]}),

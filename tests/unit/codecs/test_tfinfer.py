@@ -39,7 +39,8 @@ def test_a_list_of_objects_by_key_and_never_by_position() -> None:
     request = decode(EXAMPLES, PIXELS, NAME)
     assert (request.batch.layout, request.batch.rows) == (Layout.TENSORS, 2)
     assert request.configs == {"forestflow.signature": "run"}
-    pixels, name = request.batch.columns
+    pixels, name, more = request.batch.columns
+    assert more.fields == ("more",), "the model is to say that it has no such input"
     assert (pixels.fields, pixels.data.tolist()) == (("pixels",), [[1, 2, 3], [4, 5, 6.5]])
     assert (name.fields, name.data.tolist()) == (("name",), ["a", "b"])
 

@@ -15,6 +15,7 @@ REQUEST = ServeRequest("file:///m", FQRV, H2OMojo("m.zip"))
 
 ARGUMENTS = {
     errors.QueueFull: (2.5, "full"),
+    errors.UnknownInputs: (("a", "b"), "there is no input 'a'"),
     errors.UnknownContract: (CONTRACT,),
     errors.UnknownServable: (FQRV,),
     errors.NoActiveServables: (CONTRACT,),

@@ -186,6 +186,40 @@ def test_a_disk_that_fails_is_our_fault_and_leaves_nothing(store, source, monkey
     assert entries(store) == []
 
 
+def test_two_deploys_of_one_artifact_at_once_store_it_once(store, source, monkeypatch):
+    """The second one comes between the first one's copy and its move to the place of the digest."""
+    sync, second = module._sync_directory, []
+
+    def interleaved(path):
+        sync(path)
+        if not second:
+            second.append("begun")
+            second.append(add(store, source))
+
+    monkeypatch.setattr(module, "_sync_directory", interleaved)
+    digest = add(store, source)
+    assert second == ["begun", digest]
+    assert (store.path(digest) / "saved_model.pb").read_bytes() == b"graph"
+    assert entries(store) == [digest]
+
+
+def test_an_artifact_that_is_being_removed_is_either_whole_or_gone(store, source, monkeypatch):
+    digest, seen = add(store, source), []
+    rmtree = shutil.rmtree
+
+    def slow(path, **keywords):
+        seen.append((store._root / digest).exists())
+        if len(seen) == 2:  # the first is for what a crash may have left
+            assert add(store, source) == digest, "a deploy that comes meanwhile stores it anew"
+        rmtree(path, **keywords)
+
+    monkeypatch.setattr(module.shutil, "rmtree", slow)
+    store.remove(digest)
+    assert seen[:2] == [True, False]
+    assert (store.path(digest) / "saved_model.pb").read_bytes() == b"graph"
+    assert entries(store) == [digest]
+
+
 def test_what_is_not_there(store):
     with pytest.raises(ArtifactRejected, match="not in the artifact store"):
         store.path("0" * 64)
@@ -251,6 +285,8 @@ def test_a_host_that_was_killed_holds_nothing(store, source, tmp_path):
     for lock in killed._held.values():  # as the system does when a process ends
         lock.close()
     assert (root / digest).exists()
+    (root / f"{digest}.incoming").mkdir()  # and another one while it fetched
+    (root / f"{digest}.incoming" / "half").write_bytes(b"")
     living = ArtifactCache(root, store)
     living.hold(other, "one.zip")
     living.release()
@@ -290,3 +326,20 @@ def test_directories_of_somebody_else_are_not_trusted(tmp_path):
         os.chown(mine, 12345, 12345)
         with pytest.raises(PermissionError):
             private_directory(mine)
+
+
+def test_a_directory_that_its_last_user_removes_meanwhile_is_made_again(tmp_path, monkeypatch):
+    """Both places where the removal can fall: after mkdir found it there, and after mkdir made it."""
+    mkdir, interleavings = os.mkdir, ["found", "made"]
+
+    def removed_meanwhile(path, mode=0o777, **keywords):
+        falls = interleavings.pop(0) if interleavings and str(path) == str(tmp_path / "shared") else "nowhere"
+        if falls == "found":
+            raise FileExistsError(17, "File exists", str(path))
+        mkdir(path, mode, **keywords)
+        if falls == "made":
+            os.rmdir(path)
+
+    monkeypatch.setattr(os, "mkdir", removed_meanwhile)
+    assert private_directory(tmp_path / "shared").is_dir()
+    assert interleavings == []

@@ -700,7 +700,7 @@ class Victim:
         pulse = Pulse(pulse_path(self.node.path), 30.0)
         pulse.run(running, 1.0)
         if reason is not None:
-            struct.pack_into("<Id", pulse._page, REASON_AT, reason, float(64 << 20))
+            struct.pack_into("<Qd", pulse._page, REASON_AT, reason, float(64 << 20))
         await self.node.die()
         await self.node.start()
         await until(lambda: found.ready)
@@ -761,3 +761,15 @@ async def test_out_of_memory_is_answered_at_once_and_others_are_sent_again(victi
         await asking[0]
     assert total(await asking[1]) == 3.0
     assert victim.node.model.calls == [1]
+
+
+async def test_what_a_router_left_behind_does_not_run_when_the_router_is_gone(world):
+    node = await world.replica("1", merging=SLOW)
+    dispatcher = world.dispatcher()
+    dispatcher.apply(plan(release(A, node)))
+    asking = asyncio.ensure_future(score(dispatcher))
+    await until(lambda: node.replica.waiting == (1, 0))
+    dispatcher.close()
+    await until(lambda: node.replica.waiting == (0, 0))
+    asking.cancel()
+    assert node.model.calls == []

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,7 +30,7 @@ from forestflow.domain.events import ServableDeployed
 from forestflow.domain.ids import Contract, Fqrv
 from forestflow.domain.lifecycle import ReplicaState, ServableState
 from forestflow.domain.plan import ReplicaAddress
-from forestflow.domain.policies.expiration import KeepLatest, KeepTopRanked
+from forestflow.domain.policies.expiration import KeepAll, KeepLatest, KeepTopRanked
 from forestflow.domain.policies.phase_in import LinearTimeBasedPhaseIn
 from forestflow.domain.policies.routers import LatestPhaseInPctBasedRouter
 from forestflow.domain.policies.validity import TimeBasedValidity
@@ -71,6 +72,10 @@ class FakeHosts:
         self.installs = 0  # how often a load tells that it installs something
         self.hang = False
         self.stopped = []
+        self.lacks = None  # what no node has
+
+    async def lacking(self, resources, now=False):
+        return self.lacks if resources.gpu else None
 
     async def start(self, replica_id, resources, requirements=()):
         self.running[replica_id] = None
@@ -217,6 +222,47 @@ async def test_equal_artifacts_are_stored_once_and_removed_with_their_last_user(
     await until(lambda: not world.hosts.running)
 
 
+async def test_an_artifact_deleted_while_another_deploy_fetches_goes_when_that_ends(world, monkeypatch):
+    """What the other deploy fetches might be the very same artifact, so it stays until that is known."""
+    registry, add, go = world.registry, world.artifacts.add, threading.Event()
+    await registry.deploy(request("r1", contract_settings=s.ContractSettings(KeepAll())))
+
+    def slow(*arguments, **keywords):
+        assert go.wait(10)
+        return add(*arguments, **keywords)
+
+    monkeypatch.setattr(world.artifacts, "add", slow)
+    deploying = asyncio.ensure_future(registry.deploy(request("r2", "energy_gbm_v2.zip")))
+    await until(lambda: fqrv("r2") in registry._deploys.pending)
+    (first,) = world.stored()
+    await registry.delete(fqrv("r1"))
+    assert world.stored() == [first]
+    go.set()
+    await deploying
+    (left,) = world.stored()
+    assert left != first
+
+
+async def test_an_artifact_deleted_while_its_second_deploy_fetches_is_kept_for_it(world, monkeypatch):
+    registry, add, go = world.registry, world.artifacts.add, threading.Event()
+    await registry.deploy(request("r1", contract_settings=s.ContractSettings(KeepAll())))
+
+    def slow(*arguments, **keywords):
+        digest = add(*arguments, **keywords)
+        assert go.wait(10)
+        return digest
+
+    monkeypatch.setattr(world.artifacts, "add", slow)
+    deploying = asyncio.ensure_future(registry.deploy(request("r2")))
+    await until(lambda: fqrv("r2") in registry._deploys.pending)
+    await registry.delete(fqrv("r1"))
+    go.set()
+    await deploying
+    assert len(world.stored()) == 1
+    await registry.delete(fqrv("r2"))
+    assert world.stored() == []
+
+
 async def test_deleting_what_is_unknown_changes_nothing(world):
     assert await world.registry.delete(fqrv("nobody")) == [fqrv("nobody")]
     assert await world.registry.queries.contracts() == []
@@ -285,7 +331,7 @@ async def test_a_host_that_dies_over_a_model_leaves_nothing_behind(world):
 
 
 async def test_a_load_that_never_ends_is_given_up(world):
-    world.registry._deploys._load_timeout_seconds = 0.2
+    world.registry._deploys._settings = replace(world.registry._settings, load_timeout_seconds=0.2)
     world.hosts.hang = True
     with pytest.raises(ServeRequestInvalid, match=r"no replica was ready after 0.2 s \(replicas: LOADING\)"):
         await world.registry.deploy(request())
@@ -294,7 +340,7 @@ async def test_a_load_that_never_ends_is_given_up(world):
 
 async def test_what_is_installed_first_does_not_count_as_loading(world):
     """Twice as long as a load may take; pip has a limit of its own."""
-    world.registry._deploys._load_timeout_seconds = 1
+    world.registry._deploys._settings = replace(world.registry._settings, load_timeout_seconds=1)
     world.hosts.installs = 40
     deploy = asyncio.ensure_future(world.registry.deploy(request()))
     seen = set()
@@ -304,6 +350,18 @@ async def test_what_is_installed_first_does_not_count_as_loading(world):
             seen.add((await world.registry.queries.status_of(request().fqrv)).message)
     assert await deploy == request().fqrv
     assert "installing the requirements: Collecting numpy" in seen
+
+
+async def test_what_no_node_has_is_refused_at_once(world):
+    """Before the artifact is fetched, and without a wait; unless the cluster may get such a node."""
+    gpu = s.DeploymentSettings(resources=s.Resources(gpu=1))
+    world.hosts.lacks = "no node has 1 GPU"
+    with pytest.raises(ServeRequestInvalid, match=r"no node has 1 GPU; .* cluster_grows"):
+        await world.registry.deploy(request(deployment_settings=gpu))
+    assert world.hosts.running == {}
+    await nothing_is_left(world)
+    world.registry._deploys._settings = replace(world.registry._settings, cluster_grows=True)
+    await world.registry.deploy(request(deployment_settings=gpu))
 
 
 async def test_status_and_delete_while_loading(world):

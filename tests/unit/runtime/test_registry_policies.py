@@ -178,14 +178,6 @@ async def test_max_age_expires_by_itself_but_not_the_last(world):
     assert await world.registry.queries.releases(CONTRACT) == [fqrv("b")]
 
 
-async def test_only_commands_can_be_called_by_name(world):
-    assert await world.registry.handler("contracts")() == []
-    assert await world.registry.handler("create_contract")(CONTRACT, KEEP) == CONTRACT
-    for name in ("stop", "_write", "report_counts", "nonsense"):
-        with pytest.raises(Invalid, match="no command"):
-            world.registry.handler(name)
-
-
 async def test_a_report_is_journalled_whole(world):
     await world.registry.deploy(request("a", contract_settings=KEEP))
     await world.registry.report_metrics(fqrv("a"), auc(0.1, 0.2))

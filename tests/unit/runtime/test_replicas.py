@@ -38,6 +38,7 @@ class Hosts:
         self.calls, self.fail, self.gates, self.left = [], {}, {}, {}
         self.deaths, self.started = {}, set()
         self.ended = None  # why a watchdog ended them
+        self.waits = None  # what they wait for
 
     async def _do(self, operation, replica_id):
         self.calls.append((operation, replica_id))
@@ -56,6 +57,9 @@ class Hosts:
         if replica_id not in self.started:
             raise HostLost("never started")
         await self._do("alive", replica_id)
+
+    async def lacking(self, resources, now=False):
+        return self.waits
 
     async def load(self, replica_id, wanted, report):
         self.report = report  # the last one's
@@ -381,3 +385,25 @@ async def test_replicas_are_asked_once_they_are_loaded(world):
     await world.go(20)
     assert await world.set.inspect(A) == []
     assert await world.set.logs(A, 5, {}) == [(A, (), 5, {})], "whatever there is"
+
+
+async def test_a_host_that_waits_for_a_node_says_so(world, monkeypatch):
+    """In its status, not as a failure; and no longer once it is there."""
+    monkeypatch.setattr(module, "EXPLAIN_SECONDS", 0)
+    gate = world.hosts.gates["start"] = asyncio.Event()
+    await world.go()
+    assert world.set.states(A) == [(S.STARTING, None)]
+    world.hosts.waits = "no node has 1 GPU"
+    await world.settle()
+    assert world.set.states(A) == [(S.STARTING, "no node has 1 GPU")]
+    assert not world.set.failed(A)
+    world.hosts.waits = "waits for a node with 1 GPU free"
+    await world.settle()
+    assert world.set.states(A) == [(S.STARTING, "waits for a node with 1 GPU free")]
+    gate.set()
+    load = world.hosts.gates["load"] = asyncio.Event()
+    await world.settle()
+    assert world.set.states(A) == [(S.LOADING, None)]
+    load.set()
+    await world.go()
+    assert world.set.states(A) == [(S.READY, None)]

@@ -10,9 +10,9 @@ import sys
 import pytest
 import sqlalchemy as sa
 
-from forestflow.domain.errors import StorageFailed
+from forestflow.domain.errors import JournalDamaged, StorageFailed
 from forestflow.domain.reports import Counts
-from forestflow.runtime.store import Journal, Record
+from forestflow.runtime.store import SCHEMA, Journal, Record
 
 ONE, TWO = Record("one", {"n": 1}), Record("two", {"text": "ü\n\0"})
 
@@ -107,6 +107,91 @@ def test_counters_of_a_version_that_knew_no_drops_go_on(tmp_path):
         assert journal.counters() == {"a": Counts(5, 2, *further)}
         journal.save_counters({"a": Counts(5, 2, 3, 4, 5)}, "router", 1)
         journal.close()
+
+
+def test_the_schema_has_a_version(tmp_path):
+    """An older one is brought up to date, a newer one refused, an empty database only made where that is wanted."""
+    for url in databases(tmp_path):
+        with pytest.raises(StorageFailed, match="the journal is empty"):
+            Journal(url, create=False)
+        with pytest.raises(StorageFailed, match="the journal is empty"):
+            Journal(url, create=False)
+        Journal(url).close()
+        engine = sa.create_engine(url)
+        with engine.begin() as connection:
+            assert connection.execute(sa.text("SELECT version FROM schema_version")).fetchall() == [(SCHEMA,)]
+            connection.execute(sa.text("DROP TABLE schema_version"))
+            connection.execute(sa.text("ALTER TABLE counters DROP COLUMN shadows_dropped"))
+        journal = Journal(url, create=False)  # of a ForestFlow that knew no versions
+        journal.save_counters({"a": Counts(1, 2, 3)}, "router", 1)
+        journal.append([ONE, TWO], 5)
+        assert journal.counters() == {"a": Counts(1, 2, 3)}
+        journal.close()
+        with engine.begin() as connection:
+            assert connection.execute(sa.text("SELECT version FROM schema_version")).fetchall() == [(SCHEMA,)]
+            connection.execute(sa.text(f"UPDATE schema_version SET version = {SCHEMA + 1}"))
+        with pytest.raises(StorageFailed, match=f"newer ForestFlow: its schema has version {SCHEMA + 1}"):
+            Journal(url)
+        with engine.begin() as connection:
+            connection.execute(sa.text("DELETE FROM schema_version"))
+        with pytest.raises(StorageFailed, match="names no version"):
+            Journal(url)
+        engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        ("{", "it is not JSON"),
+        ("", "it is not JSON"),
+        ("[]", "it is not a JSON object"),
+        ("[" * 100_000, "it is not JSON"),
+    ],
+)
+def test_an_entry_that_is_not_one(tmp_path, body, why):
+    for url in databases(tmp_path):
+        journal = Journal(url)
+        journal.append([ONE, TWO], 5)
+        engine = sa.create_engine(url)
+        with engine.begin() as connection:
+            connection.execute(sa.text("UPDATE events SET body = :body WHERE seq = 2"), {"body": body})
+        engine.dispose()
+        read = journal.replay()
+        assert next(read).record == ONE
+        with pytest.raises(JournalDamaged, match=rf"entry 2 \(two\) of the journal cannot be used: {why}") as caught:
+            next(read)
+        assert caught.value.seq == 2
+        read.close()
+        journal.close()
+
+
+def test_a_wrong_password_and_a_database_that_is_not_there(tmp_path):
+    """Within seconds, and without the password in the message."""
+    url = postgres()
+    for wrong in (url.set(username="nobody", password="geheim"), url.set(database="nowhere"), url.set(port=1)):
+        with pytest.raises(StorageFailed, match="cannot be opened: connection failed") as caught:
+            Journal(wrong)
+        assert "geheim" not in caught.value.message
+        assert "\n" not in caught.value.message
+
+
+def databases(tmp_path):
+    """SQLite, and PostgreSQL where FORESTFLOW_TEST_POSTGRES names a database whose schema ``public`` may be emptied."""
+    yield sa.URL.create("sqlite", database=str(tmp_path / "journal.db"))
+    if "FORESTFLOW_TEST_POSTGRES" in os.environ:
+        url = postgres()
+        engine = sa.create_engine(url)
+        with engine.begin() as connection:
+            connection.execute(sa.text("DROP SCHEMA public CASCADE"))
+            connection.execute(sa.text("CREATE SCHEMA public"))
+        engine.dispose()
+        yield url
+
+
+def postgres():
+    if "FORESTFLOW_TEST_POSTGRES" not in os.environ:
+        pytest.skip("no FORESTFLOW_TEST_POSTGRES")
+    return sa.make_url(os.environ["FORESTFLOW_TEST_POSTGRES"])
 
 
 def test_what_is_no_database_says_so(tmp_path):

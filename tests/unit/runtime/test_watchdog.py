@@ -83,7 +83,7 @@ match sys.argv[2]:
     case "is stopped":
         os.kill(os.getpid(), signal.SIGSTOP)
     case "fills the memory":
-        mine.pause()
+        mine.run([7, 8], 1000.0)
         mine.limit_memory(used_memory() + (64 << 20))
         filled = [b"x" * (n + (1 << 20)) for n in range(10_000)]
     case "is killed":

@@ -37,6 +37,14 @@ def test_scalars_of_one_type_share_an_entry() -> None:
     }
 
 
+def test_the_names_of_unknown_fields_are_read_from_their_header() -> None:
+    raw = {"Prediction": {"fqrv": {}, "schema": [], "datum": []}}
+    assert prediction(raw, "id").unknown_fields == ()
+    assert prediction(raw, "id", "Temp,Wind%20speed,a%2Cb,gr%C3%B6%C3%9Fe").unknown_fields == (
+        "Temp", "Wind speed", "a,b", "größe",
+    )  # fmt: skip
+
+
 def test_lists_arrays_types_and_bytes() -> None:
     request = basic_request(
         [{"image": np.ones((2, 2), np.float32), "x": np.float64(2), "raw": b"\xff", "n": 3}],

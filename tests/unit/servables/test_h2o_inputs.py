@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from forestflow.domain.errors import InvalidInput
+from forestflow.domain.errors import InvalidInput, UnknownInputs
 from forestflow.domain.tensors import DTYPES, Batch, Column, IOMetadata, TensorType
 from forestflow.servables.h2o.inputs import Feature, InputRows, Levels, shortest_decimal
 
@@ -39,8 +39,27 @@ def test_a_whole_row() -> None:
     assert cells(texts, numbers) == [[1, 0, 0, 1, 0, 5, 0], [2, None, 0, 0, 1, None, 0]]
 
 
-def test_what_is_missing_is_nan_and_what_is_unknown_is_nothing() -> None:
-    assert cells(col(TensorType.Float64, "x other", [1.0, 9.0])) == [[1, None, None, None, None, None, 0]]
+def test_what_is_missing_is_nan() -> None:
+    assert cells(col(TensorType.Float64, "x", [1.0])) == [[1, None, None, None, None, None, 0]]
+
+
+def test_what_is_unknown_is_named_each_time_it_comes() -> None:
+    inputs = InputRows(FEATURES, 6)
+    odd = Batch(1, (col(TensorType.Float64, "x Z other", [1.0, 2.0, 3.0]), col(TensorType.String, "color", ["red"])))
+    for _ in range(2):
+        with pytest.raises(UnknownInputs, match=r"there is no input 'Z'; the model takes .*\[0:x,1:z\]") as caught:
+            inputs.write(odd, 0, 1, np.zeros((1, 7)))
+        assert caught.value.names == ("Z", "other", "color")
+    left = odd.without(caught.value.names)
+    assert [(c.fields, c.data.tolist()) for c in left.columns] == [(("x",), [1.0])]
+
+
+def test_a_tensor_too_many_is_named_by_its_unknown_fields() -> None:
+    inputs = InputRows(FEATURES, 6)
+    surplus = col(TensorType.Int8, "surplus", [1])
+    with pytest.raises(UnknownInputs) as caught:
+        inputs.check(Batch(1, (col(TensorType.String, "hot", ["a"]), col(TensorType.Float64, "x", [1.0]), surplus)))
+    assert caught.value.names == ("surplus",)
 
 
 def test_text_for_numbers_and_absent_values() -> None:
@@ -90,7 +109,8 @@ def test_one_dimensional_columns() -> None:
 def test_offset() -> None:
     given = col(TensorType.Float64, "x off", [1.0, 0.25])
     assert cells(given, offset="off")[0][6] == 0.25
-    assert cells(given)[0][6] == 0
+    with pytest.raises(UnknownInputs, match="'off'"):
+        cells(given)
     assert cells(col(TensorType.Float64, "x", [1.0]), offset="off")[0][6] == 0
     assert cells(col(TensorType.String, "off", ["0.5"], [None]), offset="off")[0][6] == 0.5
     assert cells(col(TensorType.String, "off", ["0.5"], [None]), offset="off")[1][6] == 0
@@ -118,7 +138,8 @@ def test_metadata_and_the_number_of_inputs() -> None:
 def test_plans_do_not_pile_up() -> None:
     inputs = InputRows(FEATURES, 6)
     for i in range(1000):
-        inputs.write(Batch(1, (col(TensorType.Float64, f"x u{i}", [1.0, 2.0]),)), 0, 1, np.zeros((1, 7)))
+        with pytest.raises(UnknownInputs):
+            inputs.write(Batch(1, (col(TensorType.Float64, f"x u{i}", [1.0, 2.0]),)), 0, 1, np.zeros((1, 7)))
     assert len(inputs._plans) <= 256
 
 

@@ -287,7 +287,7 @@ def test_lightgbm_where_two_columns_could_be_the_ordered_one(tmp_path: Path) -> 
     table = pandas.DataFrame({"n": rows % 2, "size": sizes})
     y = (rows % 3) + 2 * (rows % 2)
     with pytest.raises(
-        LoadFailed, match=r"categories of 1 columns that its files do not tell .*metadata=\{\"categories\""
+        LoadFailed, match=r"categories of 1 columns that its files do not hold .*metadata=\{\"categories\""
     ):
         lightgbm_booster(tmp_path, table, y)
     told = load_estimator(tmp_path / "model.lgb", 1, framework="lightgbm", categories={"size": ["s", "m", "l"]})
@@ -319,7 +319,7 @@ def test_xgboost_that_kept_no_categories_is_told_them(tmp_path: Path) -> None:
     predict, _ = xgboost_model(tmp_path, table, TARGET)
     path = stripped(tmp_path / "model.json", tmp_path / "old.json")
     with pytest.raises(
-        LoadFailed, match=r"categories of column 'c' that its files do not tell \(XGBoost keeps them from"
+        LoadFailed, match=r"categories of column 'c' that its files do not hold \(XGBoost keeps them from"
     ):
         load_estimator(path, 1, framework="xgboost")
     servable = EstimatorServable(load_estimator(path, 1, framework="xgboost", categories={"c": [10, 20, 30]}))

@@ -99,7 +99,7 @@ def test_features_become_examples(tf, classifier, load):
     with pytest.raises(InvalidInput, match="different numbers of rows"):
         answers(servable, whole(a))
     # a predict signature takes what it declares
-    with pytest.raises(InvalidInput, match="input 'examples' takes String, got Float64"):
+    with pytest.raises(InvalidInput, match="there is no input 'a'; signature 'predict' takes 'examples'"):
         answers(servable, records(a), "predict")
 
 
