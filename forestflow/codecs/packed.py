@@ -47,7 +47,8 @@ class Broken:
 class Records:
     """A long list of objects by ``names``, those of the first; ``columns`` are of the names that all objects have.
 
-    ``odd`` is the first object that has other names, ``no_object`` the first element that is no object.
+    ``odd`` is the first object that has other names, ``further`` are names that the first does not have, and
+    ``no_object`` is the first element that is no object.
     """
 
     names: list[str]
@@ -55,6 +56,7 @@ class Records:
     columns: dict[str, Packed | Broken] = field(default_factory=dict)
     odd: int | None = None
     no_object: int | None = None
+    further: set[str] = field(default_factory=set)
 
 
 _FOUND = frozenset({Packed, Broken, Records})
@@ -383,9 +385,11 @@ class _GrowingRecords:
         if found.no_object is None and set(map(type, objects)) != {dict}:
             found.no_object = found.rows + next(i for i, one in enumerate(objects) if type(one) is not dict)
         if found.no_object is None:
-            odd = next((i for i, one in enumerate(objects) if one.keys() != self._names), None)
-            if odd is not None and found.odd is None:
-                found.odd = found.rows + odd
+            odd = [i for i, one in enumerate(objects) if one.keys() != self._names]
+            if odd and found.odd is None:
+                found.odd = found.rows + odd[0]
+            for i in odd:
+                found.further.update(objects[i].keys() - self._names)
             for name, growing in list(self._growing.items()):
                 self._grow(name, growing, objects)
         found.rows += len(objects)

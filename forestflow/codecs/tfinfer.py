@@ -87,7 +87,7 @@ def decode_request(payload: bytes | memoryview) -> ScoreRequest:
     if head["batched"] and head["transpose"] and isinstance(document, packed.Records) and document.no_object is None:
         form = EXAMPLES
         inputs = inputs or [Input(name, None, None) for name in document.names]
-        further.update(document.names)
+        further.update(document.names, document.further)
         values = {io.name: _value(document.columns, io, method) for io in inputs}
     elif head["batched"] and head["transpose"]:
         form = EXAMPLE if type(document) is dict else EXAMPLES
