@@ -37,9 +37,9 @@ test: setup  ## Run all tests.
 test-fast: setup  ## Run the tests that take seconds.
 	$(BIN)/python -m pytest -q $(SIDE_BY_SIDE) --hypothesis-profile=fast -m "not slow" tests/unit
 
-coverage: setup  ## Run the fast tests and report what of domain, codecs and runtime they reach.
+coverage: setup  ## Run the fast tests and report what of domain, codecs and the two planes they reach.
 	$(BIN)/python -m pytest -q --hypothesis-profile=fast -m "not slow" tests/unit \
-	  --cov=forestflow.domain --cov=forestflow.codecs --cov=forestflow.runtime --cov-report=term
+	  --cov=forestflow.domain --cov=forestflow.codecs --cov=forestflow.controlplane --cov=forestflow.dataplane --cov-report=term
 
 check: setup  ## Lint, types, layers, generated code.
 	$(BIN)/ruff check .

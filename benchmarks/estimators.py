@@ -27,7 +27,7 @@ from benchmarks.micro import per_call
 from benchmarks.payloads import Address
 from benchmarks.processes import StartFailed
 from benchmarks.turns import in_turns, of_wrk
-from forestflow.codecs.basic import PredictionEncoder, decode_request
+from forestflow.codecs.basic.codec import PredictionEncoder, decode_request
 from forestflow.domain.ids import Contract, Fqrv
 from forestflow.domain.tensors import Batch
 

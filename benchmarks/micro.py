@@ -10,7 +10,7 @@ import timeit
 from collections.abc import Callable
 
 from benchmarks import payloads
-from forestflow.codecs.basic import PredictionEncoder, decode_request
+from forestflow.codecs.basic.codec import PredictionEncoder, decode_request
 from forestflow.domain.ids import Contract, Fqrv
 from forestflow.domain.requests import H2OMojo
 from forestflow.domain.settings import Resources

@@ -17,15 +17,15 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.payloads import MODELS, MOJO, Address
+from forestflow.cluster.router import RegistryClient, Router
+from forestflow.dataplane.host import Host
+from forestflow.domain.assignment import Assignment, Loaded
 from forestflow.domain.commands import Command, IsReady
 from forestflow.domain.ids import Contract, Fqrv
 from forestflow.domain.plan import ContractPlan, PlanUpdate, ReleasePlan
 from forestflow.domain.requests import H2OMojo
 from forestflow.domain.settings import Resources
-from forestflow.runtime.assignment import Assignment, Loaded
-from forestflow.runtime.dispatch import DispatchSettings
-from forestflow.runtime.host import Host
-from forestflow.runtime.router import RegistryClient, Router, RouterSettings
+from forestflow.settings.sections import DispatchSettings, RouterSettings
 
 SECRET = b"benchmark" * 4
 NODE = "here"

@@ -11,6 +11,8 @@ import time
 from collections.abc import Iterable
 from itertools import cycle
 
+from forestflow.controlplane.evaluate import contract_plan, due_events
+from forestflow.controlplane.planbook import PlanBook
 from forestflow.domain import settings as s
 from forestflow.domain.events import ContractSet, MetricReported, ServableBecameValid, ServableDeployed
 from forestflow.domain.ids import Contract, Fqrv
@@ -35,8 +37,6 @@ from forestflow.domain.policies.validity import (
 from forestflow.domain.reports import Counts
 from forestflow.domain.requests import H2OMojo, ServeRequest
 from forestflow.domain.state import State
-from forestflow.runtime.evaluate import contract_plan, due_events
-from forestflow.runtime.planbook import PlanBook
 
 CONTRACTS, RELEASES, ROUNDS = 1000, 8, 5
 BEGAN_MS = 1_700_000_000_000

@@ -8,9 +8,9 @@ from functools import lru_cache
 from urllib.parse import quote
 
 from forestflow.codecs.columnar import error_of
+from forestflow.dataplane.link import Reply, ReplyWith
 from forestflow.domain.errors import Code, ForestFlowError, QueueFull
 from forestflow.domain.ids import Fqrv
-from forestflow.runtime.link import Reply, ReplyWith
 
 # Of HTTP, and of GraphPipe's own errors, whose codes are HTTP's over gRPC too.
 HTTP_STATUS: Mapping[Code, int] = {

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from forestflow.controlplane.control import ControlPlane
+from forestflow.dataplane.dispatch import Dispatcher
 from forestflow.domain import naming
 from forestflow.domain.commands import ListMetadata
 from forestflow.domain.errors import Unavailable
@@ -11,8 +13,6 @@ from forestflow.domain.ids import Contract, Fqrv
 from forestflow.domain.naming import ModelNames
 from forestflow.domain.plan import ReleasePlan
 from forestflow.domain.tensors import ModelMetadata
-from forestflow.runtime.control import ControlPlane
-from forestflow.runtime.dispatch import Dispatcher
 
 
 class Models:

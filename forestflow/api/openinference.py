@@ -6,7 +6,7 @@ from importlib.metadata import version
 from typing import Any
 
 from forestflow.api.models import Models
-from forestflow.codecs import oip_documents
+from forestflow.codecs.oip import documents as oip_documents
 from forestflow.domain import naming
 from forestflow.domain.commands import IsReady
 from forestflow.domain.errors import ForestFlowError, UnknownModel

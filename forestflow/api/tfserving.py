@@ -6,20 +6,14 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from forestflow.api.models import Models
-from forestflow.codecs.tfserving_documents import Spec
-from forestflow.codecs.tfserving_rest import PREDICT
+from forestflow.codecs.tfserving.documents import Spec
+from forestflow.codecs.tfserving.rest import PREDICT
 from forestflow.domain.commands import ListStatus
-from forestflow.domain.errors import (
-    ForestFlowError,
-    InvalidInput,
-    NoActiveServables,
-    UnknownContract,
-    UnknownModel,
-    UnknownServable,
-)
+from forestflow.domain.errors import ForestFlowError, InvalidInput, UnknownModel
 from forestflow.domain.ids import Contract, Fqrv
 from forestflow.domain.naming import LABELS, find_label, find_version
 from forestflow.domain.plan import ReleasePlan
+from forestflow.domain.refusals import NoActiveServables, UnknownContract, UnknownServable
 from forestflow.domain.reports import ServableStatus
 from forestflow.domain.tensors import ModelMetadata
 

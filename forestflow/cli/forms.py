@@ -8,8 +8,8 @@ from typing import Any, get_args
 
 from google.protobuf.message import Message
 
-from forestflow.codecs import policy_messages
-from forestflow.codecs.message_json import to_document
+from forestflow.codecs.messages import policies as policy_messages
+from forestflow.codecs.messages.message_json import to_document
 from forestflow.domain.errors import InvalidSettings
 from forestflow.domain.policies.expiration import ExpirationPolicy
 from forestflow.domain.policies.phase_in import PhaseInPolicy

@@ -12,8 +12,8 @@ import typer
 
 from forestflow.cli.session import Exit, fail, print_json
 from forestflow.cli.tables import print_table
-from forestflow.runtime import supervisor
-from forestflow.runtime.config import ConfigError, Settings, default_of, flag_of, load
+from forestflow.cluster import supervisor
+from forestflow.settings.config import ConfigError, Settings, default_of, flag_of, load
 
 ConfigFile = Annotated[
     Path | None,
@@ -39,7 +39,7 @@ def serve(flags: Mapping[str, Any], config: ConfigFile = None) -> None:
     settings = _load(flags, config)
     from importlib import import_module
 
-    serving = import_module("forestflow.runtime.serve")
+    serving = import_module("forestflow.cluster.serve")
     try:
         serving.run(settings)
     except serving.CannotServe as cannot:

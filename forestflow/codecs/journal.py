@@ -10,8 +10,9 @@ from forestflow._gen.contract_pb2 import Contract as ContractMessage
 from forestflow._gen.serve_request_pb2 import BasicServeRequest
 from forestflow._gen.settings_pb2 import ContractSettings as ContractSettingsMessage
 from forestflow._gen.settings_pb2 import ServableSettings as ServableSettingsMessage
-from forestflow.codecs import messages, versions
-from forestflow.codecs.message_json import read, to_document
+from forestflow.codecs.messages import values as messages
+from forestflow.codecs.messages import versions
+from forestflow.codecs.messages.message_json import read, to_document
 from forestflow.domain.errors import Malformed
 from forestflow.domain.events import (
     ContractSet,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import orjson
 
-from forestflow.codecs.examples import INFERENCE_REQUEST
+from forestflow.codecs.control.examples import INFERENCE_REQUEST
 from forestflow.domain.tensors import Column, IOMetadata, Signature, TensorType
 
 _FIELDS: list[str] = INFERENCE_REQUEST["schema"][0]["fields"]
@@ -36,8 +36,8 @@ def tfserving_rest() -> bytes:
 
 def tfserving_grpc() -> bytes:
     from forestflow._gen import tensorflow_serving_pb2 as pb
-    from forestflow.codecs import tf_tensors
     from forestflow.codecs.envelope import pack
+    from forestflow.codecs.tfserving import tensors as tf_tensors
 
     request = pb.PredictRequest()
     tf_tensors.fill(_column("x"), request.inputs["x"])
@@ -45,8 +45,8 @@ def tfserving_grpc() -> bytes:
 
 
 def graphpipe() -> bytes:
-    from forestflow.codecs.graphpipe import payload_of
-    from forestflow.codecs.graphpipe_writer import infer_request
+    from forestflow.codecs.graphpipe.codec import payload_of
+    from forestflow.codecs.graphpipe.writer import infer_request
 
     return payload_of(infer_request([_column("")]))
 

@@ -52,14 +52,14 @@ class ClientCodec(Codec, Protocol):
 
 
 CODECS: dict[int, str] = {
-    BASIC: "forestflow.codecs.basic:BasicCodec",
-    PROTOBUF: "forestflow.codecs.protobuf:ProtobufCodec",
-    TFSERVING_REST: "forestflow.codecs.tfserving_rest:TfServingRestCodec",
-    TFSERVING_GRPC: "forestflow.codecs.tfserving_grpc:TfServingGrpcCodec",
-    GRAPHPIPE: "forestflow.codecs.graphpipe:GraphPipeCodec",
+    BASIC: "forestflow.codecs.basic.codec:BasicCodec",
+    PROTOBUF: "forestflow.codecs.basic.protobuf:ProtobufCodec",
+    TFSERVING_REST: "forestflow.codecs.tfserving.rest:TfServingRestCodec",
+    TFSERVING_GRPC: "forestflow.codecs.tfserving.grpc:TfServingGrpcCodec",
+    GRAPHPIPE: "forestflow.codecs.graphpipe.codec:GraphPipeCodec",
     TFINFER: "forestflow.codecs.tfinfer:TfInferCodec",
-    OIP_REST: "forestflow.codecs.oip_rest:OipRestCodec",
-    OIP_GRPC: "forestflow.codecs.oip_grpc:OipGrpcCodec",
+    OIP_REST: "forestflow.codecs.oip.rest:OipRestCodec",
+    OIP_GRPC: "forestflow.codecs.oip.grpc:OipGrpcCodec",
 }
 _OF_MODEL = frozenset({TFSERVING_REST})  # they are made with the model's metadata
 _INTERNAL: dict[int, str] = {COLUMNAR: "forestflow.codecs.columnar:ColumnarCodec"}
@@ -78,13 +78,13 @@ _EXAMPLES: dict[int, str] = {
 
 # Protocols without configs are not here.
 _CONFIGS: dict[int, str] = {
-    BASIC: "forestflow.codecs.basic:decode_configs",
-    PROTOBUF: "forestflow.codecs.protobuf:decode_configs",
-    GRAPHPIPE: "forestflow.codecs.graphpipe:decode_configs",
+    BASIC: "forestflow.codecs.basic.codec:decode_configs",
+    PROTOBUF: "forestflow.codecs.basic.protobuf:decode_configs",
+    GRAPHPIPE: "forestflow.codecs.graphpipe.codec:decode_configs",
 }
 
 
-_PIECES: dict[int, str] = {BASIC: "forestflow.codecs.pieces:decode_basic"}
+_PIECES: dict[int, str] = {BASIC: "forestflow.codecs.basic.pieces:decode_basic"}
 
 
 def codec_for(number: int, fqrv: Fqrv, model: ModelMetadata | None = None) -> Codec:

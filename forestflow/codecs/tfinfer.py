@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from forestflow.codecs import nested, packed
 from forestflow.codecs.envelope import pack, unpack
-from forestflow.codecs.long_json import LONG
+from forestflow.codecs.json import nested, packed
+from forestflow.codecs.json.long_json import LONG
 from forestflow.codecs.request import ScoreRequest
 from forestflow.domain.errors import ForestFlowError, InvalidInput, Malformed
 from forestflow.domain.ids import Fqrv

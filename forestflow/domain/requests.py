@@ -76,7 +76,7 @@ class ServeRequest:
     """Deploy one release (the original's BasicServeRequest). ``contract_settings`` only for a new contract.
 
     ``sha256`` is what the artifact must hash to: of a file its own; of a folder see
-    :meth:`forestflow.runtime.artifacts.ArtifactStore.add`.
+    :meth:`forestflow.artifacts.store.ArtifactStore.add`.
     """
 
     path: str

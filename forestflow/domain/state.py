@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from forestflow.domain.errors import UnknownContract, UnknownServable
 from forestflow.domain.events import (
     ContractSet,
     Event,
@@ -21,6 +20,7 @@ from forestflow.domain.events import (
 )
 from forestflow.domain.ids import Contract, Fqrv
 from forestflow.domain.metrics import Samples, with_report
+from forestflow.domain.refusals import UnknownContract, UnknownServable
 from forestflow.domain.requests import ServeRequest
 from forestflow.domain.settings import ContractSettings, ServableSettings
 from forestflow.domain.versions import Watch

@@ -30,7 +30,7 @@ SLACK_BYTES = 64 << 10
 GROWN_SLACK_BYTES = 768 << 10
 LONG_BYTES = 512 << 10
 # Of code that atheris instruments it keeps the arrays that are compared, for ever.
-ARRAYS = ["forestflow.codecs.long_json", "forestflow.codecs.float_rows", "forestflow.codecs.growing"]
+ARRAYS = ["forestflow.codecs.json.long_json", "forestflow.codecs.basic.float_rows", "forestflow.codecs.json.growing"]
 
 _REPEAT = struct.Struct("<HHB")  # start and length of the repeated part; odd: repeat it
 

@@ -11,10 +11,10 @@ import numpy as np
 from graphpipe import convert
 
 from forestflow._gen import inference_pb2 as pb
-from forestflow.codecs.basic import decode_request
+from forestflow.codecs.basic.codec import decode_request
+from forestflow.codecs.basic.float_rows import decode_floats
 from forestflow.codecs.envelope import pack
-from forestflow.codecs.float_rows import decode_floats
-from forestflow.codecs.graphpipe import GraphPipeCodec, payload_of
+from forestflow.codecs.graphpipe.codec import GraphPipeCodec, payload_of
 from forestflow.codecs.table import BASIC, OIP_REST, PROTOBUF, TFINFER, TFSERVING_REST, codec_for
 from forestflow.codecs.tfinfer import payload_of as tfinfer_payload
 from forestflow.domain.errors import ForestFlowError

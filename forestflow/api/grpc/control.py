@@ -18,9 +18,13 @@ from forestflow._gen.serve_request_pb2 import ServeRequestShim
 from forestflow._gen.versions_pb2 import VersionsStatus
 from forestflow.api.grpc.messages import read
 from forestflow.api.grpc.methods import Call, Handler, many, unary
-from forestflow.codecs import control as codec
-from forestflow.codecs import message_json, messages, plans, reports, versions
-from forestflow.codecs.messages import contract_from, contract_to, fqrv_from, fqrv_to
+from forestflow.codecs.control import plans
+from forestflow.codecs.control import rest as codec
+from forestflow.codecs.messages import message_json, reports, versions
+from forestflow.codecs.messages import values as messages
+from forestflow.codecs.messages.values import contract_from, contract_to, fqrv_from, fqrv_to
+from forestflow.controlplane.control import ControlPlane
+from forestflow.dataplane.dispatch import Dispatcher
 from forestflow.domain.commands import (
     CreateContract,
     Delete,
@@ -40,20 +44,11 @@ from forestflow.domain.commands import (
     UpdateServable,
     WatchVersions,
 )
-from forestflow.domain.errors import (
-    Malformed,
-    NoActiveServables,
-    NotWatched,
-    TooLarge,
-    Unavailable,
-    UnknownContract,
-    UnknownServable,
-)
+from forestflow.domain.errors import Malformed, TooLarge, Unavailable
 from forestflow.domain.explain import ReleaseExplanation
 from forestflow.domain.ids import Contract, Fqrv
+from forestflow.domain.refusals import NoActiveServables, NotWatched, UnknownContract, UnknownServable
 from forestflow.domain.reports import ServableStatus
-from forestflow.runtime.control import ControlPlane
-from forestflow.runtime.dispatch import Dispatcher
 
 WATCH_SECONDS = 0.5
 

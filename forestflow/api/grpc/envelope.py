@@ -11,7 +11,7 @@ from google.rpc.status_pb2 import Status
 
 from forestflow._gen.contract_pb2 import Contract as ContractMessage
 from forestflow._gen.envelope_pb2 import ScoreEnvelope, ScoreStreamAnswer, ScoreStreamEnvelope
-from forestflow.codecs.messages import contract_from
+from forestflow.codecs.messages.values import contract_from
 from forestflow.domain.errors import Malformed
 from forestflow.domain.ids import Contract
 

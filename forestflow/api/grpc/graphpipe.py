@@ -14,9 +14,9 @@ from forestflow.api.answers import HTTP_STATUS
 from forestflow.api.grpc.methods import Call
 from forestflow.api.models import Models
 from forestflow.api.requests import contract_number_of
-from forestflow.codecs.graphpipe import configs_of, metadata_of, payload_of
-from forestflow.codecs.graphpipe_reader import METADATA, read_config, read_kind
-from forestflow.codecs.graphpipe_writer import error_response
+from forestflow.codecs.graphpipe.codec import configs_of, metadata_of, payload_of
+from forestflow.codecs.graphpipe.reader import METADATA, read_config, read_kind
+from forestflow.codecs.graphpipe.writer import error_response
 from forestflow.codecs.table import GRAPHPIPE
 from forestflow.domain.errors import Code, ForestFlowError, Malformed
 from forestflow.domain.ids import Contract

@@ -9,9 +9,9 @@ from collections.abc import AsyncIterator
 import grpc.aio
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
+from forestflow.controlplane.control import ControlPlane
 from forestflow.domain.commands import IsReady
 from forestflow.domain.errors import ForestFlowError
-from forestflow.runtime.control import ControlPlane
 
 SERVICE = "grpc.health.v1.Health"
 POLL_SECONDS = 1.0

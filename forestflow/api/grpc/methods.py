@@ -15,10 +15,10 @@ import grpc.aio
 from forestflow.api.answers import InternalError, metadata_of, payload_of, unknown_fields_metadata
 from forestflow.api.grpc.errors import REQUEST_ID, STATUS, status_of, trailers_of
 from forestflow.api.requests import MAX_TIMEOUT_SECONDS, request_id_of
+from forestflow.dataplane.dispatch import Dispatcher
+from forestflow.dataplane.link import Reply
 from forestflow.domain.errors import Code, DeadlineExceeded, ForestFlowError
 from forestflow.domain.ids import Contract, Fqrv
-from forestflow.runtime.dispatch import Dispatcher
-from forestflow.runtime.link import Reply
 
 KEY = "x-forestflow-key"
 

@@ -13,8 +13,8 @@ from forestflow._gen import open_inference_pb2 as pb
 from forestflow.api.grpc.methods import Call, unary
 from forestflow.api.openinference import OpenInference
 from forestflow.codecs.table import OIP_GRPC
+from forestflow.dataplane.dispatch import Dispatcher
 from forestflow.domain.errors import Malformed
-from forestflow.runtime.dispatch import Dispatcher
 
 SERVICE = "inference.GRPCInferenceService"
 

@@ -6,12 +6,12 @@ from forestflow._gen.service_pb2 import MetadataRequest, MetadataResponse, Stats
 from forestflow.api.grpc.envelope import open_envelope
 from forestflow.api.grpc.messages import read
 from forestflow.api.grpc.methods import Call, Handler
-from forestflow.codecs import reports
-from forestflow.codecs.messages import contract_from
+from forestflow.codecs.messages import reports
+from forestflow.codecs.messages.values import contract_from
 from forestflow.codecs.table import PROTOBUF
+from forestflow.controlplane.control import ControlPlane
 from forestflow.domain.commands import GetMetadata, ListMetadata, ListMetrics
 from forestflow.domain.ids import Fqrv
-from forestflow.runtime.control import ControlPlane
 
 
 async def score(message: bytes, call: Call) -> bytes:

@@ -23,10 +23,10 @@ from forestflow.api.grpc.stream import score_stream
 from forestflow.api.models import Models
 from forestflow.api.openinference import OpenInference
 from forestflow.api.tfserving import TfServing
-from forestflow.runtime.config import Endpoint
-from forestflow.runtime.control import ControlPlane
-from forestflow.runtime.dispatch import Dispatcher
-from forestflow.runtime.router import IDLE_SECONDS, RouterSettings
+from forestflow.controlplane.control import ControlPlane
+from forestflow.dataplane.dispatch import Dispatcher
+from forestflow.settings.config import Endpoint
+from forestflow.settings.sections import IDLE_SECONDS, RouterSettings
 
 SERVICE: str = service_pb2.DESCRIPTOR.services_by_name["ForestFlow"].full_name
 CONTROL: str = control_pb2.DESCRIPTOR.services_by_name["Control"].full_name
@@ -35,7 +35,7 @@ HANDSHAKE_SECONDS = 20.0  # for a connection to show that it speaks HTTP/2
 
 
 class GrpcServer:
-    """A server that answers (:class:`forestflow.runtime.router.GrpcServer`)."""
+    """A server that answers (:class:`forestflow.cluster.router.RunningGrpc`)."""
 
     def __init__(self, server: grpc.aio.Server, stopping: asyncio.Event) -> None:
         self._server = server

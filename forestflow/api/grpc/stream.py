@@ -19,9 +19,9 @@ from forestflow.api.grpc.errors import status_of
 from forestflow.api.grpc.methods import Call, StreamHandler, told_of
 from forestflow.api.requests import MAX_REQUEST_ID_LENGTH, MAX_TIMEOUT_SECONDS, clean_request_id
 from forestflow.codecs.table import PROTOBUF
+from forestflow.dataplane.link import Outcome, Sent
 from forestflow.domain.errors import ForestFlowError, Malformed, Unavailable
 from forestflow.domain.ids import Fqrv
-from forestflow.runtime.link import Outcome, Sent
 
 MAX_UNDER_WAY = 128
 

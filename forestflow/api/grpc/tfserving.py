@@ -12,13 +12,13 @@ import grpc
 from forestflow.api.grpc.errors import STATUS
 from forestflow.api.grpc.methods import Call, Handler, unary
 from forestflow.api.tfserving import TfServing, scored
-from forestflow.codecs import tfserving_documents as documents
 from forestflow.codecs.envelope import pack
 from forestflow.codecs.table import TFSERVING_GRPC
-from forestflow.codecs.tfserving_documents import spec_of
-from forestflow.codecs.tfserving_rest import CLASSIFY, PREDICT, REGRESS
+from forestflow.codecs.tfserving import documents
+from forestflow.codecs.tfserving.documents import spec_of
+from forestflow.codecs.tfserving.rest import CLASSIFY, PREDICT, REGRESS
+from forestflow.dataplane.dispatch import Dispatcher
 from forestflow.domain.errors import Code
-from forestflow.runtime.dispatch import Dispatcher
 
 PREDICTION_SERVICE = "tensorflow.serving.PredictionService"
 MODEL_SERVICE = "tensorflow.serving.ModelService"

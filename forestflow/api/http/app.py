@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from functools import partial
 
 from starlette.types import Receive, Scope, Send
@@ -22,15 +25,24 @@ from forestflow.api.http.tfserving import TfServingHttp
 from forestflow.api.models import Models
 from forestflow.api.openinference import OpenInference
 from forestflow.api.tfserving import TfServing
-from forestflow.runtime.config import Endpoint
-from forestflow.runtime.control import ControlPlane
-from forestflow.runtime.dispatch import Dispatcher
-from forestflow.runtime.router import HttpApplication, RouterSettings
+from forestflow.controlplane.control import ControlPlane
+from forestflow.dataplane.dispatch import Dispatcher
+from forestflow.settings.config import Endpoint
+from forestflow.settings.sections import RouterSettings
+
+
+@dataclass(frozen=True, slots=True)
+class HttpSite:
+    """What serves HTTP: an ASGI application, and the uvicorn protocol class feeding it. ``tf_infer`` has its port."""
+
+    asgi: Callable[..., Awaitable[None]]
+    protocol: Callable[..., asyncio.Protocol]
+    tf_infer: HttpSite | None = None
 
 
 def create_app(
     control: ControlPlane, dispatcher: Dispatcher, settings: RouterSettings, endpoint: tuple[str, int]
-) -> HttpApplication:
+) -> HttpSite:
     """Everything a router answers over HTTP. ``endpoint`` is where it listens."""
     guard = HostGuard(loopback=Endpoint(*endpoint).is_loopback, allowed=settings.allowed_hosts)
     gate = Gate(dispatcher, guard, settings.max_body_bytes)
@@ -70,8 +82,8 @@ def create_app(
     protocol = partial(ShortcutProtocol, Shortcut(dispatcher, gate, direct), limit)
     root, at = settings.tf_infer.root, settings.tf_infer.endpoint
     if root is None or at is None:
-        return HttpApplication(app, protocol)
+        return HttpSite(app, protocol)
     root_guard = HostGuard(loopback=Endpoint(*at).is_loopback, allowed=settings.allowed_hosts)
     route = ProtocolRoute(tf_infer, dispatcher, root_guard, settings.max_body_bytes)
     general = partial(Http1Connection, limit)  # none of its requests would take the shortcut
-    return HttpApplication(app, protocol, HttpApplication(mounted(route, root), general))
+    return HttpSite(app, protocol, HttpSite(mounted(route, root), general))

@@ -23,9 +23,11 @@ from forestflow.api.http.errors import HttpRefusal, error_answer, wants_text
 from forestflow.api.http.hosts import HostGuard
 from forestflow.api.http.logs import ALL_LINES, log_text
 from forestflow.api.http.operations import OPERATIONS
-from forestflow.codecs import control as codec
-from forestflow.codecs import plans, versions
-from forestflow.codecs.instants import parse_instant
+from forestflow.codecs.control import plans
+from forestflow.codecs.control import rest as codec
+from forestflow.codecs.control.instants import parse_instant
+from forestflow.codecs.messages import versions
+from forestflow.controlplane.control import ControlPlane
 from forestflow.domain.commands import (
     CreateContract,
     Delete,
@@ -56,7 +58,6 @@ from forestflow.domain.commands import (
 )
 from forestflow.domain.errors import Code, ForestFlowError, Invalid, Unavailable
 from forestflow.domain.ids import MAX_CONTRACT_NUMBER, MAX_NAME_LENGTH, Contract, Fqrv
-from forestflow.runtime.control import ControlPlane
 
 Score = Callable[[Request], Awaitable[Response]]
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 from forestflow.api.answers import HTTP_STATUS, retry_after
-from forestflow.codecs import control as codec
+from forestflow.codecs.control import rest as codec
 from forestflow.domain.errors import Code, ForestFlowError
 from forestflow.domain.ids import Fqrv
 

@@ -19,10 +19,10 @@ from forestflow.api.http.errors import Header, HttpRefusal, error_headers
 from forestflow.api.http.gate import KEY_HEADER, seconds_of
 from forestflow.api.http.hosts import HostGuard
 from forestflow.api.requests import request_id_of
+from forestflow.dataplane.dispatch import Dispatcher
+from forestflow.dataplane.link import Reply
 from forestflow.domain.errors import Code, ForestFlowError, TooLarge
 from forestflow.domain.ids import Contract, Fqrv
-from forestflow.runtime.dispatch import Dispatcher
-from forestflow.runtime.link import Reply
 
 JSON: Header = (b"content-type", b"application/json")
 

@@ -12,10 +12,10 @@ from forestflow.api.http.edge import check_content_type, check_path, contract_of
 from forestflow.api.http.errors import Header, HttpRefusal
 from forestflow.api.http.hosts import HostGuard
 from forestflow.api.requests import MAX_TIMEOUT_SECONDS
+from forestflow.dataplane.dispatch import ContractRoute, Dispatcher
+from forestflow.dataplane.link import Outcome
 from forestflow.domain.errors import Code, Malformed, TooLarge
 from forestflow.domain.ids import Contract
-from forestflow.runtime.dispatch import ContractRoute, Dispatcher
-from forestflow.runtime.link import Outcome
 
 CACHED_PATHS = 65_536
 KEY_HEADER = b"x-forestflow-key"

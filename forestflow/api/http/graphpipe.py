@@ -15,12 +15,12 @@ from forestflow.api.http.errors import Header, HttpRefusal, error_answer, status
 from forestflow.api.http.exchange import Answer, Exchange, told
 from forestflow.api.http.gate import Direct
 from forestflow.api.models import Models
-from forestflow.codecs.graphpipe import metadata_of, payload_of
-from forestflow.codecs.graphpipe_reader import INFER, METADATA, read_kind
-from forestflow.codecs.graphpipe_writer import error_response
+from forestflow.codecs.graphpipe.codec import metadata_of, payload_of
+from forestflow.codecs.graphpipe.reader import INFER, METADATA, read_kind
+from forestflow.codecs.graphpipe.writer import error_response
 from forestflow.codecs.table import GRAPHPIPE
+from forestflow.dataplane.link import Outcome
 from forestflow.domain.errors import Code, ForestFlowError, Malformed
-from forestflow.runtime.link import Outcome
 
 _BINARY: Header = (b"content-type", b"application/octet-stream")
 

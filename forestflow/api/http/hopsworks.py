@@ -14,11 +14,11 @@ from forestflow.api.http.errors import HttpRefusal
 from forestflow.api.http.exchange import Answer, Exchange
 from forestflow.api.http.tfserving import STATUSES
 from forestflow.api.tfserving import Target, TfServing, scored
-from forestflow.codecs import nested
 from forestflow.codecs.envelope import pack
+from forestflow.codecs.json import nested
 from forestflow.codecs.table import TFSERVING_REST
-from forestflow.codecs.tfserving_documents import Spec
-from forestflow.codecs.tfserving_rest import PREDICTIONS
+from forestflow.codecs.tfserving.documents import Spec
+from forestflow.codecs.tfserving.rest import PREDICTIONS
 from forestflow.domain.errors import Code, ForestFlowError
 
 _PREFIX = b"/hopsworks-api/api/project/"

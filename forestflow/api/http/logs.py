@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 
+from forestflow.controlplane.control import ControlPlane
 from forestflow.domain.commands import ReadLogs
 from forestflow.domain.errors import ForestFlowError, Unavailable
 from forestflow.domain.ids import Fqrv
 from forestflow.domain.reports import LogPosition, ReplicaLog
-from forestflow.runtime.control import ControlPlane
 
 POLL_SECONDS = 0.5
 ALL_LINES = 100_000  # of a replica that starts while we follow

@@ -17,8 +17,8 @@ from forestflow.api.http.gate import Direct
 from forestflow.api.openinference import OpenInference
 from forestflow.codecs import envelope
 from forestflow.codecs.table import OIP_REST
+from forestflow.dataplane.link import Outcome
 from forestflow.domain.errors import Code, ForestFlowError, Malformed
-from forestflow.runtime.link import Outcome
 
 LENGTH_HEADER = b"inference-header-content-length"
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from forestflow.api.http.samples import ERRORS, REPLIES, REQUESTS
-from forestflow.codecs.json_schema import error_schema, json_schema, reply_schema
+from forestflow.codecs.control.json_schema import error_schema, json_schema, reply_schema
 
 QUERY_ERRORS = (400, 403, 404, 422, 500, 503)  # of an operation that reads no body and changes nothing
 

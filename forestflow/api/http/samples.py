@@ -7,8 +7,8 @@ from typing import Any
 
 import orjson
 
-from forestflow.codecs import control as codec
-from forestflow.codecs.examples import (
+from forestflow.codecs.control import rest as codec
+from forestflow.codecs.control.examples import (
     CONTRACT_SETTINGS,
     INFERENCE_REQUEST,
     LOGGING_SETTINGS,
@@ -21,20 +21,13 @@ from forestflow.codecs.examples import (
     VERSIONS_REQUEST,
     VERSIONS_UPDATE,
 )
-from forestflow.domain.errors import (
-    ForestFlowError,
-    Malformed,
-    NoActiveServables,
-    ServableAlreadyExists,
-    StorageFailed,
-    Unavailable,
-    UnknownContract,
-)
+from forestflow.domain.errors import ForestFlowError, Malformed, StorageFailed, Unavailable
 from forestflow.domain.events import ContractSet, ServableBecameValid
 from forestflow.domain.explain import explain
 from forestflow.domain.history import HistoryEntry
 from forestflow.domain.independence import Independence
 from forestflow.domain.lifecycle import ReplicaState, ServableState
+from forestflow.domain.refusals import NoActiveServables, ServableAlreadyExists, UnknownContract
 from forestflow.domain.reports import ReplicaLoad, ReplicaStatus, ServableMetadata, ServableMetrics, ServableStatus
 from forestflow.domain.requests import TensorFlow
 from forestflow.domain.settings import ContractSettings, LoggingSettings, LogLevel, ServableSettings

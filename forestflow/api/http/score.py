@@ -19,9 +19,9 @@ from forestflow.api.http.errors import Header, error_answer, wants_text
 from forestflow.api.http.gate import Gate
 from forestflow.api.requests import request_id_of
 from forestflow.codecs.table import BASIC
+from forestflow.dataplane.dispatch import Dispatcher
+from forestflow.dataplane.link import Outcome
 from forestflow.domain.errors import Code, ForestFlowError
-from forestflow.runtime.dispatch import Dispatcher
-from forestflow.runtime.link import Outcome
 
 _JSON: Header = (b"content-type", b"application/json")
 

@@ -25,9 +25,9 @@ from forestflow.api.http.gate import KEY_HEADER, Admitted, Direct, FindDirect, G
 from forestflow.api.http.score import answer_of
 from forestflow.api.requests import request_id_of
 from forestflow.codecs.table import BASIC
+from forestflow.dataplane.dispatch import Dispatcher
+from forestflow.dataplane.link import Outcome, Reply, Sent
 from forestflow.domain.errors import Code, ForestFlowError
-from forestflow.runtime.dispatch import Dispatcher
-from forestflow.runtime.link import Outcome, Reply, Sent
 
 MAX_HEAD = 4096
 REMEMBERED_HEADS = 4096

@@ -27,7 +27,7 @@ from forestflow.codecs.table import TFINFER
 from forestflow.domain.errors import Code, ForestFlowError, InvalidInput
 from forestflow.domain.ids import Contract
 from forestflow.domain.tensors import ModelMetadata
-from forestflow.runtime.router import TfInferSettings
+from forestflow.settings.sections import TfInferSettings
 
 _FIRST = "classify"  # what a POST without a signature calls, where the model has it
 _METHODS = b"GET, HEAD, POST, OPTIONS"

@@ -12,14 +12,14 @@ from forestflow.api.http.errors import Header, HttpRefusal
 from forestflow.api.http.exchange import Answer, Exchange, told
 from forestflow.api.http.gate import Direct
 from forestflow.api.tfserving import Target, TfServing, in_its_words, scored
-from forestflow.codecs import nested
-from forestflow.codecs import tfserving_documents as documents
 from forestflow.codecs.envelope import pack
+from forestflow.codecs.json import nested
 from forestflow.codecs.table import TFSERVING_REST
-from forestflow.codecs.tfserving_documents import Spec
-from forestflow.codecs.tfserving_rest import PREDICT
+from forestflow.codecs.tfserving import documents
+from forestflow.codecs.tfserving.documents import Spec
+from forestflow.codecs.tfserving.rest import PREDICT
+from forestflow.dataplane.link import Outcome
 from forestflow.domain.errors import Code, ForestFlowError, InvalidInput
-from forestflow.runtime.link import Outcome
 
 # As TensorFlow Serving maps its codes; a release version of any name may stand for a version.
 STATUSES: Mapping[Code, int] = {**HTTP_STATUS, Code.INVALID: 400, Code.NO_ACTIVE_SERVABLE: 404}

@@ -17,9 +17,9 @@ from typing import Any
 import httpx
 
 from forestflow.api.http.errors import HttpRefusal
-from forestflow.codecs import nested
-from forestflow.codecs.long_json import LONG
-from forestflow.codecs.packed import short_parts
+from forestflow.codecs.json import nested
+from forestflow.codecs.json.long_json import LONG
+from forestflow.codecs.json.packed import short_parts
 from forestflow.domain.addresses import Address, is_public
 from forestflow.domain.errors import Code, InvalidInput
 

@@ -21,7 +21,7 @@ import pytest
 
 from tests.integration.cluster.conftest import HEAD
 from tests.serving import golden, rows_body, running, values
-from tests.unit.runtime.test_environment import wheel
+from tests.unit.artifacts.test_environment import wheel
 
 CONTRACT = "cluster/energy/0"
 ROWS, EXPECTED = golden()

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.serving import wait_for
-from tests.unit.runtime.test_environment import wheel
+from tests.unit.artifacts.test_environment import wheel
 
 pytestmark = pytest.mark.slow
 

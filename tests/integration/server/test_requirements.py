@@ -8,7 +8,7 @@ import time
 import pytest
 
 from tests.integration.server.test_python import deploy
-from tests.unit.runtime.test_environment import ends, slow, written
+from tests.unit.artifacts.test_environment import ends, slow, written
 
 pytestmark = pytest.mark.slow
 

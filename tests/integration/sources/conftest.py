@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from forestflow.runtime.sources import transfer
-from forestflow.runtime.sources.fetching import fetch
-from forestflow.runtime.sources.rules import SourceRules
+from forestflow.artifacts.sources import transfer
+from forestflow.artifacts.sources.fetching import fetch
+from forestflow.artifacts.sources.rules import SourceRules
 
 
 @pytest.fixture

@@ -14,11 +14,11 @@ from dataclasses import replace
 
 import pytest
 
+from forestflow.artifacts.sources.directories import SourceDirectories
 from forestflow.domain.errors import ArtifactRejected
 from forestflow.domain.ids import Contract
 from forestflow.domain.requests import H2OMojo
 from forestflow.domain.versions import Watch
-from forestflow.runtime.sources.directories import SourceDirectories
 from tests.integration.server.test_version_directories import become, watch
 from tests.serving import MODELS, golden, rows_body, running, values
 

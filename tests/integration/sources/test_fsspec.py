@@ -8,8 +8,8 @@ import sys
 import pytest
 from fsspec.registry import _registry
 
+from forestflow.artifacts.sources.fs import FsspecStore
 from forestflow.domain.errors import ArtifactRejected
-from forestflow.runtime.sources.fs import FsspecStore
 from tests.integration.sources.servers import ftp_serving
 
 CONTENT = os.urandom(1_500_000)

@@ -13,10 +13,10 @@ import time
 import psutil
 import pytest
 
+from forestflow.artifacts.sources import git as module
+from forestflow.artifacts.sources.fetching import fetch
+from forestflow.artifacts.sources.rules import SourceRules
 from forestflow.domain.errors import ArtifactRejected, DeadlineExceeded
-from forestflow.runtime.sources import git as module
-from forestflow.runtime.sources.fetching import fetch
-from forestflow.runtime.sources.rules import SourceRules
 from tests.integration.sources.servers import Git, git, lfs_pointer, repository, serving
 
 CONTENT = os.urandom(2_000_000)

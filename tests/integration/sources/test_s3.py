@@ -12,8 +12,8 @@ import pytest
 from botocore.exceptions import IncompleteReadError
 from moto.server import ThreadedMotoServer
 
+from forestflow.artifacts.sources import s3
 from forestflow.domain.errors import ArtifactRejected, Malformed
-from forestflow.runtime.sources import s3
 from tests.integration.sources.servers import serving
 
 CONTENT = os.urandom(2_500_000)

@@ -13,11 +13,11 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
+from forestflow.artifacts.sources.directories import SourceDirectories
 from forestflow.domain.errors import ArtifactRejected
 from forestflow.domain.ids import Contract
 from forestflow.domain.requests import H2OMojo
 from forestflow.domain.versions import Watch
-from forestflow.runtime.sources.directories import SourceDirectories
 from tests.integration.server.test_version_directories import Load, answered_since, become, watch
 from tests.integration.sources.servers import ftp_serving, serving
 from tests.serving import MODELS, running

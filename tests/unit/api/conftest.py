@@ -9,9 +9,9 @@ import pytest
 
 from forestflow.api.http import shortcut
 from forestflow.api.http.control import create_control_app
-from forestflow.runtime.control import ControlPlane
+from forestflow.controlplane.control import ControlPlane
 from tests.unit.api.memory_registry import MemoryRegistry
-from tests.unit.runtime.routers import site
+from tests.unit.cluster.routers import site
 
 
 @pytest.fixture

@@ -11,12 +11,11 @@ from typing import Any
 import grpc.aio
 
 from forestflow.api.grpc.server import GrpcServer, serve_grpc
-from forestflow.domain.errors import UnknownContract
+from forestflow.controlplane.control import ControlPlane
+from forestflow.dataplane.link import Outcome
 from forestflow.domain.ids import Contract
-from forestflow.runtime.control import ControlPlane
-from forestflow.runtime.dispatch import DispatchSettings
-from forestflow.runtime.link import Outcome
-from forestflow.runtime.router import RouterSettings
+from forestflow.domain.refusals import UnknownContract
+from forestflow.settings.sections import DispatchSettings, RouterSettings
 from tests.serving import free_port
 
 

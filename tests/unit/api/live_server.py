@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from forestflow.api.http.control import create_control_app
-from forestflow.runtime.control import ControlPlane
+from forestflow.controlplane.control import ControlPlane
 from tests.unit.api.memory_registry import MemoryRegistry
 
 

@@ -9,17 +9,7 @@ from typing import Any
 
 from forestflow.domain import commands as c
 from forestflow.domain.commands import Command
-from forestflow.domain.errors import (
-    ArtifactRejected,
-    ContractValidationError,
-    Invalid,
-    NoActiveServables,
-    NotWatched,
-    ServableAlreadyExists,
-    ServeRequestInvalid,
-    UnknownContract,
-    UnknownServable,
-)
+from forestflow.domain.errors import ArtifactRejected, Invalid
 from forestflow.domain.events import (
     ContractSet,
     Event,
@@ -36,6 +26,15 @@ from forestflow.domain.history import HistoryEntry, PlanAt, concerns, plan_at, s
 from forestflow.domain.ids import Contract, Fqrv
 from forestflow.domain.lifecycle import ReplicaState, ServableState
 from forestflow.domain.metrics import MetricReport, means
+from forestflow.domain.refusals import (
+    ContractValidationError,
+    NoActiveServables,
+    NotWatched,
+    ServableAlreadyExists,
+    ServeRequestInvalid,
+    UnknownContract,
+    UnknownServable,
+)
 from forestflow.domain.reports import (
     LogPosition,
     ReplicaLoad,

@@ -16,12 +16,12 @@ from forestflow.api.http.framing import MAX_HEAD_BYTES
 from forestflow.domain.commands import ListMetadata, UpdateContract
 from forestflow.domain.reports import ServableMetadata
 from forestflow.domain.settings import ServableSettings
-from forestflow.runtime.router import TfInferSettings
+from forestflow.settings.sections import TfInferSettings
 from tests.unit.api.test_exchange import post
 from tests.unit.api.test_graphpipe import message
 from tests.unit.api.test_shortcut import BODY, chunked, request, sums
-from tests.unit.runtime.routers import Client, get, site
-from tests.unit.runtime.test_dispatch import CONTRACT, A
+from tests.unit.cluster.routers import Client, get, site
+from tests.unit.dataplane.test_dispatch import CONTRACT, A
 
 OFFERS = {
     "h2c": ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAEAAEAAAAIAAAAA"),
@@ -369,8 +369,8 @@ async def test_pipelined_requests_of_the_general_way_are_started_one_by_one(here
 
 
 async def test_a_client_that_does_not_read_its_answer_is_cut_off(tmp_path, monkeypatch):
-    monkeypatch.setattr("forestflow.runtime.router.IDLE_SECONDS", 0.3)
-    monkeypatch.setattr("forestflow.runtime.router.SWEEP_SECONDS", 0.05)
+    monkeypatch.setattr("forestflow.cluster.router.IDLE_SECONDS", 0.3)
+    monkeypatch.setattr("forestflow.cluster.router.SWEEP_SECONDS", 0.05)
     lost = []
     gone = Http1Connection.connection_lost
     monkeypatch.setattr(Http1Connection, "connection_lost", lambda self, exc: (lost.append(self), gone(self, exc)))

@@ -11,10 +11,10 @@ import pytest
 
 from forestflow.api.http import connection_limit as module
 from forestflow.api.http.connection_limit import ConnectionLimit
-from forestflow.runtime.router import TfInferSettings
+from forestflow.settings.sections import TfInferSettings
 from tests.unit.api.test_shortcut import BODY, request, sums
-from tests.unit.runtime.routers import Client, get, site
-from tests.unit.runtime.test_dispatch import CONTRACT
+from tests.unit.cluster.routers import Client, get, site
+from tests.unit.dataplane.test_dispatch import CONTRACT
 
 TICK = 0.003  # the loop's clock goes by milliseconds
 

@@ -16,6 +16,7 @@ from forestflow.api.http import edge
 from forestflow.api.http.control import create_control_app
 from forestflow.api.http.errors import HttpRefusal, error_answer, wants_text
 from forestflow.api.http.hosts import HostGuard
+from forestflow.controlplane.control import ControlPlane
 from forestflow.domain.errors import (
     Code,
     DeadlineExceeded,
@@ -25,7 +26,6 @@ from forestflow.domain.errors import (
     TooLarge,
     Unavailable,
 )
-from forestflow.runtime.control import ControlPlane
 from tests.unit.api.memory_registry import MemoryRegistry
 from tests.unit.api.test_control_routes import CONTRACT_SETTINGS, C
 

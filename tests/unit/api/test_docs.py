@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator
 from forestflow.api.http import further_docs
 from forestflow.api.http.operations import OPERATIONS
 from forestflow.api.http.samples import REQUESTS
-from forestflow.codecs import control as codec
+from forestflow.codecs.control import rest as codec
 
 
 @pytest.fixture

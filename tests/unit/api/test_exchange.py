@@ -11,6 +11,8 @@ import pytest
 
 from forestflow.api.http import further_docs
 from forestflow.api.http.exchange import ProtocolRoute
+from forestflow.dataplane import dispatch
+from forestflow.dataplane.records import split
 from forestflow.domain.commands import ListMetadata, ListStatus
 from forestflow.domain.errors import Unavailable
 from forestflow.domain.ids import Contract, Fqrv
@@ -19,10 +21,8 @@ from forestflow.domain.plan import ContractPlan, PlanUpdate
 from forestflow.domain.reports import ServableMetadata, ServableStatus
 from forestflow.domain.routing import StickyChooser
 from forestflow.domain.settings import Routing, ServableSettings
-from forestflow.runtime import dispatch
-from forestflow.runtime.records import split
-from tests.unit.runtime.routers import PlayedRegistry, get, site
-from tests.unit.runtime.test_dispatch import CONTRACT, A, plan, release
+from tests.unit.cluster.routers import PlayedRegistry, get, site
+from tests.unit.dataplane.test_dispatch import CONTRACT, A, plan, release
 
 SUMS = json.dumps({"instances": [[1, 2], [3, 4.5]]}).encode()
 OURS = ("/v1/", "/hopsworks-api/")

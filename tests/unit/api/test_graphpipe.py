@@ -7,7 +7,7 @@ from graphpipe import convert
 
 from forestflow.api.http.exchange import ProtocolRoute
 from tests.unit.api.test_exchange import post
-from tests.unit.runtime.routers import site
+from tests.unit.cluster.routers import site
 
 PATH = "/o/p/0/gp"
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from forestflow._gen.inference_pb2 import InferenceRequest
 from forestflow._gen.service_pb2 import ScoreRequest
 from forestflow.api.grpc.envelope import open_envelope
-from forestflow.codecs.messages import contract_to
+from forestflow.codecs.messages.values import contract_to
 from forestflow.domain.errors import ForestFlowError, InvalidIdentifier, Malformed
 from forestflow.domain.ids import Contract
 from tests.profiles import up_to

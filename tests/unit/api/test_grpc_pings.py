@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from forestflow.api.grpc.server import serve_grpc
-from forestflow.runtime.config import Settings
-from forestflow.runtime.control import ControlPlane
-from forestflow.runtime.dispatch import Dispatcher, DispatchSettings
-from forestflow.runtime.router import PingSettings, RouterSettings
+from forestflow.controlplane.control import ControlPlane
+from forestflow.dataplane.dispatch import Dispatcher
+from forestflow.settings.config import Settings
+from forestflow.settings.sections import DispatchSettings, PingSettings, RouterSettings
 from tests.serving import free_port
 
 DATA, HEADERS, SETTINGS, PING, GOAWAY = 0, 1, 4, 6, 7

@@ -17,15 +17,15 @@ from grpc_status import rpc_status
 from forestflow._gen.inference_pb2 import InferenceRequest
 from forestflow._gen.service_pb2 import ScoreRequest
 from forestflow.api.grpc.server import CONTROL, SERVICE, serve_grpc
-from forestflow.codecs.messages import contract_to
+from forestflow.codecs.messages.values import contract_to
 from forestflow.codecs.table import PROTOBUF
+from forestflow.controlplane.control import ControlPlane
+from forestflow.dataplane.link import Reply, ReplyWith
 from forestflow.domain.commands import Command, IsReady
-from forestflow.domain.errors import Code, QueueFull, Unavailable, UnknownContract
+from forestflow.domain.errors import Code, QueueFull, Unavailable
 from forestflow.domain.ids import Contract, Fqrv
-from forestflow.runtime.control import ControlPlane
-from forestflow.runtime.dispatch import DispatchSettings
-from forestflow.runtime.link import Reply, ReplyWith
-from forestflow.runtime.router import RouterSettings
+from forestflow.domain.refusals import UnknownContract
+from forestflow.settings.sections import DispatchSettings, RouterSettings
 from tests.serving import free_port
 
 CONTRACT = Contract("o", "p", 0)

@@ -17,11 +17,11 @@ from forestflow._gen.service_pb2 import ScoreRequest, ScoreStreamRequest, ScoreS
 from forestflow._gen.service_pb2_grpc import ForestFlowStub
 from forestflow.api.grpc.envelope import close_item, open_item
 from forestflow.api.grpc.stream import MAX_UNDER_WAY
-from forestflow.codecs.messages import contract_to, fqrv_to
+from forestflow.codecs.messages.values import contract_to, fqrv_to
 from forestflow.codecs.table import PROTOBUF
+from forestflow.dataplane.link import Reply, ReplyWith
 from forestflow.domain.errors import Code, Malformed, QueueFull
 from forestflow.domain.ids import Contract, Fqrv
-from forestflow.runtime.link import Reply, ReplyWith
 from tests.unit.api.grpc_world import World, until, world
 from tests.unit.api.memory_registry import MemoryRegistry
 

@@ -6,10 +6,10 @@ import httpx
 import pytest
 
 from forestflow.api.http import logs
+from forestflow.controlplane.control import ControlPlane
 from forestflow.domain.commands import Command
 from forestflow.domain.errors import Unavailable
 from forestflow.domain.ids import Contract, Fqrv
-from forestflow.runtime.control import ControlPlane
 from tests.unit.api.memory_registry import MemoryRegistry
 from tests.unit.api.test_control_routes import FQRV, R, check, deployed
 

@@ -7,11 +7,12 @@ from types import SimpleNamespace
 import pytest
 
 from forestflow.api.models import Models
+from forestflow.dataplane.dispatch import Dispatcher
 from forestflow.domain.commands import ListMetadata
-from forestflow.domain.errors import UnknownContract
 from forestflow.domain.ids import Contract, Fqrv
 from forestflow.domain.plan import ContractPlan, PlanUpdate, ReleasePlan, ReplicaAddress
-from forestflow.runtime.dispatch import Dispatcher, DispatchSettings
+from forestflow.domain.refusals import UnknownContract
+from forestflow.settings.sections import DispatchSettings
 
 ONE, TWO = Contract("o", "p", 0), Contract("o", "q", 1)
 

@@ -12,9 +12,9 @@ import pytest
 from forestflow.api.http import shortcut
 from forestflow.domain.plan import ContractPlan, PlanUpdate
 from forestflow.domain.routing import StickyChooser
-from tests.unit.runtime.routers import get, site
-from tests.unit.runtime.test_dispatch import CONTRACT, A, B, Node, plan, release
-from tests.unit.runtime.test_replica import body
+from tests.unit.cluster.routers import get, site
+from tests.unit.dataplane.test_dispatch import CONTRACT, A, B, Node, plan, release
+from tests.unit.dataplane.test_replica import body
 
 PATH = "/o/p/0/score"
 BODY = body([1, 2])
@@ -408,8 +408,8 @@ async def test_nobody_can_tell_the_shortcut_from_the_general_case(here, monkeypa
 
 
 async def test_idle_connections_are_closed_and_busy_ones_are_not(tmp_path, monkeypatch):
-    monkeypatch.setattr("forestflow.runtime.router.IDLE_SECONDS", 0.3)
-    monkeypatch.setattr("forestflow.runtime.router.SWEEP_SECONDS", 0.05)
+    monkeypatch.setattr("forestflow.cluster.router.IDLE_SECONDS", 0.3)
+    monkeypatch.setattr("forestflow.cluster.router.SWEEP_SECONDS", 0.05)
     async with site(tmp_path, swallow=True) as here:
         silent, dawdling, waiting = [await here.connect() for _ in range(3)]
         dawdling.write(request()[:30])

@@ -15,8 +15,8 @@ from tests.unit.api.test_exchange import post
 from tests.unit.api.test_graphpipe import message
 from tests.unit.api.test_graphpipe import sums as graphpipe_sums
 from tests.unit.api.test_shortcut import BODY, request, sums
-from tests.unit.runtime.routers import site
-from tests.unit.runtime.test_replica import body
+from tests.unit.cluster.routers import site
+from tests.unit.dataplane.test_replica import body
 
 ROWS = 1_800
 LONG = body(*[[n + 0.5, 1] for n in range(ROWS)])
@@ -115,8 +115,8 @@ async def test_a_stop_answers_what_is_arriving_then_closes(tmp_path, taken):
 
 
 async def test_a_connection_whose_body_arrives_is_not_idle(tmp_path, monkeypatch):
-    monkeypatch.setattr("forestflow.runtime.router.IDLE_SECONDS", 0.1)
-    monkeypatch.setattr("forestflow.runtime.router.SWEEP_SECONDS", 0.05)
+    monkeypatch.setattr("forestflow.cluster.router.IDLE_SECONDS", 0.1)
+    monkeypatch.setattr("forestflow.cluster.router.SWEEP_SECONDS", 0.05)
     async with site(tmp_path) as here:
         client = await here.connect()
         client.write(request(LONG)[:-10])

@@ -15,11 +15,12 @@ from forestflow.api.http.hosts import HostGuard
 from forestflow.api.http.tfinfer import TfInferHttp, mounted
 from forestflow.codecs.envelope import unpack
 from forestflow.codecs.table import TFINFER
-from forestflow.domain.errors import Code, UnknownContract
+from forestflow.dataplane.link import Reply
+from forestflow.domain.errors import Code
 from forestflow.domain.ids import Contract, Fqrv
+from forestflow.domain.refusals import UnknownContract
 from forestflow.domain.tensors import IOMetadata, ModelMetadata, Signature, TensorType
-from forestflow.runtime.link import Reply
-from forestflow.runtime.router import TfInferSettings
+from forestflow.settings.sections import TfInferSettings
 
 CONTRACT = Contract("o", "p", 0)
 FQRV = Fqrv(CONTRACT, "v1")

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from forestflow.cluster import supervisor
 from forestflow.domain.errors import ModelFailed, StorageFailed, Unavailable
-from forestflow.runtime import supervisor
 from tests.unit.api.memory_registry import MemoryRegistry
 from tests.unit.api.test_control_routes import CONTRACT, FQRV, QUICK_START
 from tests.unit.cli.conftest import Run
@@ -177,10 +177,10 @@ def test_serve_runs_with_the_settings(run: Run, monkeypatch: pytest.MonkeyPatch)
     import types
 
     given = []
-    fake = types.ModuleType("forestflow.runtime.serve")
+    fake = types.ModuleType("forestflow.cluster.serve")
     fake.run = given.append  # type: ignore[attr-defined]
     fake.CannotServe = type("CannotServe", (Exception,), {})  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "forestflow.runtime.serve", fake)
+    monkeypatch.setitem(sys.modules, "forestflow.cluster.serve", fake)
     blocked: list[bool] = []
     monkeypatch.setattr(supervisor, "block", lambda: blocked.append(True))  # the tests stay interruptible
     run("serve", "--routers", "2", "--data-dir", "here")

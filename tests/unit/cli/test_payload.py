@@ -13,7 +13,7 @@ from forestflow.cli.contract_flags import ContractFlags, contract_settings
 from forestflow.cli.forms import expiration, phase_in, router, validity
 from forestflow.cli.payload import DeployFlags, ShadowFlags, payload_of
 from forestflow.cli.score import rows_of_flags
-from forestflow.codecs import control as codec
+from forestflow.codecs.control import rest as codec
 from forestflow.domain.errors import Malformed
 from forestflow.domain.ids import Contract, Fqrv
 from forestflow.domain.independence import IndependentRows

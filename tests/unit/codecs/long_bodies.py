@@ -7,7 +7,12 @@ from contextlib import contextmanager
 
 import pytest
 
-from forestflow.codecs import basic, long_json, oip_rest, packed, pieces, tfinfer, tfserving_rest
+from forestflow.codecs import tfinfer
+from forestflow.codecs.basic import codec as basic
+from forestflow.codecs.basic import pieces
+from forestflow.codecs.json import long_json, packed
+from forestflow.codecs.oip import rest as oip_rest
+from forestflow.codecs.tfserving import rest as tfserving_rest
 
 
 @contextmanager

@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import strategies as st
 
 from forestflow._gen import inference_pb2 as pb
-from forestflow.codecs.inference_json import TENSOR_KEYS
-from forestflow.codecs.policy_messages import shortest
+from forestflow.codecs.json.inference_json import TENSOR_KEYS
+from forestflow.codecs.messages.policies import shortest
 from forestflow.domain import settings as domain
 from forestflow.domain.ids import RESERVED_ORGANIZATIONS, Contract, Fqrv
 from forestflow.domain.policies.expiration import KeepAll, KeepLatest, KeepTopRanked, MaxAge

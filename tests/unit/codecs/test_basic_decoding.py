@@ -10,8 +10,10 @@ from google.protobuf.json_format import MessageToDict
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forestflow.codecs import basic, basic_body, protobuf
-from forestflow.codecs.basic import decode_request
+from forestflow.codecs.basic import body as basic_body
+from forestflow.codecs.basic import codec as basic
+from forestflow.codecs.basic import protobuf
+from forestflow.codecs.basic.codec import decode_request
 from forestflow.domain.errors import InvalidInput, Malformed
 from forestflow.domain.tensors import DTYPES, TensorType
 from tests.profiles import up_to
@@ -253,7 +255,7 @@ def test_bodies_that_are_no_request(text, message):
 
 def test_the_hot_path_loads_no_protobuf():
     code = (
-        "import sys; from forestflow.codecs.basic import decode_request; "
+        "import sys; from forestflow.codecs.basic.codec import decode_request; "
         'decode_request(b\'{"schema":[{"type":1}],"datum":[{"tensors":[{"Float16":{}}]}]}\'); '
         "sys.exit(any(name.startswith('google') for name in sys.modules))"
     )

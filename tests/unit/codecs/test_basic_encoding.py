@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forestflow._gen.inference_pb2 import Prediction
-from forestflow.codecs import protobuf
-from forestflow.codecs.basic import PredictionEncoder, encode_prediction
+from forestflow.codecs.basic import protobuf
+from forestflow.codecs.basic.codec import PredictionEncoder, encode_prediction
 from forestflow.domain.errors import ModelFailed
 from forestflow.domain.ids import Contract, Fqrv
 from forestflow.domain.tensors import Batch, Column, TensorType

@@ -7,7 +7,12 @@ from google.protobuf.json_format import MessageToDict
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forestflow.codecs import basic, basic_body, control, examples, journal, protobuf
+from forestflow.codecs import journal
+from forestflow.codecs.basic import body as basic_body
+from forestflow.codecs.basic import codec as basic
+from forestflow.codecs.basic import protobuf
+from forestflow.codecs.control import examples
+from forestflow.codecs.control import rest as control
 from forestflow.domain.errors import ForestFlowError
 from tests.profiles import up_to
 from tests.unit.codecs.strategies import inference_requests, serve_requests

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forestflow.codecs import columnar, protobuf
+from forestflow.codecs import columnar
+from forestflow.codecs.basic import protobuf
 from forestflow.codecs.columnar import ColumnarCodec
 from forestflow.domain import errors
 from forestflow.domain.errors import Code, ForestFlowError, InvalidInput, Malformed, ModelFailed, QueueFull

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forestflow.codecs import basic
-from forestflow.codecs.basic import decode_request
-from forestflow.codecs.float_rows import decode_floats
+from forestflow.codecs.basic import codec as basic
+from forestflow.codecs.basic.codec import decode_request
+from forestflow.codecs.basic.float_rows import decode_floats
 from forestflow.domain.errors import ForestFlowError
 from tests.unit.codecs.strategies import assert_same
 

@@ -5,22 +5,21 @@ import json
 import numpy as np
 import pytest
 
-from forestflow.codecs import basic, control
-from forestflow.domain.errors import (
+from forestflow.codecs.basic import codec as basic
+from forestflow.codecs.control import rest as control
+from forestflow.domain.errors import InvalidInput, Malformed, QueueFull
+from forestflow.domain.ids import Contract, Fqrv
+from forestflow.domain.lifecycle import ReplicaState, ServableState
+from forestflow.domain.policies.phase_in import LinearTimeBasedPhaseIn
+from forestflow.domain.policies.validity import NeverValid, TimeBasedValidity
+from forestflow.domain.refusals import (
     ContractValidationError,
-    InvalidInput,
-    Malformed,
     NoActiveServables,
-    QueueFull,
     ServableAlreadyExists,
     ServeRequestInvalid,
     UnknownContract,
     UnknownServable,
 )
-from forestflow.domain.ids import Contract, Fqrv
-from forestflow.domain.lifecycle import ReplicaState, ServableState
-from forestflow.domain.policies.phase_in import LinearTimeBasedPhaseIn
-from forestflow.domain.policies.validity import NeverValid, TimeBasedValidity
 from forestflow.domain.reports import ServableMetadata, ServableMetrics, ServableStatus
 from forestflow.domain.requests import H2OMojo, ServeRequest
 from forestflow.domain.settings import (

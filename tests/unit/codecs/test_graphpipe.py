@@ -11,9 +11,9 @@ import pytest
 from graphpipe import convert
 from graphpipe.graphpipefb import InferRequest, Request, Tensor
 
-from forestflow.codecs import graphpipe_writer as writer
-from forestflow.codecs.graphpipe import GraphPipeCodec, configs_of, decode_configs, metadata_of, payload_of
-from forestflow.codecs.graphpipe_reader import INFER, METADATA, read_infer, read_kind
+from forestflow.codecs.graphpipe import writer
+from forestflow.codecs.graphpipe.codec import GraphPipeCodec, configs_of, decode_configs, metadata_of, payload_of
+from forestflow.codecs.graphpipe.reader import INFER, METADATA, read_infer, read_kind
 from forestflow.domain.errors import InvalidInput, Malformed, ModelFailed
 from forestflow.domain.ids import Contract, Fqrv
 from forestflow.domain.tensors import Batch, Column, IOMetadata, Layout, ModelMetadata, Signature, TensorType

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from graphpipe import convert
 
-from forestflow.codecs.graphpipe import GraphPipeCodec, payload_of
-from forestflow.codecs.graphpipe_reader import read_infer
+from forestflow.codecs.graphpipe.codec import GraphPipeCodec, payload_of
+from forestflow.codecs.graphpipe.reader import read_infer
 from forestflow.domain.errors import InvalidInput, Malformed
 from forestflow.domain.ids import Contract, Fqrv
 

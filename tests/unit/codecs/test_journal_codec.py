@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forestflow.codecs import control, journal
+from forestflow.codecs import journal
+from forestflow.codecs.control import rest as control
 from forestflow.domain.errors import Malformed
 from forestflow.domain.events import (
     ContractSet,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from forestflow.codecs.envelope import pack
-from forestflow.codecs.long_json import LONG
+from forestflow.codecs.json.long_json import LONG
 from forestflow.codecs.table import CODECS, TFSERVING_REST, codec_for
 from forestflow.domain.errors import InvalidInput, Malformed
 from forestflow.domain.ids import Contract, Fqrv

@@ -7,8 +7,11 @@ import pytest
 from google.protobuf.json_format import MessageToDict
 from hypothesis import given, settings
 
-from forestflow.codecs import control, examples, json_schema, messages, plans, versions
-from forestflow.codecs.basic import decode_request, encode_prediction
+from forestflow.codecs.basic.codec import decode_request, encode_prediction
+from forestflow.codecs.control import examples, json_schema, plans
+from forestflow.codecs.control import rest as control
+from forestflow.codecs.messages import values as messages
+from forestflow.codecs.messages import versions
 from forestflow.domain.errors import Malformed
 from forestflow.domain.ids import Contract, Fqrv
 from tests.profiles import up_to

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from forestflow.codecs import long_json
-from forestflow.codecs.long_json import NotJson, ranges
+from forestflow.codecs.json import long_json
+from forestflow.codecs.json.long_json import NotJson, ranges
 
 TEXTS = st.text(st.sampled_from('ab"\\[]{},:\n é'), max_size=8)
 VALUES = st.recursive(

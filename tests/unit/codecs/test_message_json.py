@@ -10,7 +10,11 @@ from hypothesis import strategies as st
 
 from forestflow._gen import inference_pb2, responses_pb2, servable_pb2, settings_pb2
 from forestflow._gen.serve_request_pb2 import BasicServeRequest
-from forestflow.codecs import control, message_json, messages, plans, policy_messages
+from forestflow.codecs.control import plans
+from forestflow.codecs.control import rest as control
+from forestflow.codecs.messages import message_json
+from forestflow.codecs.messages import policies as policy_messages
+from forestflow.codecs.messages import values as messages
 from forestflow.domain.errors import Invalid, InvalidIdentifier, InvalidSettings, Malformed
 from forestflow.domain.ids import Contract, Fqrv
 from forestflow.domain.independence import Independence, IndependentRows

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from forestflow.codecs import nested
+from forestflow.codecs.json import nested
 from forestflow.domain.errors import InvalidInput, Malformed, ModelFailed
 from forestflow.domain.tensors import DTYPES, Batch, Column, Layout, TensorType
 

@@ -13,8 +13,8 @@ with warnings.catch_warnings():
     from tritonclient.grpc._utils import _get_inference_request
 
 from forestflow.codecs import envelope
-from forestflow.codecs.oip_grpc import OipGrpcCodec
-from forestflow.codecs.oip_rest import Answering, OipRestCodec
+from forestflow.codecs.oip.grpc import OipGrpcCodec
+from forestflow.codecs.oip.rest import Answering, OipRestCodec
 from forestflow.domain.errors import InvalidInput, Malformed, ModelFailed
 from forestflow.domain.ids import Contract, Fqrv
 from forestflow.domain.requests import OUTPUTS_KEY

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from forestflow.codecs import nested, packed
-from forestflow.codecs.basic import decode_request
+from forestflow.codecs.basic.codec import decode_request
 from forestflow.codecs.envelope import pack
+from forestflow.codecs.json import nested, packed
 from forestflow.codecs.table import OIP_REST, TFINFER, TFSERVING_REST, codec_for
 from forestflow.codecs.tfinfer import payload_of
 from forestflow.domain.errors import ForestFlowError, InvalidInput, Malformed

@@ -9,8 +9,8 @@ from google.protobuf.json_format import MessageToDict
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forestflow.codecs import pieces
-from forestflow.codecs.basic import decode_request
+from forestflow.codecs.basic import pieces
+from forestflow.codecs.basic.codec import decode_request
 from forestflow.domain.errors import ForestFlowError
 from tests.profiles import up_to
 from tests.unit.codecs.long_bodies import read_as_long

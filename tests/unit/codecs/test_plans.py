@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forestflow.codecs import control, plans
-from forestflow.codecs.instants import parse_instant
+from forestflow.codecs.control import plans
+from forestflow.codecs.control import rest as control
+from forestflow.codecs.control.instants import parse_instant
 from forestflow.codecs.journal import decode_event
-from forestflow.codecs.message_json import to_document
-from forestflow.codecs.messages import contract_settings_to, policy_settings_to
+from forestflow.codecs.messages.message_json import to_document
+from forestflow.codecs.messages.values import contract_settings_to, policy_settings_to
 from forestflow.domain.errors import Invalid, InvalidIdentifier, Malformed
 from forestflow.domain.events import ContractSet, MetricReported, ServableBecameValid, ServablesDeleted, ServableUpdated
 from forestflow.domain.explain import PlanExplanation, ReleaseExplanation, RuleExplanation

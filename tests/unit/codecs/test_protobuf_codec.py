@@ -7,8 +7,8 @@ from google.protobuf import unknown_fields
 from hypothesis import given, settings
 
 from forestflow._gen import inference_pb2 as pb
-from forestflow.codecs import protobuf
-from forestflow.codecs.protobuf import ProtobufCodec, decode_request
+from forestflow.codecs.basic import protobuf
+from forestflow.codecs.basic.protobuf import ProtobufCodec, decode_request
 from forestflow.codecs.table import BASIC, CODECS, PROTOBUF, codec_for
 from forestflow.domain.errors import InvalidInput, Malformed
 from forestflow.domain.ids import Contract, Fqrv

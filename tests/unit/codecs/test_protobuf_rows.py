@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forestflow._gen import inference_pb2 as pb
-from forestflow.codecs import protobuf
-from forestflow.codecs.protobuf import ProtobufCodec, decode_request, encode_prediction
+from forestflow.codecs.basic import protobuf
+from forestflow.codecs.basic.protobuf import ProtobufCodec, decode_request, encode_prediction
 from forestflow.domain.errors import InvalidInput, Malformed
 from forestflow.domain.ids import Contract, Fqrv
 from forestflow.domain.tensors import DTYPES, Batch, Column, TensorType

@@ -7,11 +7,12 @@ from contextlib import suppress
 
 import pytest
 
-from forestflow.codecs import control, plans
+from forestflow.codecs.control import plans
+from forestflow.codecs.control import rest as control
+from forestflow.codecs.control.instants import parse_instant
 from forestflow.codecs.envelope import pack
-from forestflow.codecs.graphpipe import configs_of
-from forestflow.codecs.instants import parse_instant
-from forestflow.codecs.number_lists import numbers
+from forestflow.codecs.graphpipe.codec import configs_of
+from forestflow.codecs.json.number_lists import numbers
 from forestflow.codecs.table import BASIC, OIP_REST, TFINFER, TFSERVING_REST, codec_for
 from forestflow.domain.errors import ForestFlowError
 from forestflow.domain.ids import Contract, Fqrv

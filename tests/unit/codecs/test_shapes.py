@@ -11,11 +11,12 @@ from graphpipe import convert
 
 from forestflow._gen import open_inference_pb2 as oip
 from forestflow._gen import tensorflow_serving_pb2 as tfs
-from forestflow.codecs import shapes, tf_tensors
+from forestflow.codecs import shapes
 from forestflow.codecs.envelope import pack
-from forestflow.codecs.graphpipe import payload_of
+from forestflow.codecs.graphpipe.codec import payload_of
 from forestflow.codecs.request import ScoreRequest
 from forestflow.codecs.table import GRAPHPIPE, OIP_GRPC, OIP_REST, TFINFER, TFSERVING_GRPC, TFSERVING_REST, codec_for
+from forestflow.codecs.tfserving import tensors as tf_tensors
 from forestflow.domain.errors import InvalidInput
 from forestflow.domain.ids import Contract, Fqrv
 

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from forestflow._gen import tensorflow_serving_pb2 as pb
-from forestflow.codecs import tf_tensors, tfserving_documents
 from forestflow.codecs.envelope import pack
 from forestflow.codecs.shapes import Room
-from forestflow.codecs.tfserving_grpc import TfServingGrpcCodec, decode_request
+from forestflow.codecs.tfserving import documents as tfserving_documents
+from forestflow.codecs.tfserving import tensors as tf_tensors
+from forestflow.codecs.tfserving.grpc import TfServingGrpcCodec, decode_request
 from forestflow.domain.errors import ForestFlowError, InvalidInput, Malformed, ModelFailed
 from forestflow.domain.ids import Contract, Fqrv
 from forestflow.domain.requests import OUTPUTS_KEY, SIGNATURE_KEY

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forestflow.codecs.envelope import pack
-from forestflow.codecs.tfserving_rest import TfServingRestCodec, decode_request
+from forestflow.codecs.tfserving.rest import TfServingRestCodec, decode_request
 from forestflow.domain.errors import InvalidInput, Malformed
 from forestflow.domain.ids import Contract, Fqrv
 from forestflow.domain.requests import SIGNATURE_KEY

@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forestflow.codecs import control, plans, versions
+from forestflow.codecs.control import plans
+from forestflow.codecs.control import rest as control
 from forestflow.codecs.envelope import pack
-from forestflow.codecs.long_json import LONG
+from forestflow.codecs.json.long_json import LONG
+from forestflow.codecs.messages import versions
 from forestflow.codecs.table import BASIC, OIP_REST, TFINFER, TFSERVING_REST, codec_for
 from forestflow.domain import unique_keys
 from forestflow.domain.errors import Malformed

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from graphpipe import convert
 
-from forestflow.codecs import graphpipe_writer, rehearsal, table
-from forestflow.codecs.examples import INFERENCE_REQUEST
-from forestflow.codecs.graphpipe_reader import read_infer
+from forestflow.codecs import rehearsal, table
+from forestflow.codecs.control.examples import INFERENCE_REQUEST
+from forestflow.codecs.graphpipe import writer as graphpipe_writer
+from forestflow.codecs.graphpipe.reader import read_infer
 from forestflow.domain.ids import Contract, Fqrv
 from forestflow.domain.tensors import Column, TensorType
 

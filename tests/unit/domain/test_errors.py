@@ -4,7 +4,7 @@ import pickle
 
 import pytest
 
-from forestflow.domain import errors
+from forestflow.domain import errors, refusals
 from forestflow.domain.ids import Contract, Fqrv
 from forestflow.domain.requests import H2OMojo, ServeRequest
 from forestflow.domain.settings import ServableSettings
@@ -16,13 +16,13 @@ REQUEST = ServeRequest("file:///m", FQRV, H2OMojo("m.zip"))
 ARGUMENTS = {
     errors.QueueFull: (2.5, "full"),
     errors.UnknownInputs: (("a", "b"), "there is no input 'a'"),
-    errors.UnknownContract: (CONTRACT,),
-    errors.UnknownServable: (FQRV,),
-    errors.NoActiveServables: (CONTRACT,),
-    errors.NotWatched: (CONTRACT,),
-    errors.ServableAlreadyExists: (FQRV, ServableSettings()),
-    errors.ContractValidationError: (CONTRACT, "no"),
-    errors.ServeRequestInvalid: (REQUEST, "no"),
+    refusals.UnknownContract: (CONTRACT,),
+    refusals.UnknownServable: (FQRV,),
+    refusals.NoActiveServables: (CONTRACT,),
+    refusals.NotWatched: (CONTRACT,),
+    refusals.ServableAlreadyExists: (FQRV, ServableSettings()),
+    refusals.ContractValidationError: (CONTRACT, "no"),
+    refusals.ServeRequestInvalid: (REQUEST, "no"),
 }
 
 
@@ -46,10 +46,10 @@ def test_survives_pickling(kind):
 
 
 def test_messages_name_what_is_unknown():
-    assert errors.UnknownContract(CONTRACT).message == "unknown contract o.p.1"
-    assert errors.UnknownServable(FQRV).message == "unknown servable o.p.1.r"
-    assert errors.NoActiveServables(CONTRACT).message == "no active servables for contract o.p.1"
-    assert errors.ServableAlreadyExists(FQRV, ServableSettings()).message == "servable o.p.1.r already exists"
+    assert refusals.UnknownContract(CONTRACT).message == "unknown contract o.p.1"
+    assert refusals.UnknownServable(FQRV).message == "unknown servable o.p.1.r"
+    assert refusals.NoActiveServables(CONTRACT).message == "no active servables for contract o.p.1"
+    assert refusals.ServableAlreadyExists(FQRV, ServableSettings()).message == "servable o.p.1.r already exists"
     assert errors.ForestFlowError().message == "ForestFlowError"
     assert errors.QueueFull(2.5, "full").retry_after_seconds == 2.5
 

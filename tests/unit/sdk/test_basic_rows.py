@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 
-from forestflow.codecs.basic import decode_request
+from forestflow.codecs.basic.codec import decode_request
 from forestflow.sdk.basic import basic_request, prediction, rows_of
 
 

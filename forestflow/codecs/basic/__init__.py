@@ -1,0 +1,1 @@
+"""ForestFlow's BASIC protocol: JSON and protobuf."""

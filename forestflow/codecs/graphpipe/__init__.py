@@ -1,0 +1,1 @@
+"""GraphPipe's FlatBuffers."""

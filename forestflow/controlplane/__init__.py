@@ -1,0 +1,1 @@
+"""What a command passes: registry, journal, deploys, reconciler, queries. Writes the Plan."""

@@ -1,1 +1,0 @@
-"""Everything with a clock, a socket, a file or Ray in it."""

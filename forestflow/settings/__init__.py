@@ -1,0 +1,1 @@
+"""The server's settings: flags, variables and TOML."""
