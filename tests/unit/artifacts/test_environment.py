@@ -154,8 +154,8 @@ def test_on_a_node_without_the_data_directory_nothing_is_kept_that_nobody_uses(t
     (made,) = root.glob("*/ready")
     environment.remove_unused(data_dir)
     assert made.exists(), "its host is about to start in it"
-    code = "from forestflow.artifacts import environments as environment; from pathlib import Path; print(1, flush=True); input(); "
-    code += f"environment.release(Path({str(data_dir)!r}))"
+    code = "from forestflow.artifacts import environments; from pathlib import Path; print(1, flush=True); input(); "
+    code += f"environments.release(Path({str(data_dir)!r}))"
     command = f'exec {environment.executable(data_dir, requirements)} -c "{code}"'
     with subprocess.Popen(["bash", "-c", command], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as user:
         assert user.stdout.readline() == b"1\n"
