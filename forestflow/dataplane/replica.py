@@ -244,11 +244,24 @@ class Replica:
     def _run_waiting(self) -> None:
         self._user_came = now = self._clock()
         if not self._batches:
+            if len(self._queue.high) == 1:
+                self._run_only(now)
+                return
             self._batches.extend(self._decode_waiting(now))
         while self._batches:
             self._run_merged(self._batches.popleft())
             if self._batches and self._clock() - now > TURN_SECONDS:
                 return
+
+    def _run_only(self, now: float) -> None:
+        """Run the only request that waits: there is nothing to merge it with, which saves a microsecond of its time."""
+        run = self._decode(self._queue.high.popleft(), now)
+        if run is None:
+            return
+        if run.key is None or run.request.batch.rows > self._slice_rows:
+            self._long_high.append(run)
+        else:
+            self._run_alone(run)
 
     def _decode_waiting(self, now: float) -> Iterator[list[LongRun]]:
         """Batches of the requests that wait; those that are long, or must run alone and whole, go to the long runs."""
@@ -317,7 +330,7 @@ class Replica:
         if not runs[0].shadow:
             self.batches[batch.rows.bit_length()] += 1
         try:
-            return self._call(batch, configs)
+            return self._guarded(batch, configs)
         except UnknownInputs as error:
             for run in runs:
                 run.job.unknown_fields = self._tolerance.report(error)
@@ -325,11 +338,11 @@ class Replica:
             for run in runs:  # its other slices need not be looked at again
                 run.request.batch = run.request.batch.without(error.names)
             try:
-                return self._call(known, configs)
+                return self._guarded(known, configs)
             except InvalidInput as further:
                 raise InvalidInput(f"{further.message}; {error.message}") from None
 
-    def _call(self, batch: Batch, configs: Mapping[str, str]) -> Batch:
+    def _guarded(self, batch: Batch, configs: Mapping[str, str]) -> Batch:
         try:
             return self._servable.predict(batch, configs)
         except Exception:

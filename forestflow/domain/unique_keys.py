@@ -20,7 +20,7 @@ _NESTED = frozenset({dict, list})
 
 def has_all(text: bytes | memoryview, members: int) -> bool:
     """Whether the objects of a JSON text have that many members; at most, for every one has a colon."""
-    raw = bytes(text)
+    raw = text if type(text) is bytes else bytes(text)
     return raw.count(b":") <= members or _STRINGS.sub(b"", raw).count(b":") <= members
 
 

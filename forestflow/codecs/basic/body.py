@@ -103,14 +103,16 @@ def decode_body(body: bytes | memoryview) -> ScoreRequest:
         lanes = []
     if not lanes or not lanes[0]:
         return _decode_any(body)
-    rows, configs, members = len(lanes[0]), request.configs, 2
+    rows, configs = len(lanes[0]), request.configs
+    members = 2 + 2 * len(kinds) + rows * (1 + 2 * len(kinds))  # as members_of_datums counts those of datums
     if configs is msgspec.UNSET:
         configs = {}
     else:
         members += 1 + len(configs)
     for _, fields in schema:
-        members += 2 if fields else 1
-    if not has_all(body, members + members_of_datums(rows, len(kinds))):
+        if not fields:
+            members -= 1
+    if not has_all(body, members):
         return _decode_any(body)
     columns = tuple([column(kind, fields, lane) for (kind, fields), lane in zip(schema, lanes, strict=True)])
     return ScoreRequest(Batch(rows, columns), configs)
