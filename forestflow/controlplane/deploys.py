@@ -18,7 +18,7 @@ from forestflow.settings.sections import RegistrySettings
 
 
 @dataclass(slots=True)
-class Pending:
+class LoadingRelease:
     """A deploy under way. ``outcome`` is set once a replica is ready, or with the reason why none will be."""
 
     request: ServeRequest
@@ -43,7 +43,7 @@ class Deploys:
         hosts: Hosts,
         settings: RegistrySettings,
     ) -> None:
-        self.pending: dict[Fqrv, Pending] = {}
+        self.pending: dict[Fqrv, LoadingRelease] = {}
         self._state = state
         self._artifacts = artifacts
         self._replicas = replicas
@@ -65,7 +65,7 @@ class Deploys:
         fqrv = request.fqrv
         if fqrv in self.pending:
             raise ServableAlreadyExists(fqrv, self.pending[fqrv].request.servable_settings)
-        pending = self.pending[fqrv] = Pending(request, asyncio.get_running_loop().create_future())
+        pending = self.pending[fqrv] = LoadingRelease(request, asyncio.get_running_loop().create_future())
         try:
             digest = await self._load(pending)
             del self.pending[fqrv]
@@ -117,7 +117,7 @@ class Deploys:
             self._artifacts.remove(digest)
         self._dropped &= coming
 
-    async def _load(self, pending: Pending) -> str:
+    async def _load(self, pending: LoadingRelease) -> str:
         request = pending.request
         await self._check_room(request)
         loop = asyncio.get_running_loop()
@@ -143,7 +143,7 @@ class Deploys:
             if lacking is not None:
                 raise LoadFailed(f"{lacking}; a cluster that gets nodes on demand needs the setting cluster_grows")
 
-    def _fetch(self, pending: Pending) -> str:
+    def _fetch(self, pending: LoadingRelease) -> str:
         """In a thread: bring the artifact here; its digest."""
 
         def report(text: str) -> None:

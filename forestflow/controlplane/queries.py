@@ -9,7 +9,7 @@ from typing import Any
 
 from forestflow.codecs import journal as journal_codec
 from forestflow.controlplane.counters import Counters
-from forestflow.controlplane.deploys import Pending
+from forestflow.controlplane.deploys import LoadingRelease
 from forestflow.controlplane.evaluate import snapshot
 from forestflow.controlplane.journal import Journal, damaged
 from forestflow.controlplane.replicas import ReplicaSet
@@ -89,7 +89,7 @@ class Knowledge:
     """All that the registry knows; the parts are shared with it and change as it works."""
 
     state: State
-    pending: Mapping[Fqrv, Pending]
+    pending: Mapping[Fqrv, LoadingRelease]
     counters: Counters
     models: Mapping[Fqrv, ModelMetadata]
     replicas: ReplicaSet

@@ -22,7 +22,7 @@ FREE_RESTARTS = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Observed:
+class ObservedReplica:
     """What is known of one replica. ``since`` and ``now`` are seconds of one monotonic clock."""
 
     replica_id: str
@@ -78,10 +78,10 @@ def backoff_seconds(failures: int) -> float:
     return float(min(BACKOFF_MAX_SECONDS, BACKOFF_FIRST_SECONDS * 2.0 ** min(failures - 1, 10)))
 
 
-def reconcile(desired: Mapping[Fqrv, int], observed: Mapping[str, Observed], now: float) -> list[Action]:
+def reconcile(desired: Mapping[Fqrv, int], observed: Mapping[str, ObservedReplica], now: float) -> list[Action]:
     """Steps towards ``desired`` (replicas by release). A replica with an operation under way is left alone."""
     actions: list[Action] = []
-    living: dict[Fqrv, list[Observed]] = defaultdict(list)
+    living: dict[Fqrv, list[ObservedReplica]] = defaultdict(list)
     for replica in observed.values():
         if replica.fqrv not in desired or replica.state is ReplicaState.DRAINING:
             actions += _retire(replica, now)
@@ -97,7 +97,7 @@ def reconcile(desired: Mapping[Fqrv, int], observed: Mapping[str, Observed], now
     return actions
 
 
-def _advance(replica: Observed, now: float) -> list[Action]:
+def _advance(replica: ObservedReplica, now: float) -> list[Action]:
     if replica.busy:
         return []
     waited = now - replica.since
@@ -112,7 +112,7 @@ def _advance(replica: Observed, now: float) -> list[Action]:
             return []
 
 
-def _retire(replica: Observed, now: float) -> list[Action]:
+def _retire(replica: ObservedReplica, now: float) -> list[Action]:
     match replica.state:
         case ReplicaState.READY:
             return [Drain(replica.replica_id)]

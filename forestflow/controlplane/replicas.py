@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequenc
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from forestflow.controlplane.reconcile import FREE_RESTARTS, Await, Drain, Load, Observed, Start, Stop, reconcile
+from forestflow.controlplane.reconcile import FREE_RESTARTS, Await, Drain, Load, ObservedReplica, Start, Stop, reconcile
 from forestflow.controlplane.waits import explained
 from forestflow.domain.assignment import Assignment, Loaded
 from forestflow.domain.errors import ForestFlowError
@@ -190,7 +190,7 @@ class ReplicaSet:
         """Take the next steps towards what is wanted."""
         wanted = self._wanted()
         observed = {
-            r.replica_id: Observed(r.replica_id, r.fqrv, r.state, r.since, r.failures, r.busy)
+            r.replica_id: ObservedReplica(r.replica_id, r.fqrv, r.state, r.since, r.failures, r.busy)
             for r in self._replicas.values()
         }
         for action in reconcile({f: w.replicas for f, w in wanted.items()}, observed, self._clock()):

@@ -27,7 +27,7 @@ from forestflow.domain.requests import ServeRequest
 from forestflow.domain.state import Release
 from forestflow.domain.versions import (
     Failure,
-    Observed,
+    ObservedVersions,
     Step,
     Verdict,
     VersionsReport,
@@ -226,7 +226,7 @@ class Versions:
         ours = known.versions()
         others = [release for release in known.releases.values() if watch.version_of(release.request) is None]
         occupied = {version_number(release.fqrv.release_version) for release in others}
-        seen = Observed(
+        seen = ObservedVersions(
             watching.found,
             watching.before,
             {version: self._answers(release) for version, release in ours.items()},

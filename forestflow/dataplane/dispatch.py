@@ -16,7 +16,7 @@ from functools import partial
 from forestflow.codecs.table import COLUMNAR
 from forestflow.dataplane.link import Outcome, Pending, Reply, Sent
 from forestflow.dataplane.records import Gathering, Part, split
-from forestflow.dataplane.release import Release
+from forestflow.dataplane.release import ReleaseLinks
 from forestflow.dataplane.route import ContractRoute
 from forestflow.domain.errors import ForestFlowError, Unavailable
 from forestflow.domain.ids import Contract, Fqrv
@@ -44,7 +44,7 @@ class Dispatcher:
         self._loop = asyncio.get_running_loop()
         self._version_reached = asyncio.Event()
         self._left: dict[Fqrv, Counts] = {}
-        self._active: set[Release] = set()  # those that may have something to expire
+        self._active: set[ReleaseLinks] = set()  # those that may have something to expire
         self._sweeper = self._loop.create_task(self._sweep())
 
     async def meet(self, update: PlanUpdate, seconds: float) -> None:
@@ -52,7 +52,7 @@ class Dispatcher:
 
         Applied before, the Plan would have the first requests of a new release wait for its connection.
         """
-        waiting: list[Release] = []
+        waiting: list[ReleaseLinks] = []
         for contract, plan in update.contracts.items():
             route = self._routes.get(contract)
             if route is not None and plan is not None:
@@ -192,7 +192,7 @@ class Dispatcher:
     def _shade(
         self,
         route: ContractRoute,
-        answering: Collection[Release],
+        answering: Collection[ReleaseLinks],
         codec: int,
         payload: bytes,
         request_id: bytes,
@@ -277,7 +277,7 @@ class Dispatcher:
             for release in route.releases.values():
                 self._leave(release, route)
 
-    def _leave(self, release: Release, route: ContractRoute) -> None:
+    def _leave(self, release: ReleaseLinks, route: ContractRoute) -> None:
         self.return_counts({release.fqrv: release.take_counts()})
         release.leave(partial(self._pass_on, route))
         if release.busy:

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from forestflow.codecs import columnar
 from forestflow.codecs.request import ScoreRequest
 from forestflow.dataplane.link import Outcome, Reply, ReplyWith, Sent
-from forestflow.dataplane.release import Release
+from forestflow.dataplane.release import ReleaseLinks
 from forestflow.dataplane.route import ContractRoute
 from forestflow.domain.errors import Code, ForestFlowError, InvalidInput, ModelFailed, QueueFull
 from forestflow.domain.ids import Fqrv
@@ -33,7 +33,7 @@ Rows = npt.NDArray[np.intp]
 class Part:
     """What one release is to score: rows of the request, by their place in it."""
 
-    release: Release
+    release: ReleaseLinks
     rows: Rows
     payload: bytes
 
@@ -46,7 +46,7 @@ def split(route: ContractRoute, request: ScoreRequest, key: str | None) -> list[
     batch, configs = request.batch, dict(request.configs)
     if not batch.rows:
         raise InvalidInput("no records to route")
-    places: dict[Release, list[int]] = {}
+    places: dict[ReleaseLinks, list[int]] = {}
     for place, release in enumerate(_decide(route, request, key)):
         places.setdefault(release, []).append(place)
     if len(places) == 1:
@@ -59,7 +59,7 @@ def split(route: ContractRoute, request: ScoreRequest, key: str | None) -> list[
     return parts
 
 
-def _decide(route: ContractRoute, request: ScoreRequest, key: str | None) -> Sequence[Release]:
+def _decide(route: ContractRoute, request: ScoreRequest, key: str | None) -> Sequence[ReleaseLinks]:
     """A release for each record: by its key where it has one, else whose turn it is."""
     chooser, sticky = route.chooser, route.sticky
     assert chooser is not None
@@ -164,7 +164,7 @@ class Gathering:
         self._give_up_parts()  # after the first error, nobody waits for the others
         self._resolve(outcome)
 
-    def _refusal(self, release: Release, error: ForestFlowError) -> Reply:
+    def _refusal(self, release: ReleaseLinks, error: ForestFlowError) -> Reply:
         retry_after = error.retry_after_seconds if isinstance(error, QueueFull) else 0.0
         payload = release.codec(self._codec).encode_error(error, self._request_id.decode("latin-1"))
         return self._reply(error.code, payload, release.fqrv, 0, retry_after)

@@ -31,7 +31,7 @@ _REFUSED = (
 )
 
 
-class Release(Links):
+class ReleaseLinks(Links):
     """One release as this router sees it: its links, what waits for one, and its counts."""
 
     def __init__(self, plan: ReleasePlan, settings: DispatchSettings) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 
 from forestflow.codecs.table import BASIC, configs_reader
-from forestflow.dataplane.release import Release
+from forestflow.dataplane.release import ReleaseLinks
 from forestflow.domain.errors import ForestFlowError
 from forestflow.domain.ids import Contract, Fqrv
 from forestflow.domain.plan import ContractPlan
@@ -20,15 +20,15 @@ class ContractRoute:
     def __init__(self, contract: Contract) -> None:
         self.contract = contract
         self.gone = False  # from the Plan: whoever kept this route must look it up again
-        self.releases: dict[Fqrv, Release] = {}
-        self.chooser: WeightedChooser[Release] | None = None
-        self.sticky: StickyChooser[Release] | None = None
+        self.releases: dict[Fqrv, ReleaseLinks] = {}
+        self.chooser: WeightedChooser[ReleaseLinks] | None = None
+        self.sticky: StickyChooser[ReleaseLinks] | None = None
         self.sticky_key = ""  # the config that holds it
         self.by_record = False
         self.plain = True  # nothing of a request need be known to choose
-        self.shadows: tuple[Release, ...] = ()
+        self.shadows: tuple[ReleaseLinks, ...] = ()
 
-    def meet(self, plan: ContractPlan, settings: DispatchSettings) -> list[Release]:
+    def meet(self, plan: ContractPlan, settings: DispatchSettings) -> list[ReleaseLinks]:
         """Begin to connect to the replicas that a coming Plan adds; returns the releases that have none up yet.
 
         Who answers, and by which replicas, stays as it is until :meth:`update`.
@@ -37,7 +37,7 @@ class ContractRoute:
         for release_plan in plan.releases:
             known = self.releases.get(release_plan.fqrv)
             if known is None:
-                known = self.releases[release_plan.fqrv] = Release(release_plan, settings)
+                known = self.releases[release_plan.fqrv] = ReleaseLinks(release_plan, settings)
                 added = bool(release_plan.replicas)
             else:
                 added = known.connect(release_plan.replicas)
@@ -45,14 +45,14 @@ class ContractRoute:
                 waiting.append(known)
         return waiting
 
-    def update(self, plan: ContractPlan, settings: DispatchSettings) -> list[Release]:
+    def update(self, plan: ContractPlan, settings: DispatchSettings) -> list[ReleaseLinks]:
         """Follow the Plan; returns the releases that left it."""
         wanted = {release.fqrv: release for release in plan.releases}
         left = [self.releases.pop(fqrv) for fqrv in list(self.releases) if fqrv not in wanted]
         for fqrv, release_plan in wanted.items():
             known = self.releases.get(fqrv)
             if known is None:
-                self.releases[fqrv] = Release(release_plan, settings)
+                self.releases[fqrv] = ReleaseLinks(release_plan, settings)
             elif known.plan != release_plan:
                 known.update(release_plan)
         weights = {self.releases[r.fqrv]: r.weight for r in plan.releases if r.weight > 0}
@@ -72,7 +72,7 @@ class ContractRoute:
         self.shadows = tuple(self.releases[r.fqrv] for r in plan.releases if r.shadow and r.sample_percent > 0)
         return left
 
-    def by_key(self, codec: int, payload: bytes, key: str | None) -> Release:
+    def by_key(self, codec: int, payload: bytes, key: str | None) -> ReleaseLinks:
         """The release for the request's key: the one given, else that of its configs; without any, whose turn it is.
 
         Needs a chooser and a sticky one.
@@ -85,5 +85,5 @@ class ContractRoute:
         return self.sticky.choose(key) if key else self.chooser.next()
 
 
-def _name(release: Release) -> str:
+def _name(release: ReleaseLinks) -> str:
     return str(release.fqrv)

@@ -34,7 +34,7 @@ MAX_STEP = 0.5
 STOPPED_SECONDS = 3.0  # that a host may be stopped by a signal
 
 
-class Watch:
+class HostWatch:
     """What was seen of one host so far. Pure: the caller says what there is to see."""
 
     def __init__(self) -> None:
@@ -59,7 +59,7 @@ class Watch:
 
 def watch(pid: int, page: mmap.mmap, closed: int) -> None:
     """Until the host ends, or ``closed`` can be read."""
-    seen = Watch()
+    seen = HostWatch()
     last = time.monotonic()
     while not select.select([closed], [], [], POLL_SECONDS)[0]:
         now = time.monotonic()

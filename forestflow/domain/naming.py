@@ -44,7 +44,7 @@ class ModelNames:
         return self._aliases.get(name) or self._full.get(name) or self._projects.get(name)
 
 
-def version_number(release_version: str) -> int:
+def version_of_name(release_version: str) -> int:
     """The release's number among a model's versions, in 0..2**63-1."""
     if _NUMBER.fullmatch(release_version) and int(release_version) <= _MAX_NUMBER:
         return int(release_version)
@@ -59,7 +59,7 @@ def find_version(version: str, releases: Iterable[ReleasePlan]) -> ReleasePlan |
         name = release.fqrv.release_version
         if name == version:
             return release
-        if str(version_number(name)) == version:
+        if str(version_of_name(name)) == version:
             by_number = release
     return by_number
 

@@ -27,13 +27,13 @@ def has_all(text: bytes | memoryview, members: int) -> bool:
 def repeated(text: bytes | memoryview, document: Any) -> str | None:
     """What to say of a valid JSON text, of which ``document`` was parsed, that has a name twice in one object."""
     raw = bytes(text)
-    if has_all(raw, members(document, raw.count(b"{"))):
+    if has_all(raw, count_members(document, raw.count(b"{"))):
         return None
     name = _first_repeated(raw)
     return "a name is given twice in one object" if name is None else f"{name[:80]!r} is given twice in one object"
 
 
-def members(document: Any, objects: int = 1 << 62) -> int:
+def count_members(document: Any, objects: int = 1 << 62) -> int:
     """How many members all objects of a document have; no further ones are looked for when ``objects`` are found."""
     count = 0
     level = [document]

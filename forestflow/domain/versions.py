@@ -151,7 +151,7 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
-class Observed:
+class ObservedVersions:
     """What is known of the versions of one watch at one instant.
 
     ``found`` has the versions that are there with a fingerprint of their content, ``None`` where that was not looked
@@ -194,7 +194,7 @@ class Verdict:
     reason: str | None = None
 
 
-def plan_versions(policy: VersionPolicy, seen: Observed, now_ms: int) -> list[Verdict]:
+def plan_versions(policy: VersionPolicy, seen: ObservedVersions, now_ms: int) -> list[Verdict]:
     """A verdict for every version, by number.
 
     One version is deployed at a time, lowest first, so that the highest becomes valid last. A directory must look the
@@ -216,7 +216,7 @@ def plan_versions(policy: VersionPolicy, seen: Observed, now_ms: int) -> list[Ve
     return verdicts
 
 
-def _kept(wanted: frozenset[int], seen: Observed) -> dict[int, str]:
+def _kept(wanted: frozenset[int], seen: ObservedVersions) -> dict[int, str]:
     """Releases that should go and may not yet, with the reason."""
     going = seen.deployed.keys() - wanted
     due = wanted - seen.deployed.keys() - seen.taken - seen.occupied
@@ -231,20 +231,25 @@ def _kept(wanted: frozenset[int], seen: Observed) -> dict[int, str]:
     return kept
 
 
-def _successor(wanted: frozenset[int], seen: Observed, now_ms: int) -> int | None:
+def _successor(wanted: frozenset[int], seen: ObservedVersions, now_ms: int) -> int | None:
     """The version to bring back for those that may go only then: the highest wanted one that expired or was deleted."""
     if wanted & (seen.deployed.keys() | seen.loading):
         return None
     return max((n for n in wanted & seen.taken if not _pausing(n, seen, now_ms)), default=None)
 
 
-def _pausing(version: int, seen: Observed, now_ms: int) -> bool:
+def _pausing(version: int, seen: ObservedVersions, now_ms: int) -> bool:
     failure = seen.failures.get(version)
     return failure is not None and failure.fingerprint == seen.found.get(version) and now_ms < failure.retry_at_ms
 
 
 def _verdict(
-    version: int, wanted: frozenset[int], kept: Mapping[int, str], successor: int | None, seen: Observed, now_ms: int
+    version: int,
+    wanted: frozenset[int],
+    kept: Mapping[int, str],
+    successor: int | None,
+    seen: ObservedVersions,
+    now_ms: int,
 ) -> Verdict:
     if version in seen.deployed:
         if version in wanted:

@@ -12,7 +12,7 @@ from google.protobuf.message import DecodeError
 from forestflow._gen.inference_pb2 import Datum, InferenceRequest, Prediction, TensorSchema
 from forestflow._gen.inference_pb2 import Tensor as TensorMessage
 from forestflow._gen.rows_pb2 import InferenceRows, PredictionRows
-from forestflow.codecs.basic.protobuf_rows import Layout, learn
+from forestflow.codecs.basic.protobuf_rows import RowLayout, learn
 from forestflow.codecs.json.columns import Tensor, assemble, check_counts, entries_of
 from forestflow.codecs.json.inference_json import TENSOR_KEYS
 from forestflow.codecs.messages import values as messages
@@ -32,7 +32,7 @@ _FIELDS = {kind: key for key, kind in TENSOR_KEYS.items()}
 class _Records:
     """How records of floats are read: their layout, and the columns that its lanes become."""
 
-    layout: Layout
+    layout: RowLayout
     columns: tuple[tuple[int, TensorType, tuple[str, ...]], ...]  # lane, type, fields
 
     def read(self, records: Sequence[bytes]) -> Batch | None:
@@ -166,7 +166,7 @@ class ProtobufCodec:
 
     def __init__(self, fqrv: Fqrv) -> None:
         self._fqrv = fqrv
-        self._shapes: dict[tuple[object, ...], tuple[bytes, Layout | None]] = {}  # what is before the records, and they
+        self._shapes: dict[tuple[object, ...], tuple[bytes, RowLayout | None]] = {}  # by schema
 
     def decode(self, payload: bytes) -> ScoreRequest:
         return decode_request(payload)
@@ -179,7 +179,7 @@ class ProtobufCodec:
         values = [column.data.reshape(batch.rows, -1) for column in batch.columns]
         return head + layout.write(values, batch.rows)
 
-    def _learn(self, shape: tuple[object, ...], batch: Batch) -> tuple[bytes, Layout | None]:
+    def _learn(self, shape: tuple[object, ...], batch: Batch) -> tuple[bytes, RowLayout | None]:
         if not batch.rows:
             return b"", None
         one = to_message(self._fqrv, batch.slice(0, 1))

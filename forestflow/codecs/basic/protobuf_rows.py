@@ -37,7 +37,7 @@ class Lane:
         return np.ndarray((rows, self.count), _DTYPES[self.kind], records, self.offset, (length, self.stride))
 
 
-class Layout:
+class RowLayout:
     """One shape of records: ``length`` bytes each, ``around`` them what is no number."""
 
     def __init__(self, lanes: Sequence[Lane], around: bytes) -> None:
@@ -62,7 +62,7 @@ class Layout:
         return records
 
 
-def learn(sample: Datum, prefix: Callable[[int], bytes] = lambda length: b"") -> Layout | None:
+def learn(sample: Datum, prefix: Callable[[int], bytes] = lambda length: b"") -> RowLayout | None:
     """The layout of records like ``sample``, as protobuf writes them; ``None`` where they hold anything but floats.
 
     ``prefix`` of its length stands before each record. The places of numbers are found by writing marks there.
@@ -96,7 +96,7 @@ def learn(sample: Datum, prefix: Callable[[int], bytes] = lambda length: b"") ->
         lane = Lane(kind, len(places), places[0], steps.pop() if steps else 0)
         lane.view(around, 1, len(around))[...] = 0
         found.append(lane)
-    return Layout(found, bytes(around))
+    return RowLayout(found, bytes(around))
 
 
 def _marks(kind: TensorType, first: int, count: int) -> npt.NDArray[Any]:

@@ -35,7 +35,7 @@ from forestflow.domain.errors import ForestFlowError, InvalidInput, Malformed, M
 from forestflow.domain.ids import Fqrv
 from forestflow.domain.requests import OUTPUTS_KEY
 from forestflow.domain.tensors import DTYPES, Batch, Column, TensorType
-from forestflow.domain.unique_keys import has_all, members
+from forestflow.domain.unique_keys import count_members, has_all
 
 _BINARY_SIZE = "binary_data_size"
 _BINARY = "binary_data"
@@ -141,7 +141,7 @@ def _members(request: _Request) -> int:
 
 
 def _parameters(part: _Request | _Input | _Output) -> int:
-    return 1 + members(part.parameters) if part.parameters else 0
+    return 1 + count_members(part.parameters) if part.parameters else 0
 
 
 def _text(value: Any) -> str:

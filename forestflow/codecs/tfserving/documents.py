@@ -14,7 +14,7 @@ from forestflow._gen import tensorflow_serving_pb2 as pb
 from forestflow.codecs.tfserving.tensors import DATA_TYPES, shape_of
 from forestflow.domain.errors import InvalidInput, Malformed
 from forestflow.domain.lifecycle import ServableState
-from forestflow.domain.naming import version_number
+from forestflow.domain.naming import version_of_name
 from forestflow.domain.reports import ServableStatus
 from forestflow.domain.tensors import IOMetadata, ModelMetadata
 
@@ -85,7 +85,7 @@ def metadata_json(model: str, release_version: str, metadata: ModelMetadata) -> 
 
 def _spec(model: str, release_version: str) -> pb.ModelSpec:
     spec = pb.ModelSpec(name=model)
-    spec.version.value = version_number(release_version)
+    spec.version.value = version_of_name(release_version)
     return spec
 
 
@@ -123,7 +123,7 @@ def _statuses(statuses: Iterable[ServableStatus]) -> pb.GetModelStatusResponse:
     for told in statuses:
         failed = told.state is ServableState.FAILED
         response.model_version_status.add(
-            version=version_number(told.fqrv.release_version),
+            version=version_of_name(told.fqrv.release_version),
             state=_STATES[told.state],
             status=pb.Status(
                 error_code=pb.Status.UNKNOWN if failed else pb.Status.OK,

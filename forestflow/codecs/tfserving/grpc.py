@@ -23,7 +23,7 @@ from forestflow.codecs.tfserving.examples import check_context
 from forestflow.codecs.tfserving.rest import CLASSIFY, PREDICT
 from forestflow.domain.errors import ForestFlowError, InvalidInput, Malformed, ModelFailed
 from forestflow.domain.ids import Fqrv
-from forestflow.domain.naming import version_number
+from forestflow.domain.naming import version_of_name
 from forestflow.domain.requests import OUTPUTS_KEY, SIGNATURE_KEY
 from forestflow.domain.tensors import Batch, Column, TensorType
 
@@ -101,7 +101,7 @@ def encode_answer(fqrv: Fqrv, batch: Batch, asked: Asked) -> bytes:
     else:
         response = _regressed(outputs)
     response.model_spec.name = asked.model
-    response.model_spec.version.value = version_number(fqrv.release_version)
+    response.model_spec.version.value = version_of_name(fqrv.release_version)
     response.model_spec.signature_name = asked.signature
     return response.SerializeToString(deterministic=True)
 

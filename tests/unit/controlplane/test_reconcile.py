@@ -7,7 +7,7 @@ from forestflow.controlplane.reconcile import (
     Await,
     Drain,
     Load,
-    Observed,
+    ObservedReplica,
     Start,
     Stop,
     backoff_seconds,
@@ -21,7 +21,7 @@ B = Fqrv(Contract("o", "p", 0), "b")
 
 
 def seen(replica_id, state, *, fqrv=A, since=0.0, failures=0, busy=False):
-    return Observed(replica_id, fqrv, state, since, failures, busy)
+    return ObservedReplica(replica_id, fqrv, state, since, failures, busy)
 
 
 def steps(desired, *observed, now=100.0):

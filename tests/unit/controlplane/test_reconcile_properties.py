@@ -9,7 +9,7 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forestflow.controlplane.reconcile import Await, Drain, Load, Observed, Start, Stop, reconcile
+from forestflow.controlplane.reconcile import Await, Drain, Load, ObservedReplica, Start, Stop, reconcile
 from forestflow.domain.ids import Contract, Fqrv
 from forestflow.domain.lifecycle import ReplicaState as S
 from forestflow.domain.lifecycle import advance_replica
@@ -20,7 +20,7 @@ NOW = 1000.0
 
 desired = st.dictionaries(st.sampled_from(RELEASES), st.integers(1, 4))
 replica = st.builds(
-    Observed,
+    ObservedReplica,
     st.just(""),
     st.sampled_from(RELEASES),
     st.sampled_from(list(S)),
@@ -85,7 +85,7 @@ def test_whatever_fails_for_a_while_it_converges(wanted, observed, seed):
         for action in reconcile(wanted, world, now):
             if isinstance(action, Start):
                 number += 1
-                world[str(number)] = Observed(str(number), action.fqrv, S.STARTING, now)
+                world[str(number)] = ObservedReplica(str(number), action.fqrv, S.STARTING, now)
                 continue
             before = world[action.replica_id]
             if isinstance(action, Stop):

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from forestflow.dataplane.pulse import DIED, HUNG, MEMORY, STOPPED, death_of
-from forestflow.dataplane.watchdog import MAX_STEP, STOPPED_SECONDS, Watch
+from forestflow.dataplane.watchdog import MAX_STEP, STOPPED_SECONDS, HostWatch
 
 MIB = 1 << 20
 
@@ -18,25 +18,25 @@ def look(watch, step=0.1, beats=0, patience=5.0, limit=0, used=0, state="R", tra
 
 
 def test_who_beats_may_go_on_for_ever():
-    watch = Watch()
+    watch = HostWatch()
     assert [look(watch, beats=n // 40) for n in range(1000)] == [None] * 1000
 
 
 def test_who_is_silent_for_longer_than_it_said_hangs():
-    watch = Watch()
+    watch = HostWatch()
     seen = [look(watch, step=0.125) for _ in range(42)]
     assert seen == [None] * 41 + [(HUNG, 5.0)], "the first look only learns the count"
 
 
 def test_a_call_may_take_as_long_as_was_said_when_it_began():
-    watch = Watch()
+    watch = HostWatch()
     look(watch, beats=1, patience=1.0)
     assert [look(watch, beats=2, patience=100.0) for _ in range(500)] == [None] * 500
     assert [look(watch, beats=2, patience=float("inf")) for _ in range(5000)] == [None] * 5000
 
 
 def test_a_machine_that_was_suspended_hangs_nobody():
-    watch = Watch()
+    watch = HostWatch()
     look(watch)
     assert look(watch, step=86_400.0) is None
     assert look(watch, step=86_400.0) is None
@@ -44,25 +44,25 @@ def test_a_machine_that_was_suspended_hangs_nobody():
 
 
 def test_a_debugger_may_take_its_time():
-    watch = Watch()
+    watch = HostWatch()
     assert [look(watch, traced=True, state="t") for _ in range(500)] == [None] * 500
 
 
 def test_a_stopped_process_is_given_a_moment_whatever_it_does():
-    watch = Watch()
+    watch = HostWatch()
     looks = int(STOPPED_SECONDS / MAX_STEP)
     assert [look(watch, MAX_STEP, state="T", patience=100) for _ in range(looks)] == [None] * looks
     assert look(watch, MAX_STEP, state="T", patience=100) == (STOPPED, STOPPED_SECONDS)
-    again = Watch()
+    again = HostWatch()
     for _ in range(100):  # stopped and continued, as by a shell
         assert look(again, MAX_STEP, state="T") is None
         assert look(again, MAX_STEP, beats=1, state="S") is None
 
 
 def test_memory_over_the_limit():
-    assert look(Watch(), limit=100, used=100) is None
-    assert look(Watch(), limit=100, used=101) == (MEMORY, 100.0)
-    assert look(Watch(), limit=0, used=1 << 60) is None
+    assert look(HostWatch(), limit=100, used=100) is None
+    assert look(HostWatch(), limit=100, used=101) == (MEMORY, 100.0)
+    assert look(HostWatch(), limit=0, used=1 << 60) is None
 
 
 PROCESS = """

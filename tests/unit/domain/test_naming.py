@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from forestflow.domain.ids import Contract, Fqrv
-from forestflow.domain.naming import ModelNames, find_label, find_version, speaker, version_number
+from forestflow.domain.naming import ModelNames, find_label, find_version, speaker, version_of_name
 from forestflow.domain.plan import ReleasePlan
 
 IRIS = Contract("acme", "iris", 0)
@@ -49,27 +49,27 @@ def test_a_name_that_dots_leave_open_is_nobodys():
 
 @pytest.mark.parametrize("version", ["0", "1", "42", str(2**63 - 1)])
 def test_numbers_are_versions(version):
-    assert version_number(version) == int(version)
+    assert version_of_name(version) == int(version)
 
 
 @pytest.mark.parametrize("version", ["v1", "007", "-1", "1.0", "٣", str(2**63), "größe"])
 def test_other_names_get_a_number_that_stays_exact_in_a_double(version):
-    number = version_number(version)
+    number = version_of_name(version)
     assert 2**47 <= number < 2**53
     assert number == int(float(number))
 
 
 def test_numbers_of_names_do_not_change():
     # blake2b("v1", digest_size=6) is 658321d8edc9 by coreutils' b2sum -l 48; its highest bit is set in a number
-    assert version_number("v1") == int("658321d8edc9", 16) | 1 << 47
-    assert version_number("v1") != version_number("v2")
+    assert version_of_name("v1") == int("658321d8edc9", 16) | 1 << 47
+    assert version_of_name("v1") != version_of_name("v2")
 
 
 def test_versions_are_found_by_name_and_number():
     releases = [release("1"), release("v1"), release("01")]
     assert find_version("1", releases) is releases[0]
     assert find_version("v1", releases) is releases[1]
-    assert find_version(str(version_number("v1")), releases) is releases[1]
+    assert find_version(str(version_of_name("v1")), releases) is releases[1]
     assert find_version("01", releases) is releases[2]
     assert find_version("2", releases) is None
 

@@ -16,7 +16,7 @@ from forestflow.domain.versions import (
     AllVersions,
     Failure,
     LatestVersions,
-    Observed,
+    ObservedVersions,
     SpecificVersions,
     Step,
     Watch,
@@ -34,7 +34,7 @@ ALL, LATEST = AllVersions(), LatestVersions()
 def plan(policy, now_ms=0, *, still=(), new=(), **known):
     """Steps by version; ``still`` are found unchanged, ``new`` for the first time."""
     found = dict.fromkeys([*still, *new], "same") | dict.fromkeys(known.get("deployed", {}).keys() & {*still, *new})
-    seen = Observed(found, dict.fromkeys(still, "same"), **{"taken": known.get("deployed", {}).keys(), **known})
+    seen = ObservedVersions(found, dict.fromkeys(still, "same"), **{"taken": known.get("deployed", {}).keys(), **known})
     return {verdict.version: verdict.step for verdict in plan_versions(policy, seen, now_ms)}
 
 
@@ -85,9 +85,9 @@ def test_settings_that_make_no_sense(make):
 def test_a_directory_must_rest_for_two_looks():
     assert plan(LATEST, new=[1]) == {1: Step.WAIT}
     assert plan(LATEST, still=[1]) == {1: Step.DEPLOY}
-    changing = Observed({1: "b"}, {1: "a"})
+    changing = ObservedVersions({1: "b"}, {1: "a"})
     assert [v.step for v in plan_versions(LATEST, changing, 0)] == [Step.WAIT]
-    empty = Observed({1: None}, {1: None})
+    empty = ObservedVersions({1: None}, {1: None})
     assert [v.step for v in plan_versions(LATEST, empty, 0)] == [Step.WAIT]
 
 
@@ -169,7 +169,7 @@ def observations(draw):
     deployed = draw(st.dictionaries(NUMBERS, st.booleans(), max_size=4))
     free = st.integers(0, 6).filter(lambda n: n not in deployed)
     loading = draw(st.sets(free, max_size=1)) if len(deployed) < 7 else set()
-    return Observed(
+    return ObservedVersions(
         draw(st.dictionaries(NUMBERS, PRINTS)),
         draw(st.dictionaries(NUMBERS, PRINTS)),
         deployed,
@@ -209,7 +209,7 @@ def test_a_directory_at_rest_ends_with_what_is_wanted(policy, there, deployed):
     wanted = wanted_versions(policy, there)
     for _ in range(20):
         found = {n: None if n in deployed else "same" for n in there}
-        seen = Observed(found, dict.fromkeys(there, "same"), deployed, False, set(), set(taken))
+        seen = ObservedVersions(found, dict.fromkeys(there, "same"), deployed, False, set(), set(taken))
         steps = {verdict.version: verdict.step for verdict in plan_versions(policy, seen, NOW)}
         changed = False
         for version, step in steps.items():
