@@ -97,7 +97,7 @@ def codec_for(number: int, fqrv: Fqrv, model: ModelMetadata | None = None) -> Co
 
 
 def client_codec_for(number: int, fqrv: Fqrv) -> ClientCodec:
-    """The same of a protocol that clients speak."""
+    """Return the codec of a protocol that clients speak. Raises KeyError for any other number."""
     if number not in CODECS:
         raise KeyError(number)
     return cast(ClientCodec, codec_for(number, fqrv))

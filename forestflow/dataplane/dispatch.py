@@ -149,7 +149,7 @@ class Dispatcher:
         seconds: float | None,
         resolve: Callable[[Outcome], None],
     ) -> Sent:
-        """The same past the policies: to that release, which answers a user whatever its weight. No shadow sees it.
+        """Send a request past the policies to one release, which answers whatever its weight. No shadow sees it.
 
         Raises UnknownContract, UnknownServable; Unavailable where it has no replica yet.
         """

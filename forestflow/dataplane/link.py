@@ -37,7 +37,7 @@ class Reply:
 
 @dataclass(slots=True)
 class ReplyWith(Reply):
-    """The same to a request that had fields which the model does not have: their names as a header's value.
+    """A reply to a request with fields that the model does not have; it holds their names as a header's value.
 
     A class of its own, so that nobody looks for them in the answer to a right request.
     """

@@ -121,7 +121,7 @@ class FrameReader:
 
 
 class InPlaceReader(FrameReader):
-    """The same for a protocol that gives its transport the memory to receive into: a long frame is received in place.
+    """A frame reader for a protocol that lends its transport the memory: a long frame is received in place.
 
     Such a frame is a view; nothing else refers to its memory.
     """

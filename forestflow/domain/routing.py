@@ -160,7 +160,7 @@ _SLOTS = 1 << 16
 
 
 class StickyChooser(Generic[T]):
-    """The same key always goes to the same member, in proportion to the weights, without remembering any key.
+    """Sends equal keys to one member, in proportion to the weights, without remembering any key.
 
     Keys are hashed to 65,536 slots, and slots belong to members by weighted rendezvous hashing (Thaler and Ravishankar
     1998; the logarithm after Schindelhauer and Schomaker 2005): each member draws a number for the slot, the best draw

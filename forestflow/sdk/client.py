@@ -93,7 +93,7 @@ class Client:
     def deploy_as(
         self, contract: str | Contract, release: str, payload: Json, *, timeout: float = DEPLOY_TIMEOUT_SECONDS
     ) -> Json:
-        """The same, with the address apart from the payload."""
+        """Deploy a release with its address apart from the payload."""
         reply = self._json("POST", "/servable" + path_of(contract, release), payload, timeout)
         return cast(Json, reply["ServableCreatedSuccessfully"]["fqrv"])
 

@@ -30,7 +30,7 @@ class Servable(Protocol):
         ...
 
     def independence(self, examples: Sequence[Batch] = ()) -> Mapping[str, Independence]:
-        """Of each signature, whether its rows are independent of each other, and how that is known.
+        """Say of each signature whether its rows are independent of each other, and how that is known.
 
         Called once, after ``warm_up``. ``examples`` are inputs of the default signature. Raises nothing: what a model
         refuses, or fails of, was not shown.

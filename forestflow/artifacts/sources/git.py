@@ -200,7 +200,7 @@ def reachable(host: str, port: int, rules: SourceRules, *, resolve: bool) -> str
 
 
 def environment(scheme: str) -> dict[str, str]:
-    """Of git's processes: the server's, for its credentials, but no repository of its own and no questions."""
+    """Return the environment of git's processes: the server's credentials, no repository of its own, no questions."""
     inherited = (
         "GIT_SSH",
         "GIT_SSH_COMMAND",

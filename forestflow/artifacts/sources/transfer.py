@@ -30,7 +30,7 @@ class Interrupted(Exception):
 
 
 class TimedOut(Interrupted):
-    """The same, because no answer came in time."""
+    """An interruption because no answer came in time: ``TimedOut(reason)``."""
 
 
 class Meter:

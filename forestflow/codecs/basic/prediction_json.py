@@ -65,7 +65,7 @@ class PredictionEncoder:
     def encode_records(
         self, batch: Batch, releases: Sequence[Fqrv], owners: Sequence[int], context: None = None
     ) -> bytes:
-        """The same with ``recordFqrvs``: record ``i`` was answered by ``releases[owners[i]]``."""
+        """Encode a prediction with ``recordFqrvs``: record ``i`` was answered by ``releases[owners[i]]``."""
         names = [orjson.dumps(_fqrv(release)) for release in releases]
         return b"".join(
             (self.encode(batch)[:-2], b',"recordFqrvs":[', b",".join([names[owner] for owner in owners]), b"]}}")

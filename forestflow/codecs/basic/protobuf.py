@@ -67,7 +67,7 @@ def decode_request(body: bytes) -> ScoreRequest:
 
 
 def _learn(request: InferenceRequest) -> _Records | None:
-    """Of a request that is right."""
+    """Learn how the records of a valid request are laid out."""
     layout = learn(request.datum[0])
     if layout is None:
         return None

@@ -78,7 +78,7 @@ class GraphPipeCodec:
     def encode_records(
         self, batch: Batch, releases: Sequence[Fqrv], owners: Sequence[int], context: tuple[str, ...] = ()
     ) -> bytes:
-        """The same; FQRV names the release of each row, shape (rows, 1)."""
+        """Encode the answer of several releases; FQRV names the release of each row, shape (rows, 1)."""
         return _encode(batch, _fqrv([releases[owner] for owner in owners]), context)
 
     def encode_error(self, error: ForestFlowError, request_id: str) -> bytes:

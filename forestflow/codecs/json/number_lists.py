@@ -41,7 +41,7 @@ def numbers(text: bytes) -> Column | None:
 
 
 def _shape(skeleton: bytes) -> tuple[int, ...] | None:
-    """That of lists whose brackets and commas these are, if all of a level are as long; none of them is empty."""
+    """Return the shape of a regular nested list without empty lists, given only its brackets and commas."""
     depth = len(skeleton) - len(skeleton.lstrip(b"["))
     if depth > MAX_AXES:  # each level is a search of its own
         return None

@@ -201,7 +201,7 @@ class Document:
         return document, place
 
     def members(self) -> Iterator[dict[str, Any] | tuple[str, int, int]]:
-        """Of a body that is an object: short members, and the name of a long one with where its value is."""
+        """Yield the members of an object: short ones together, and the name of a long one with where its value is."""
         start = skip_blanks(self.body, 0)
         if start == len(self.body) or self.body[start] != ord("{"):
             raise NotJson("expected an object")
@@ -264,7 +264,7 @@ class Document:
         return f"line {line} column {byte - last} (char {byte})"
 
     def pieces(self, start: int, stop: int) -> Iterator[Range]:
-        """Of a list or an object: between which bytes some elements are, or a long one."""
+        """Yield between which bytes some elements of a list or an object are, or a long one."""
         end = yield from ranges(self.body, start)
         if not is_blank(self.body[end:stop]):
             raise NotJson(f"unexpected content at byte {skip_blanks(self.body, end)}")

@@ -14,12 +14,12 @@ EXTENSIONS = ("binary_tensor_data",)
 
 
 def server_metadata(version: str) -> dict[str, Any]:
-    """Of the server as a whole."""
+    """Describe the server as a whole."""
     return {"name": SERVER, "version": version, "extensions": list(EXTENSIONS)}
 
 
 def model_metadata(name: str, versions: Iterable[Fqrv], model: ModelMetadata) -> dict[str, Any]:
-    """Of a model, by its default signature; the shapes have the rows first where it is batched."""
+    """Describe a model by its default signature; where that is batched, the rows come first in the shapes."""
     signature = model.every_signature()[model.default]
     return {
         "name": name,

@@ -158,7 +158,7 @@ def _from_json(tensor: _Input, kind: TensorType, shape: tuple[int, ...]) -> tupl
 
 
 def _from_packed(tensor: _Input, column: Column, kind: TensorType, shape: tuple[int, ...]) -> tuple[TensorType, Array]:
-    """Of a long list, which is a tensor already."""
+    """Return a long list, which is a tensor already, in the type that the request says."""
     flat = column.data.reshape(-1)
     if kind is TensorType.Bytes and column.type is TensorType.String:
         return TensorType.String, shaped(tensor.name, flat, shape)

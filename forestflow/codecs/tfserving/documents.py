@@ -78,7 +78,7 @@ def metadata_message(model: str, release_version: str, metadata: ModelMetadata) 
 
 
 def metadata_json(model: str, release_version: str, metadata: ModelMetadata) -> bytes:
-    """The same as REST has it."""
+    """Return a model's metadata as REST has it."""
     signatures = {SIGNATURE_DEF: _document(_signatures(metadata))}
     return _json({"model_spec": _document(_spec(model, release_version)), "metadata": signatures})
 
@@ -114,7 +114,7 @@ def status_message(statuses: Iterable[ServableStatus]) -> bytes:
 
 
 def status_json(statuses: Iterable[ServableStatus]) -> bytes:
-    """The same as REST has it."""
+    """Return the states of versions as REST has them."""
     return _json(_document(_statuses(statuses)))
 
 

@@ -30,7 +30,7 @@ class JsonInputs:
 
     @classmethod
     def of(cls, model: ModelMetadata) -> JsonInputs | None:
-        """Those of a model; ``None`` for one that has none."""
+        """Return the inputs of a model that take JSON; ``None`` for a model without any."""
         names = frozenset(io.name for io in model.inputs if io.json)
         return cls(names, model.inputs[0].name if len(model.inputs) == 1 else None) if names else None
 

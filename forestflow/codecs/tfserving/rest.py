@@ -176,7 +176,7 @@ def _instances(instances: Any) -> Batch:
 
 
 def _records(instances: packed.Records) -> Batch:
-    """The same of a long list."""
+    """Read the instances of a long list as columns."""
     i, other = instances.no_object, instances.odd
     if i is not None and (other is None or i < other):
         raise _no_object(i)

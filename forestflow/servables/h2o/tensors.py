@@ -12,7 +12,7 @@ _TEXTS = frozenset({TensorType.String, TensorType.Bytes})
 
 
 def records_of(inputs: InputRows, batch: Batch) -> Batch:
-    """The same values as fields, none copied.
+    """Return the values of tensors as fields; none is copied.
 
     A tensor is one of the metadata's inputs ("categorical" or "numeric", or by its type where it has no name), shape
     (rows, fields), the fields in the metadata's order; or it is named like a field, shape (rows,) or (rows, 1). A

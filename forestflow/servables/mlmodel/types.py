@@ -37,7 +37,7 @@ class Misfit(Exception):
         self.path = ""
 
     def below(self, step: str) -> Misfit:
-        """The same error, seen from one level above."""
+        """Return this error as one level above sees it."""
         self.path = step + self.path
         return self
 

@@ -60,7 +60,7 @@ class OnnxServable:
         return self._bindings.merge_key(configs)
 
     def independence(self, examples: Sequence[Batch] = ()) -> Mapping[str, Independence]:
-        """Of the only signature, as :class:`~forestflow.servables.base.Servable` says."""
+        """Try the rows of the only signature, as :class:`~forestflow.servables.base.Servable` says."""
         if self._reused is not None:
             return {_DEFAULT: Independence(False, f"{self._reused!r} is the length of a first axis and of another one")}
         return self._bindings.independence({_DEFAULT: examples}, self._slice_rows)

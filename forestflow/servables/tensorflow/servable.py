@@ -68,7 +68,7 @@ class TensorFlowServable:
         self._own_requests = warm_up.own_requests
 
     def independence(self, examples: Sequence[Batch] = ()) -> Mapping[str, Independence]:
-        """Of each signature; the requests that the model brings for its warm-up are examples."""
+        """Try the rows of each signature; the requests that the model brings for its warm-up are examples."""
         given = {name: list(batches) for name, batches in self._own_requests.items()}
         given.setdefault(self.metadata.default, []).extend(examples)
         return self._bindings.independence(given, self._slice_rows)

@@ -1,4 +1,4 @@
-"""The same key, the same release."""
+"""Equal keys go to one release."""
 
 from __future__ import annotations
 
