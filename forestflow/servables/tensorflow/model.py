@@ -41,7 +41,7 @@ class Function:
         return bool(self.inputs) and all(shape.rank and shape[0] is None for shape in shapes)
 
     def signature(self) -> Signature:
-        """Describe the signature in the words of the domain. Raises LoadFailed for a tensor of a type that no protocol has."""
+        """Describe the signature. Raises LoadFailed for a tensor of a type that no protocol has."""
         below = 1 if self.batched else 0
         inputs, outputs = ([_described(spec, below) for spec in specs] for specs in (self.inputs, self.outputs))
         return Signature(tuple(inputs), tuple(outputs), self.batched, self.method)
