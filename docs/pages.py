@@ -1,4 +1,4 @@
-"""A hook of MkDocs: pages that live elsewhere in the repository become pages of the site, and links between all lead on.
+"""A hook of MkDocs: pages that live elsewhere in the repository become pages of the site, and all links lead on.
 
 Documents link each other by their places in the repository, so that they work where the source is read, too.
 """
