@@ -60,7 +60,7 @@ fmt: setup  ## Format the code.
 	$(BIN)/ruff check --fix .
 
 docs: $(DOCS_STAMP)  ## Build the documents as a site, in build/site.
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	@echo "open build/site/index.html"
 
 $(DOCS_STAMP): $(STAMP)
