@@ -4,11 +4,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.setup-done
+DOCS_STAMP := $(VENV)/.docs-done
 # Tests wait for processes and models most of their time: two at a time, each with a server of its own.
 SIDE_BY_SIDE := -n 2 --dist loadgroup --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test test-fast coverage check gen fmt bench clean
+.PHONY: help setup demo serve test test-fast coverage check gen fmt docs bench clean
 
 help:  ## List the commands.
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,20 +42,31 @@ coverage: setup  ## Run the fast tests and report what of domain, codecs and the
 	$(BIN)/python -m pytest -q --hypothesis-profile=fast -m "not slow" tests/unit \
 	  --cov=forestflow.domain --cov=forestflow.codecs --cov=forestflow.controlplane --cov=forestflow.dataplane --cov-report=term
 
-check: setup  ## Lint, types, layers, generated code.
+check: setup  ## Lint, types, layers, generated code and tables.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python proto/generate.py --check
+	$(BIN)/python docs/generate.py --check
 	$(BIN)/python -m forestflow.servables.h2o.jar
 
-gen: setup  ## Generate code from proto/.
+gen: setup  ## Generate code from proto/, and the tables of the documents.
 	$(BIN)/python proto/generate.py
+	$(BIN)/python docs/generate.py
 
 fmt: setup  ## Format the code.
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+docs: $(DOCS_STAMP)  ## Build the documents as a site, in build/site.
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@echo "open build/site/index.html"
+
+$(DOCS_STAMP): $(STAMP)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --progress-bar off \
+	  --constraint constraints.txt --editable '.[docs]'
+	@touch $@
 
 bench: setup  ## Measure ours against the floor and the peers; prints ratios.
 	$(BIN)/python -m benchmarks.setup

@@ -1,6 +1,7 @@
-"""Every command of README.md, run in its order against a server started as it says, with the output that it shows.
+"""Every command of README.md and of docs/, run in the order of the site against a server started as the README says.
 
-A fenced block of ``bash`` or ``python`` is run; a ``json`` or ``text`` block right after it is what it prints. An HTML
+Each prints what its page shows. What a page deploys, later pages find: the order is that of ``nav`` in mkdocs.yml. A
+fenced block of ``bash`` or ``python`` is run; a ``json`` or ``text`` block right after it is what it prints. An HTML
 comment before a block says what else is to be done with it. Times, request ids and durations may differ.
 """
 
@@ -18,13 +19,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.serving import RunningServer, running
 
 ROOT = Path(__file__).parents[2]
-README = ROOT / "README.md"
+README = Path("README.md")
 HTTP, GRPC = "127.0.0.1:8090", "127.0.0.1:8091"  # where README's server listens
 
+_LINK = re.compile(r"\]\((?!\w+:)([^)#]*)(?:#([^)]*))?\)")
+_HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _NOTE = re.compile(r"<!-- (not run by the test|run by the test as its server)\b[^>]*-->\s*\Z")
 _PROGRAMS = ("bash", "python")
@@ -41,30 +45,30 @@ _VOLATILE_TEXT = (
 class Step:
     """One block to run. ``output`` is the block that shows what it prints, as (language, text)."""
 
-    line: int
+    place: str
     language: str
     program: str
     output: tuple[str, str] | None = None
     is_server: bool = False
 
 
-def steps_of(text: str) -> list[Step]:
-    """What a document says to run, in order. Raises ValueError for a block that would silently be passed over."""
+def steps_of(text: str, page: str = "README.md") -> list[Step]:
+    """List what a page says to run, in order. Raises ValueError for a block that would silently be passed over."""
     steps: list[Step] = []
     runs, last_end = False, 0
     for fence in _FENCE.finditer(text):
         language, content = fence.groups()
-        before, line = text[last_end : fence.start()], text.count("\n", 0, fence.start()) + 1
+        before, place = text[last_end : fence.start()], f"{page}, line {text.count(chr(10), 0, fence.start()) + 1}"
         note = _NOTE.search(before)
         if language in _PROGRAMS:
             runs = note is None
             if note is None or "server" in note[1]:
-                steps.append(Step(line, language, content, is_server=note is not None))
+                steps.append(Step(place, language, content, is_server=note is not None))
         elif language in _OUTPUTS and runs and steps[-1].output is None:
             old = steps.pop()
-            steps.append(Step(old.line, old.language, old.program, (language, content)))
+            steps.append(Step(old.place, old.language, old.program, (language, content)))
         else:
-            raise ValueError(f"line {line}: nothing runs this {language or 'nameless'} block or prints it")
+            raise ValueError(f"{place}: nothing runs this {language or 'nameless'} block or prints it")
         last_end = fence.end()
     return steps
 
@@ -94,7 +98,7 @@ def _lines(text: str) -> list[str]:
 
 
 class Reader:
-    """Who follows the README in a checkout: runs its blocks, one after the other, in one folder."""
+    """Follows the documents in a checkout: runs their blocks, one after the other, in one folder."""
 
     def __init__(self, folder: Path, http: str, grpc: str) -> None:
         self._folder = folder
@@ -118,25 +122,40 @@ class Reader:
             text=True,
             timeout=90,
         )
-        assert done.returncode == 0, f"line {step.line}: exit code {done.returncode}\n{step.program}\n{done.stdout}"
+        assert done.returncode == 0, f"{step.place}: exit code {done.returncode}\n{step.program}\n{done.stdout}"
         return done.stdout
 
     def check(self, step: Step) -> None:
         came = self.run(step)
         if step.output is not None:
             wrong = differences(*step.output, came)
-            assert not wrong, f"line {step.line}: it printed something else\n{step.program}\n{wrong}"
+            assert not wrong, f"{step.place}: it printed something else\n{step.program}\n{wrong}"
 
 
-STEPS = steps_of(README.read_text("utf-8"))
+def text_of(page: Path) -> str:
+    return (ROOT / page).read_text("utf-8")
+
+
+def nav(entries: list[Any]) -> list[Path]:
+    """List the pages of the site that are files of docs/, in its order; the others ship elsewhere (docs/pages.py)."""
+    pages: list[Path] = []
+    for entry in entries:
+        (target,) = entry.values()
+        pages += nav(target) if isinstance(target, list) else [Path("docs", target)]
+    return [page for page in pages if (ROOT / page).exists()]
+
+
+PAGES = [README, *nav(yaml.safe_load(text_of(Path("mkdocs.yml")))["nav"])]
+LINKED = [*PAGES, *map(Path, ("CONTRIBUTING.md", "CHANGELOG.md", "forestflow/README.md", "benchmarks/README.md"))]
+STEPS = {page: steps_of(text_of(page), str(page)) for page in PAGES}
 
 
 @pytest.fixture(scope="module")
 def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
-    """A reader whose folder looks like the checkout, beside the server of the README's own command."""
+    """A reader whose folder looks like the checkout, beside the server that the README starts."""
     folder = tmp_path_factory.mktemp("checkout")
     (folder / "forestflow").symlink_to(ROOT / "forestflow")
-    (serve,) = (step for step in STEPS if step.is_server)
+    (serve,) = (step for steps in STEPS.values() for step in steps if step.is_server)
     name, command, *flags = shlex.split(serve.program)
     assert (name, command) == ("forestflow", "serve")
     with running(folder / "forestflow-data", *flags) as server:
@@ -150,30 +169,49 @@ def _address(server: RunningServer) -> str:
 @pytest.mark.slow
 @pytest.mark.h2o
 @pytest.mark.timeout(300)
-def test_every_command_does_what_the_readme_shows(reader: Reader) -> None:
-    for step in STEPS:
-        if not step.is_server:
-            reader.check(step)
+def test_every_command_does_what_its_page_shows(reader: Reader) -> None:
+    for page in PAGES:
+        for step in STEPS[page]:
+            if not step.is_server:
+                reader.check(step)
 
 
-def test_the_readme_has_its_parts() -> None:
-    assert len(STEPS) >= 15
-    assert {step.language for step in STEPS} == set(_PROGRAMS)
-    assert sum(step.is_server for step in STEPS) == 1
-    text = README.read_text("utf-8")
-    assert text.count("<!-- bench:begin -->") == text.count("<!-- bench:end -->") == 1
+def test_the_documents_have_their_parts() -> None:
+    steps = [step for steps in STEPS.values() for step in steps]
+    assert len(steps) >= 30
+    assert {step.language for step in steps} == set(_PROGRAMS)
+    assert sum(step.is_server for step in steps) == 1
+    readme = text_of(README)
+    assert readme.count("<!-- bench:begin -->") == readme.count("<!-- bench:end -->") == 1
+    assert readme.count("\n") <= 250
 
 
-@pytest.mark.parametrize("link", re.findall(r"\]\((?!http)([^)#]*)(?:#([^)]*))?\)", README.read_text("utf-8")))
-def test_links_lead_somewhere(link: tuple[str, str]) -> None:
-    file, anchor = link
-    target = ROOT / file if file else README
-    assert target.exists()
-    headings = re.findall(r"^#+ (.*)$", target.read_text("utf-8"), re.MULTILINE) if anchor else []
-    assert not anchor or anchor in [heading.lower().replace(" ", "-") for heading in headings]
+def test_every_page_is_in_the_navigation() -> None:
+    assert sorted(PAGES[1:]) == sorted(page.relative_to(ROOT) for page in (ROOT / "docs").rglob("*.md"))
 
 
-# --- negative controls: a README that is wrong fails -----------------------------------------------------------------
+def broken_links(text: str, page: Path) -> list[str]:
+    """List the links to places of the repository that are not there. Code is no link."""
+    broken = []
+    for file, anchor in _LINK.findall(_FENCE.sub("", text)):
+        target = (ROOT / page).parent / file if file else ROOT / page
+        if not target.exists() or (anchor and anchor not in anchors(target.read_text("utf-8") if file else text)):
+            broken.append(f"{file}#{anchor}" if anchor else file)
+    return broken
+
+
+def anchors(text: str) -> set[str]:
+    """Name the headings as GitHub and MkDocs link them."""
+    headings = _HEADING.findall(_FENCE.sub("", text))
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", LINKED, ids=str)
+def test_links_lead_somewhere(page: Path) -> None:
+    assert broken_links(text_of(page), page) == []
+
+
+# --- negative controls: a page that is wrong fails -----------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -224,21 +262,27 @@ def test_what_may_not_differ(language: str, shown: str, came: str) -> None:
 )
 def test_a_broken_command_fails(program: str, tmp_path: Path) -> None:
     with pytest.raises(AssertionError, match="line 7: exit code"):
-        Reader(tmp_path, HTTP, GRPC).check(Step(7, "bash", program))
+        Reader(tmp_path, HTTP, GRPC).check(Step("a page, line 7", "bash", program))
 
 
 def test_a_broken_program_and_another_output_fail(tmp_path: Path) -> None:
     reader = Reader(tmp_path, HTTP, GRPC)
     with pytest.raises(AssertionError, match="exit code 1"):
-        reader.check(Step(1, "python", "from forestflow.sdk import NoSuchName\n"))
+        reader.check(Step("", "python", "from forestflow.sdk import NoSuchName\n"))
     with pytest.raises(AssertionError, match="printed something else"):
-        reader.check(Step(1, "bash", "echo here\n", ("text", "there\n")))
-    reader.check(Step(1, "bash", "echo here\n", ("text", "here\n")))
+        reader.check(Step("", "bash", "echo here\n", ("text", "there\n")))
+    reader.check(Step("", "bash", "echo here\n", ("text", "here\n")))
+
+
+@pytest.mark.parametrize("link", ["no-such-page.md", "scoring.md#no-such-part", "#no-such-part", "../forestflow/no.md"])
+def test_a_broken_link_is_found(link: str) -> None:
+    page = Path("docs/quickstart.md")
+    assert broken_links(f"# Here\n\n[text]({link}) [text](#here) [text](scoring.md#deadlines)\n", page) == [link]
 
 
 def test_addresses_are_those_of_the_test(tmp_path: Path) -> None:
     reader = Reader(tmp_path, "127.0.0.1:1", "127.0.0.1:2")
-    assert reader.run(Step(1, "bash", f"echo {HTTP} {GRPC} $FORESTFLOW_URL\n")) == (
+    assert reader.run(Step("", "bash", f"echo {HTTP} {GRPC} $FORESTFLOW_URL\n")) == (
         "127.0.0.1:1 127.0.0.1:2 http://127.0.0.1:1\n"
     )
 

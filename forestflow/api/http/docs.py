@@ -20,6 +20,8 @@ DESCRIPTION = """Policy-based model server: releases live under contracts, polic
 
 Names are accepted in camelCase and snake_case. Errors are `{"error": {"code", "message", "requestId"}}` or the
 object that the original answers, such as `{"UnknownContract": …}`; with `Accept: text/plain`, their message alone.
+
+The documents are `README.md` and `docs/` of the source; `make docs` builds them as a site.
 """
 TAGS = [
     {"name": "scoring", "description": "What users call."},
