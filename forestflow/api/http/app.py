@@ -23,6 +23,7 @@ from forestflow.api.http.shortcut import Shortcut, ShortcutProtocol
 from forestflow.api.http.tfinfer import TfInferHttp, mounted
 from forestflow.api.http.tfserving import TfServingHttp
 from forestflow.api.models import Models
+from forestflow.api.observer import Observer
 from forestflow.api.openinference import OpenInference
 from forestflow.api.tfserving import TfServing
 from forestflow.controlplane.control import ControlPlane
@@ -41,9 +42,13 @@ class HttpSite:
 
 
 def create_app(
-    control: ControlPlane, dispatcher: Dispatcher, settings: RouterSettings, endpoint: tuple[str, int]
+    control: ControlPlane,
+    dispatcher: Dispatcher,
+    settings: RouterSettings,
+    endpoint: tuple[str, int],
+    observer: Observer | None = None,
 ) -> HttpSite:
-    """Everything a router answers over HTTP. ``endpoint`` is where it listens."""
+    """Everything a router answers over HTTP. ``endpoint`` is where it listens; ``observer`` is told of each request."""
     guard = HostGuard(loopback=Endpoint(*endpoint).is_loopback, allowed=settings.allowed_hosts)
     gate = Gate(dispatcher, guard, settings.max_body_bytes)
     score = ScoreRoute(dispatcher, gate)
@@ -78,7 +83,7 @@ def create_app(
         await control_app(scope, receive, send)
 
     direct = (tf_serving_http.direct, graphpipe.direct, open_inference.direct)
-    limit = ConnectionLimit(settings.max_connections)
+    limit = ConnectionLimit(settings.max_connections, observer=observer)
     protocol = partial(ShortcutProtocol, Shortcut(dispatcher, gate, direct), limit)
     root, at = settings.tf_infer.root, settings.tf_infer.endpoint
     if root is None or at is None:

@@ -22,6 +22,7 @@ from forestflow.api.http.edge import Edge, contract_of, read_body
 from forestflow.api.http.errors import HttpRefusal, error_answer, wants_text
 from forestflow.api.http.hosts import HostGuard
 from forestflow.api.http.logs import ALL_LINES, log_text
+from forestflow.api.http.observing import note_error
 from forestflow.api.http.operations import OPERATIONS
 from forestflow.codecs.control import plans
 from forestflow.codecs.control import rest as codec
@@ -302,6 +303,7 @@ def _json(body: bytes, status: int = 200) -> Response:
 
 
 def _refuse(request: Request, error: ForestFlowError) -> Response:
+    note_error(request.scope, error)
     as_text = wants_text(request.headers.get("accept"))
     answer = error_answer(error, request.state.request_id, as_text=as_text)
     response = Response(status_code=answer.status)

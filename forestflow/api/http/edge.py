@@ -7,6 +7,7 @@ leaves here with its text: a client gets the request id, the log the traceback.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Iterable
@@ -18,6 +19,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from forestflow.api.answers import InternalError
 from forestflow.api.http.errors import HttpRefusal, error_answer, wants_text
 from forestflow.api.http.hosts import HostGuard
+from forestflow.api.http.observing import note_error, watch_of
+from forestflow.api.observer import Watch
 from forestflow.api.requests import clean_request_id, contract_number_of
 from forestflow.domain.errors import Code, ForestFlowError, Malformed, TooLarge
 from forestflow.domain.ids import Contract
@@ -160,18 +163,23 @@ class Edge:
         request_id = clean_request_id(header_of(headers, b"x-request-id"))
         scope.setdefault("state", {})["request_id"] = request_id
         answer = _Answer(send, request_id)
+        watch = watch_of(scope)
         started = time.monotonic()
         try:
             self._check(scope)
             await self._app(scope, receive, answer.send)
         except ForestFlowError as refused:
+            note_error(scope, refused)
             await answer.send_error(refused, headers)
         except Exception:
             _log.exception("request failed", extra=_fields(scope, request_id))
             if answer.status:
                 raise  # half an answer is out: only closing the connection tells the client
+            note_error(scope, InternalError())
             await answer.send_error(InternalError(), headers)
         finally:
+            if watch is not None:
+                _note_address(watch, scope)
             if _log.isEnabledFor(logging.INFO):
                 took_ms = round((time.monotonic() - started) * 1000, 3)
                 _log.info("request", extra=_fields(scope, request_id) | {"status": answer.status, "took_ms": took_ms})
@@ -209,3 +217,12 @@ class _Answer:
 def _fields(scope: Scope, request_id: str) -> dict[str, Any]:
     path = (scope.get("raw_path") or b"").decode("latin-1")
     return {"request_id": request_id, "method": scope["method"], "path": path[:1024]}
+
+
+def _note_address(watch: Watch, scope: Scope) -> None:
+    """Note which contract and release the path of a control request names, as its route found them."""
+    watch.protocol = watch.protocol or "control"
+    named = scope.get("path_params") or {}
+    with contextlib.suppress(ForestFlowError, KeyError):
+        watch.contract = contract_of(named["organization"], named["project"], named["contract_number"])
+        watch.release = watch.release or named.get("release_version")

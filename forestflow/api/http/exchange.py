@@ -18,6 +18,7 @@ from forestflow.api.http.edge import check_path, collect_body, header_of, while_
 from forestflow.api.http.errors import Header, HttpRefusal, error_headers
 from forestflow.api.http.gate import KEY_HEADER, seconds_of
 from forestflow.api.http.hosts import HostGuard
+from forestflow.api.http.observing import watch_of
 from forestflow.api.requests import request_id_of
 from forestflow.dataplane.dispatch import Dispatcher
 from forestflow.dataplane.link import Reply
@@ -39,8 +40,9 @@ class Answer:
 
 
 class HttpProtocol(Protocol):
-    """One protocol. ``any_origin``: web pages of every site may call it."""
+    """One protocol. ``name`` is for observers; ``any_origin``: web pages of every site may call it."""
 
+    name: str
     any_origin: bool
 
     def claims(self, raw_path: bytes) -> bool:
@@ -66,6 +68,7 @@ class Exchange:
         self.headers: list[Header] = scope["headers"]
         self.request_id = request_id_of(self.header(b"x-request-id"))
         self.reply: Reply | None = None  # of the replica that answered
+        self.watch = watch_of(scope)
         self._dispatcher = dispatcher
         self._limit = max_body_bytes
         self._receive = receive
@@ -89,6 +92,8 @@ class Exchange:
 
     async def score(self, contract: Contract, codec: int, payload: bytes, only: Fqrv | None = None) -> bytes:
         """The payload that a replica answers, of ``only`` that release if given. Raises whatever it is refused for."""
+        if self.watch is not None:
+            self.watch.contract = contract
         timeout = self.header(b"x-request-timeout")
         key = self.header(KEY_HEADER)
         scoring = self._dispatcher.score(
@@ -101,6 +106,8 @@ class Exchange:
             only,
         )
         reply = self.reply = await while_connected(self._receive, scoring)
+        if self.watch is not None:
+            self.watch.came_of_it(reply)
         return payload_of(reply)
 
 
@@ -129,6 +136,9 @@ class ProtocolRoute:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange(self._dispatcher, self._max_body_bytes, scope, receive)
         error: ForestFlowError | None = None
+        watch = exchange.watch
+        if watch is not None:
+            watch.protocol = self._protocol.name
         try:
             self._check(exchange)
             answer = await self._protocol.answer(exchange)
@@ -139,6 +149,8 @@ class ProtocolRoute:
             error = InternalError()
         if error is not None:
             answer = self._protocol.refuse(error, exchange)
+            if watch is not None:
+                watch.code = error.code
         status, headers, body = told(answer, exchange.request_id, error, exchange.reply)
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})

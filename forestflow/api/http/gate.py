@@ -43,7 +43,8 @@ class Admitted:
 class Direct:
     """A request of another protocol whose body need not be known to send it on: ``head`` goes before the body.
 
-    ``answer`` makes status, headers and body of what came of a request with that id. A body that ``takes`` refuses
+    ``answer`` makes status, headers and body of what came of a request with that id; ``protocol`` names the protocol
+    for observers. A body that ``takes`` refuses
     goes the general way.
     """
 
@@ -51,6 +52,7 @@ class Direct:
     codec: int
     head: bytes
     answer: Callable[[Outcome, bytes], tuple[int, list[Header], bytes]]
+    protocol: str
     takes: Callable[[memoryview], bool] | None = None
 
 

@@ -28,6 +28,7 @@ _BINARY: Header = (b"content-type", b"application/octet-stream")
 class GraphPipeHttp:
     """:class:`forestflow.api.http.exchange.HttpProtocol`."""
 
+    name = "graphpipe"
     any_origin = False
 
     def __init__(self, models: Models) -> None:
@@ -46,6 +47,8 @@ class GraphPipeHttp:
             try:
                 return Answer(metadata_of(*await self._models.model(contract)), headers=(_BINARY,))
             except ForestFlowError as error:
+                if exchange.watch is not None:
+                    exchange.watch.code = error.code
                 refused = error_answer(error, exchange.request_id.decode())
                 return Answer(refused.body, refused.status)
         payload = payload_of(message, _outputs(exchange.query))
@@ -59,7 +62,9 @@ class GraphPipeHttp:
         if not self.claims(raw_path):
             return None
         organization, project, number = map(unquote, raw_path.decode("ascii", "replace").split("/")[1:4])
-        return Direct(contract_of(organization, project, number), GRAPHPIPE, payload_of(b""), _told, _is_infer)
+        return Direct(
+            contract_of(organization, project, number), GRAPHPIPE, payload_of(b""), _told, self.name, _is_infer
+        )
 
 
 def _is_infer(message: memoryview) -> bool:

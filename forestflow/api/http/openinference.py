@@ -28,6 +28,7 @@ _INFER = re.compile(rb"/v2/models/([^/]+)/infer")
 class OpenInferenceHttp:
     """:class:`forestflow.api.http.exchange.HttpProtocol`."""
 
+    name = "openinference"
     any_origin = False
 
     def __init__(self, service: OpenInference) -> None:
@@ -85,7 +86,7 @@ class OpenInferenceHttp:
         name = unquote(asked[1].decode("ascii", "replace"))
         contract, _ = self._service.find(name, None)
         head = envelope.pack(_asked(name, None, header_of(headers, LENGTH_HEADER)), b"")
-        return Direct(contract, OIP_REST, head, _told)
+        return Direct(contract, OIP_REST, head, _told, self.name)
 
     def refuse(self, error: ForestFlowError, exchange: Exchange) -> Answer:
         return _refusal(error)

@@ -22,7 +22,9 @@ from forestflow.api.http.edge import BODY_SECONDS, Buffer, add_piece, body_is_la
 from forestflow.api.http.errors import response, wants_text
 from forestflow.api.http.framing import Head, read_head
 from forestflow.api.http.gate import KEY_HEADER, Admitted, Direct, FindDirect, Gate, is_score_path
+from forestflow.api.http.observing import NO_ANSWER
 from forestflow.api.http.score import answer_of
+from forestflow.api.observer import CANCELLED, Observer, Watch
 from forestflow.api.requests import request_id_of
 from forestflow.codecs.table import BASIC
 from forestflow.dataplane.dispatch import Dispatcher
@@ -118,6 +120,19 @@ class _Arriving:
         add_piece(self.pieces, data)
         return not self._missing
 
+    @property
+    def size(self) -> int:
+        """How many bytes of the body are there."""
+        return sum(map(len, self.pieces))
+
+
+def _watch(observer: Observer, head: bytes, admitted: Admitted) -> Watch:
+    path = head[len("POST ") : head.index(b" ", 5)].decode("latin-1")
+    protocol = "basic" if admitted.direct is None else admitted.direct.protocol
+    watch = Watch(observer, "POST", path, protocol, admitted.length or 0)
+    watch.contract = admitted.route.contract
+    return watch
+
 
 class ShortcutProtocol(Http1Connection):
     """One connection. ``_answering``: a request took the shortcut and is out."""
@@ -131,6 +146,7 @@ class ShortcutProtocol(Http1Connection):
         self._arriving: _Arriving | None = None  # the request whose body is not there yet
         self._direct: Direct | None = None  # what answers the request that took the shortcut, if not BASIC
         self._sent: Sent | None = None  # the request that took the shortcut, while it is out
+        self._watch: Watch | None = None  # of a request that takes the shortcut, if anybody observes
 
     def data_received(self, data: bytes) -> None:
         if self._answering or self._held:  # what is held comes first
@@ -154,9 +170,14 @@ class ShortcutProtocol(Http1Connection):
             if len(data) < stop:
                 timer = self.loop.call_later(BODY_SECONDS, self._late)
                 self._arriving = _Arriving(data[:end], data[end:], stop - end, timer)
+                if self._observer is not None:
+                    self._watch = _watch(self._observer, self._arriving.head, admission[0])
                 return
+            if self._observer is not None:
+                self._watch = _watch(self._observer, data[:end], admission[0])
             if self._take(*admission, [memoryview(data)[end:stop]], data[stop:]):
                 return
+            self._watch = None  # the general case has its own
         super()._next(data)
 
     def _take(self, admitted: Admitted, request_id: bytes, body: Sequence[Buffer], further: bytes) -> bool:
@@ -185,19 +206,27 @@ class ShortcutProtocol(Http1Connection):
         arriving = self._end_arriving()
         admission = self._shortcut.admit(arriving.head)  # once more: the Plan may have moved
         if admission is None or not self._take(*admission, arriving.pieces, arriving.further):
+            self._watch = None
             super()._next(b"".join((arriving.head, *arriving.pieces, arriving.further)))
             if self._ending:
                 super().shutdown()
 
     def _late(self) -> None:
         """The body did not arrive in time: an answer as of the general case, and the end of the connection."""
-        admission = self._shortcut.admit(self._end_arriving().head)
+        arriving = self._end_arriving()
+        if self._watch is not None:
+            self._watch.request_bytes = arriving.size
+        admission = self._shortcut.admit(arriving.head)
         outcome = body_is_late()
+        request_id = admission[1] if admission else request_id_of(None)
         if admission is not None and admission[0].direct is not None:
-            self.transport.write(response(*admission[0].direct.answer(outcome, admission[1])))
+            status, headers, body = admission[0].direct.answer(outcome, request_id)
         else:
-            self.transport.write(response(*answer_of(outcome, admission[1] if admission else request_id_of(None))))
+            status, headers, body = answer_of(outcome, request_id)
+        self.transport.write(response(status, headers, body))
         self.transport.close()
+        if self._watch is not None:
+            self._finish(self._watch, outcome, request_id, status, len(body))
 
     def _end_arriving(self) -> _Arriving:
         arriving, self._arriving = self._arriving, None
@@ -207,7 +236,12 @@ class ShortcutProtocol(Http1Connection):
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._arriving is not None:
+            if self._watch is not None:
+                self._watch.request_bytes = self._arriving.size
             self._end_arriving()
+        if self._watch is not None:
+            self._watch.finish(NO_ANSWER, CANCELLED)
+            self._watch = None
         if self._sent is not None:
             self._sent.cancel()
             self._sent = None
@@ -220,18 +254,29 @@ class ShortcutProtocol(Http1Connection):
         if transport.is_closing():
             return
         if self._direct is not None:
-            transport.write(response(*self._direct.answer(outcome, self._request_id)))
+            status, headers, payload = self._direct.answer(outcome, self._request_id)
+            transport.write(response(status, headers, payload))
         elif type(outcome) is Reply and outcome.code == Code.OK:
-            payload = outcome.payload
+            status, payload = 200, outcome.payload
             transport.write(_OK % (len(payload), self._request_id, payload))
         else:
-            transport.write(response(*answer_of(outcome, self._request_id)))
+            status, headers, payload = answer_of(outcome, self._request_id)
+            transport.write(response(status, headers, payload))
+        if self._watch is not None:
+            self._finish(self._watch, outcome, self._request_id, status, len(payload))
         self.server_state.total_requests += 1
         self._idle_since = self.loop.time()
         if self._ending:
             transport.close()
         elif self._held and not self.flow.write_paused:
             self.loop.call_soon(self._go_on)
+
+    def _finish(self, watch: Watch, outcome: Outcome, request_id: bytes, status: int, answer_bytes: int) -> None:
+        self._watch = None
+        watch.came_of_it(outcome)
+        watch.request_id = request_id.decode()
+        watch.answer_bytes = answer_bytes
+        watch.finish(status)
 
     def _go_on(self) -> None:
         if not self._answering:

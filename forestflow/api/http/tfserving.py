@@ -32,6 +32,7 @@ _TOLD = re.compile(_MODEL + rb"(/metadata)?", re.IGNORECASE)
 class TfServingHttp:
     """:class:`forestflow.api.http.exchange.HttpProtocol`"""
 
+    name = "tfserving"
     any_origin = False
 
     def __init__(self, serving: TfServing) -> None:
@@ -60,7 +61,7 @@ class TfServingHttp:
             return None
         target = self._serving.target(_spec(asked))
         head = pack({"verb": PREDICT, "signature": ""}, b"")
-        return Direct(target.contract, TFSERVING_REST, head, partial(self._told, target))
+        return Direct(target.contract, TFSERVING_REST, head, partial(self._told, target), self.name)
 
     def _told(self, target: Target, outcome: Outcome, request_id: bytes) -> tuple[int, list[Header], bytes]:
         reply = None if isinstance(outcome, ForestFlowError) else outcome
