@@ -1,6 +1,6 @@
 """The access log: a JSON line for each finished request, written by a thread of its own.
 
-The event loop only appends to a queue, of ``MAX_WAITING`` lines at most. Each batch of whole lines is one ``write`` to a
+The event loop only appends to a queue, of ``MAX_WAITING`` lines at most. Each batch of whole lines is one write to a
 file opened for appending, which the system does not mix with that of another router. A file that was moved away is
 opened anew.
 """

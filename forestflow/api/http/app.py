@@ -9,6 +9,7 @@ from functools import partial
 
 from starlette.types import Receive, Scope, Send
 
+from forestflow.api.http.admission import Admission, Judge
 from forestflow.api.http.connection import Http1Connection
 from forestflow.api.http.connection_limit import ConnectionLimit
 from forestflow.api.http.control import create_control_app
@@ -50,10 +51,12 @@ def create_app(
 ) -> HttpSite:
     """Everything a router answers over HTTP. ``endpoint`` is where it listens; ``observer`` is told of each request."""
     guard = HostGuard(loopback=Endpoint(*endpoint).is_loopback, allowed=settings.allowed_hosts)
-    gate = Gate(dispatcher, guard, settings.max_body_bytes)
+    judges = judges_of(settings)
+    admission = Admission(guard, judges)
+    gate = Gate(dispatcher, admission, settings.max_body_bytes)
     score = ScoreRoute(dispatcher, gate)
     control_app = create_control_app(
-        control, score=score.answer, guard=guard, max_body_bytes=settings.control_max_body_bytes
+        control, score=score.answer, admission=admission, max_body_bytes=settings.control_max_body_bytes
     )
     models = Models(control, dispatcher, settings.model_aliases)
     tf_serving = TfServing(models)
@@ -68,7 +71,7 @@ def create_app(
         HopsworksHttp(tf_serving),
         tf_infer,
     )
-    routes = [ProtocolRoute(protocol, dispatcher, guard, settings.max_body_bytes) for protocol in further]
+    routes = [ProtocolRoute(protocol, dispatcher, admission, settings.max_body_bytes) for protocol in further]
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -89,6 +92,11 @@ def create_app(
     if root is None or at is None:
         return HttpSite(app, protocol)
     root_guard = HostGuard(loopback=Endpoint(*at).is_loopback, allowed=settings.allowed_hosts)
-    route = ProtocolRoute(tf_infer, dispatcher, root_guard, settings.max_body_bytes)
+    route = ProtocolRoute(tf_infer, dispatcher, Admission(root_guard, judges), settings.max_body_bytes)
     general = partial(Http1Connection, limit)  # none of its requests would take the shortcut
     return HttpSite(app, protocol, HttpSite(mounted(route, root), general))
+
+
+def judges_of(settings: RouterSettings) -> tuple[Judge, ...]:
+    """Who is asked for each request whether it may go on: nobody yet."""
+    return ()

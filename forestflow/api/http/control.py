@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import StreamingResponse
 from starlette.routing import Match
 
+from forestflow.api.http.admission import Admission
 from forestflow.api.http.docs import install_docs
 from forestflow.api.http.edge import Edge, contract_of, read_body
 from forestflow.api.http.errors import HttpRefusal, error_answer, wants_text
@@ -267,13 +268,13 @@ def create_control_app(
     control: ControlPlane,
     *,
     score: Score | None = None,
-    guard: HostGuard | None = None,
+    admission: Admission | None = None,
     max_body_bytes: int = 2**20,
 ) -> FastAPI:
     """The control API as an ASGI application.
 
     ``score`` answers POST /{organization}/{project}/{contract_number}/score where no faster route stands ahead of
-    this application. ``guard`` defaults to that of a loopback server without further names.
+    this application. ``admission`` defaults to that of a loopback server without further names.
     """
     app = FastAPI(
         title="ForestFlow",
@@ -294,7 +295,7 @@ def create_control_app(
     app.add_exception_handler(ForestFlowError, _answer_forestflow_error)
     app.add_exception_handler(HTTPException, _answer_http_exception)
     app.add_exception_handler(RequestValidationError, _answer_validation_error)
-    app.add_middleware(Edge, guard=guard or HostGuard())
+    app.add_middleware(Edge, admission=admission or Admission(HostGuard()))
     return app
 
 

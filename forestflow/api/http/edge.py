@@ -12,13 +12,12 @@ import logging
 import time
 from collections.abc import Awaitable, Iterable
 from typing import Any, TypeVar
-from urllib.parse import unquote_to_bytes
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from forestflow.api.answers import InternalError
+from forestflow.api.http.admission import Admission, check_content_type, check_length, check_path, header_of
 from forestflow.api.http.errors import HttpRefusal, error_answer, wants_text
-from forestflow.api.http.hosts import HostGuard
 from forestflow.api.http.observing import note_error, watch_of
 from forestflow.api.observer import Watch
 from forestflow.api.requests import clean_request_id, contract_number_of
@@ -36,29 +35,6 @@ Buffer = bytes | bytearray | memoryview
 _log = logging.getLogger("forestflow.http")
 
 
-def header_of(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> bytes | None:
-    """The first header of that (lower-case) name."""
-    return next((value for key, value in headers if key == name), None)
-
-
-def check_path(raw_path: bytes) -> None:
-    """Raise Malformed where decoding the path once would not give its segments as names."""
-    if b"%2f" in raw_path.lower():
-        raise Malformed("a name in the path holds an encoded slash")
-    try:
-        unquote_to_bytes(raw_path).decode()
-    except UnicodeDecodeError:
-        raise Malformed("the path is not UTF-8") from None
-
-
-def check_content_type(content_type: bytes | None) -> None:
-    """Raise HttpRefusal (415) for a body that says it is not JSON; one that says nothing is believed."""
-    if content_type and content_type.partition(b";")[0].strip().lower() != b"application/json":
-        raise HttpRefusal(
-            415, Code.MALFORMED, (), "the request's Content-Type is not supported; expected application/json"
-        )
-
-
 def contract_of(organization: str, project: str, number: str) -> Contract:
     """The contract that a path names. Raises HttpRefusal (404) for a number that is none, InvalidIdentifier."""
     try:
@@ -74,9 +50,7 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
     """
     headers = scope["headers"]
     check_content_type(header_of(headers, b"content-type"))
-    length = header_of(headers, b"content-length")
-    if length is not None and length.isdigit() and (len(length) > 18 or int(length) > limit):
-        raise TooLarge(f"the body has {length[:18].decode()} bytes; at most {limit} are allowed here")
+    check_length(header_of(headers, b"content-length"), limit, " here")
     body = await collect_body(receive, limit)
     try:
         body.decode()
@@ -151,9 +125,9 @@ def body_is_late() -> HttpRefusal:
 class Edge:
     """ASGI middleware of the control API."""
 
-    def __init__(self, app: ASGIApp, guard: HostGuard) -> None:
+    def __init__(self, app: ASGIApp, admission: Admission) -> None:
         self._app = app
-        self._guard = guard
+        self._admission = admission
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -185,12 +159,11 @@ class Edge:
                 _log.info("request", extra=_fields(scope, request_id) | {"status": answer.status, "took_ms": took_ms})
 
     def _check(self, scope: Scope) -> None:
-        headers = scope["headers"]
-        if scope["path"] not in PROBES:
-            why = self._guard.refusal(header_of(headers, b"host"), header_of(headers, b"origin"))
-            if why is not None:
-                raise HttpRefusal(403, Code.INVALID, (), why)
-        check_path(scope.get("raw_path") or b"")
+        raw_path = scope.get("raw_path") or b""
+        if scope["path"] in PROBES:
+            check_path(raw_path)
+        else:
+            self._admission.check(scope["method"], raw_path, scope["headers"])
 
 
 class _Answer:

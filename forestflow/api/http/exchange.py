@@ -14,15 +14,14 @@ from urllib.parse import unquote
 from starlette.types import Receive, Scope, Send
 
 from forestflow.api.answers import InternalError, metadata_of, payload_of
-from forestflow.api.http.edge import check_path, collect_body, header_of, while_connected
-from forestflow.api.http.errors import Header, HttpRefusal, error_headers
-from forestflow.api.http.gate import KEY_HEADER, seconds_of
-from forestflow.api.http.hosts import HostGuard
+from forestflow.api.http.admission import KEY_HEADER, Admission, check_length, header_of, key_of, seconds_of
+from forestflow.api.http.edge import collect_body, while_connected
+from forestflow.api.http.errors import Header, error_headers
 from forestflow.api.http.observing import watch_of
 from forestflow.api.requests import request_id_of
 from forestflow.dataplane.dispatch import Dispatcher
 from forestflow.dataplane.link import Reply
-from forestflow.domain.errors import Code, ForestFlowError, TooLarge
+from forestflow.domain.errors import ForestFlowError
 from forestflow.domain.ids import Contract, Fqrv
 
 JSON: Header = (b"content-type", b"application/json")
@@ -85,9 +84,7 @@ class Exchange:
         """Once, whatever its type. Raises TooLarge, over ``limit`` if that is the smaller one, Malformed, HttpRefusal
         (408)."""
         limit = self._limit if limit is None else min(limit, self._limit)
-        length = self.header(b"content-length")
-        if length is not None and length.isdigit() and (len(length) > 18 or int(length) > limit):
-            raise TooLarge(f"the body has {length[:18].decode()} bytes; at most {limit} are allowed")
+        check_length(self.header(b"content-length"), limit)
         return await collect_body(self._receive, limit)
 
     async def score(self, contract: Contract, codec: int, payload: bytes, only: Fqrv | None = None) -> bytes:
@@ -102,7 +99,7 @@ class Exchange:
             payload,
             self.request_id,
             None if timeout is None else seconds_of(timeout),
-            None if key is None else key.decode("utf-8", "surrogateescape"),
+            None if key is None else key_of(key),
             only,
         )
         reply = self.reply = await while_connected(self._receive, scoring)
@@ -126,11 +123,13 @@ def told(
 class ProtocolRoute:
     """ASGI application of one protocol."""
 
-    def __init__(self, protocol: HttpProtocol, dispatcher: Dispatcher, guard: HostGuard, max_body_bytes: int) -> None:
+    def __init__(
+        self, protocol: HttpProtocol, dispatcher: Dispatcher, admission: Admission, max_body_bytes: int
+    ) -> None:
         self.claims = protocol.claims
         self._protocol = protocol
         self._dispatcher = dispatcher
-        self._guard = guard
+        self._admission = admission
         self._max_body_bytes = max_body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -156,8 +155,5 @@ class ProtocolRoute:
         await send({"type": "http.response.body", "body": body})
 
     def _check(self, exchange: Exchange) -> None:
-        origin = None if self._protocol.any_origin else exchange.header(b"origin")
-        why = self._guard.refusal(exchange.header(b"host"), origin)
-        if why is not None:
-            raise HttpRefusal(403, Code.INVALID, (), why)
-        check_path(exchange.raw_path)
+        any_origin = self._protocol.any_origin
+        self._admission.check(exchange.method, exchange.raw_path, exchange.headers, any_origin=any_origin)

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 import orjson
 
 from forestflow.api.answers import payload_of
-from forestflow.api.http.edge import header_of
+from forestflow.api.http.admission import header_of
 from forestflow.api.http.errors import Header, HttpRefusal, status_of
 from forestflow.api.http.exchange import Answer, Exchange, told
 from forestflow.api.http.gate import Direct

@@ -14,7 +14,8 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from forestflow.api.answers import HTTP_STATUS, InternalError, unknown_fields_metadata
-from forestflow.api.http.edge import collect_body, header_of, while_connected
+from forestflow.api.http.admission import header_of
+from forestflow.api.http.edge import collect_body, while_connected
 from forestflow.api.http.errors import Header, error_answer, wants_text
 from forestflow.api.http.gate import Gate
 from forestflow.api.http.observing import watch_of
@@ -43,6 +44,7 @@ class ScoreRoute:
         if watch is not None:
             watch.protocol = "basic"
         try:
+            self._gate.check(scope["raw_path"], headers)
             admitted = self._gate.admit(scope["raw_path"], headers)
             if watch is not None:
                 watch.contract = admitted.route.contract

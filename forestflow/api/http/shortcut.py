@@ -16,12 +16,13 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
+from forestflow.api.http.admission import KEY_HEADER, header_of
 from forestflow.api.http.connection import Http1Connection
 from forestflow.api.http.connection_limit import ConnectionLimit
-from forestflow.api.http.edge import BODY_SECONDS, Buffer, add_piece, body_is_late, header_of
+from forestflow.api.http.edge import BODY_SECONDS, Buffer, add_piece, body_is_late
 from forestflow.api.http.errors import response, wants_text
 from forestflow.api.http.framing import Head, read_head
-from forestflow.api.http.gate import KEY_HEADER, Admitted, Direct, FindDirect, Gate, is_score_path
+from forestflow.api.http.gate import Admitted, Direct, FindDirect, Gate, is_score_path
 from forestflow.api.http.observing import NO_ANSWER
 from forestflow.api.http.score import answer_of
 from forestflow.api.observer import CANCELLED, Observer, Watch
@@ -56,10 +57,21 @@ class Shortcut:
         self._dispatcher = dispatcher
         self._gate = gate
         self._further = further
-        self._heads: dict[bytes, Admitted] = {}
+        self._judged = gate.judged
+        self._heads: dict[bytes, Admitted] = {}  # parsed; what a judge said of one is not remembered
 
     def admit(self, head: bytes) -> tuple[Admitted, bytes] | None:
-        """What a head asks for, with the request's id; ``None`` when it is not for the shortcut."""
+        """What a head asks for, with the request's id; ``None`` when it is not for the shortcut, or refused."""
+        found = self.find(head)
+        if found is not None and self._judged:
+            try:
+                self._gate.judge(found[0])
+            except ForestFlowError:
+                return None  # the general case asks again, and answers in the protocol's form
+        return found
+
+    def find(self, head: bytes) -> tuple[Admitted, bytes] | None:
+        """The same of a head whose request was judged before."""
         known = self._heads.get(head)
         if known is not None and not known.route.gone and known.version in (0, self._dispatcher.version):
             return known, request_id_of(None)
@@ -204,7 +216,7 @@ class ShortcutProtocol(Http1Connection):
     def _arrived(self) -> None:
         """A body that came in pieces is whole, and perhaps the begin of what follows is there."""
         arriving = self._end_arriving()
-        admission = self._shortcut.admit(arriving.head)  # once more: the Plan may have moved
+        admission = self._shortcut.find(arriving.head)  # once more: the Plan may have moved
         if admission is None or not self._take(*admission, arriving.pieces, arriving.further):
             self._watch = None
             super()._next(b"".join((arriving.head, *arriving.pieces, arriving.further)))
@@ -216,7 +228,7 @@ class ShortcutProtocol(Http1Connection):
         arriving = self._end_arriving()
         if self._watch is not None:
             self._watch.request_bytes = arriving.size
-        admission = self._shortcut.admit(arriving.head)
+        admission = self._shortcut.find(arriving.head)
         outcome = body_is_late()
         request_id = admission[1] if admission else request_id_of(None)
         if admission is not None and admission[0].direct is not None:
