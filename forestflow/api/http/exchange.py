@@ -7,6 +7,7 @@ answered but in the protocol's own form, errors that never reached a replica amo
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import unquote
@@ -20,7 +21,7 @@ from forestflow.api.http.errors import Header, error_headers
 from forestflow.api.http.observing import watch_of
 from forestflow.api.requests import request_id_of
 from forestflow.dataplane.dispatch import Dispatcher
-from forestflow.dataplane.link import Reply
+from forestflow.dataplane.link import Outcome, Reply
 from forestflow.domain.errors import ForestFlowError
 from forestflow.domain.ids import Contract, Fqrv
 
@@ -118,6 +119,28 @@ def told(
     if reply is not None:
         headers += [(name.encode(), value.encode()) for name, value in metadata_of(reply)]
     return answer.status, headers, answer.body
+
+
+def render(
+    answer: Callable[[Reply], Answer],
+    refusal: Callable[[ForestFlowError], Answer],
+    outcome: Outcome,
+    request_id: bytes,
+    *,
+    reword: Callable[[ForestFlowError], ForestFlowError] | None = None,
+) -> tuple[int, list[Header], bytes]:
+    """Status, headers and body of what came of a request that took the shortcut, in its protocol's form.
+
+    ``answer`` may raise what the replica refused. ``reword`` says an error in the protocol's own words.
+    """
+    reply = None if isinstance(outcome, ForestFlowError) else outcome
+    try:
+        if isinstance(outcome, ForestFlowError):
+            raise outcome
+        return told(answer(outcome), request_id, None, reply)
+    except ForestFlowError as refused:
+        error = refused if reword is None else reword(refused)
+        return told(refusal(error), request_id, error, reply)
 
 
 class ProtocolRoute:

@@ -1,7 +1,7 @@
 """uvicorn's HTTP/1.1 with a shortcut for score requests.
 
-A client on a kept-alive connection sends the same head again and again. A head is parsed, by the same httptools, and
-judged by the gate once; when the very same bytes come again, only the body behind them is new. It goes to the
+A client on a kept-alive connection sends the same head again and again. A head is parsed, by the same httptools, once;
+when the very same bytes come again, only the body behind them is new, and what a judge says of it. It goes to the
 dispatcher from within ``data_received``, and the answer to the socket from within the dispatcher's callback: no task,
 no ASGI messages. A body that comes in pieces is kept until it is whole, and put together once. Whatever is not plainly
 such a request (chunked bodies, other paths, anything the gate refuses) goes the general way of ``connection``, between
@@ -60,20 +60,15 @@ class Shortcut:
         self._judged = gate.judged
         self._heads: dict[bytes, Admitted] = {}  # parsed; what a judge said of one is not remembered
 
-    def admit(self, head: bytes) -> tuple[Admitted, bytes] | None:
-        """What a head asks for, with the request's id; ``None`` when it is not for the shortcut, or refused."""
-        found = self.find(head)
-        if found is not None and self._judged:
-            try:
-                self._gate.judge(found[0])
-            except ForestFlowError:
-                return None  # the general case asks again, and answers in the protocol's form
-        return found
+    def admit(self, head: bytes, *, again: bool = False) -> tuple[Admitted, bytes] | None:
+        """What a head asks for, with the request's id; ``None`` when it is not for the shortcut, or refused.
 
-    def find(self, head: bytes) -> tuple[Admitted, bytes] | None:
-        """The same of a head whose request was judged before."""
+        ``again``: its request was judged before.
+        """
         known = self._heads.get(head)
         if known is not None and not known.route.gone and known.version in (0, self._dispatcher.version):
+            if self._judged and not again and self._refused(known):
+                return None
             return known, request_id_of(None)
         if not head.startswith(b"POST /") or len(head) > MAX_HEAD:
             return None
@@ -88,7 +83,7 @@ class Shortcut:
             )
         except ForestFlowError:
             return None  # the general case finds the same, and has the words for it
-        if admitted is None:
+        if admitted is None or (self._judged and not again and self._refused(admitted)):
             return None
         own_id = header_of(parsed.headers, b"x-request-id")
         if own_id is None and admitted.key is None:  # heads that hold either hardly come again
@@ -96,6 +91,14 @@ class Shortcut:
                 self._heads.clear()
             self._heads[head] = admitted
         return admitted, request_id_of(own_id)
+
+    def _refused(self, admitted: Admitted) -> bool:
+        """Whether a judge refuses it; the general case asks again, and answers in the protocol's form."""
+        try:
+            self._gate.judge(admitted)
+        except ForestFlowError:
+            return True
+        return False
 
 
 def _is_plain(head: Head) -> bool:
@@ -216,7 +219,7 @@ class ShortcutProtocol(Http1Connection):
     def _arrived(self) -> None:
         """A body that came in pieces is whole, and perhaps the begin of what follows is there."""
         arriving = self._end_arriving()
-        admission = self._shortcut.find(arriving.head)  # once more: the Plan may have moved
+        admission = self._shortcut.admit(arriving.head, again=True)  # once more: the Plan may have moved
         if admission is None or not self._take(*admission, arriving.pieces, arriving.further):
             self._watch = None
             super()._next(b"".join((arriving.head, *arriving.pieces, arriving.further)))
@@ -228,7 +231,7 @@ class ShortcutProtocol(Http1Connection):
         arriving = self._end_arriving()
         if self._watch is not None:
             self._watch.request_bytes = arriving.size
-        admission = self._shortcut.find(arriving.head)
+        admission = self._shortcut.admit(arriving.head, again=True)
         outcome = body_is_late()
         request_id = admission[1] if admission else request_id_of(None)
         if admission is not None and admission[0].direct is not None:

@@ -232,9 +232,11 @@ async def test_what_cannot_be_read(recorder, tmp_path):
 async def test_connections_that_find_no_room(recorder, tmp_path):
     path, payload = PROTOCOLS["basic"]
     async with recorder.site(tmp_path, swallow=True, max_connections=1) as here:
+        arrived = []
+        here.node.replica.submit = lambda job, _: arrived.append(job)
         busy = await here.connect()
         busy.write(post(path, payload))
-        await asyncio.sleep(0.1)
+        await until(lambda: bool(arrived))
         assert (await here.ask(get("/alive"))).status == 503
         seen = await recorder.next()
         assert (seen.status, seen.code, seen.path) == (503, "UNAVAILABLE", "/alive")
@@ -271,15 +273,18 @@ async def test_calls_and_items_of_streams(recorder, registry):
             assert refused.value.code() is status
             assert of(await recorder.next()) == ("gRPC", status.value[0], code, "basic")
 
+        waiting = []
+
         async def wait(*_):
+            waiting.append(True)
             await asyncio.Event().wait()
 
         here.dispatcher.score = wait
         with pytest.raises(grpc.aio.AioRpcError):
-            await scoring(request, timeout=0.2)
+            await scoring(request, timeout=1.0)
         assert of(await recorder.next())[1:3] in ((4, "DEADLINE"), (1, "CANCELLED"))
         call = scoring(request)
-        await asyncio.sleep(0.1)
+        await until(lambda: len(waiting) == 2)
         call.cancel()
         assert of(await recorder.next()) == ("gRPC", 1, "CANCELLED", "basic")
 
