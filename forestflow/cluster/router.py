@@ -29,6 +29,7 @@ from forestflow.settings.sections import IDLE_SECONDS, RouterSettings
 
 HTTP_APPLICATION = "forestflow.api.http.app:create_app"
 GRPC_APPLICATION = "forestflow.api.grpc.server:serve_grpc"
+OBSERVER = "forestflow.api.observer:installed"
 PLAN_WAIT_SECONDS = 10.0
 RETRY_SECONDS = 0.2
 MEET_SECONDS = 0.15  # for connections to new replicas, before requests go there
@@ -126,7 +127,8 @@ class Router:
         self.endpoint = listener.getsockname()[:2]
         dispatcher = Dispatcher(settings.dispatch)
         control = ControlPlane(self._channel(dispatcher))
-        application: HttpApplication = _load(HTTP_APPLICATION)(control, dispatcher, settings, self.endpoint)
+        observer = _load(OBSERVER)(settings.observers) if settings.observers else None
+        application: HttpApplication = _load(HTTP_APPLICATION)(control, dispatcher, settings, self.endpoint, observer)
         servers = [(self._server(application), listener)]
         if settings.tf_infer.endpoint is not None and application.tf_infer is not None:
             root = _listen(*settings.tf_infer.endpoint)
@@ -137,7 +139,7 @@ class Router:
         await self._first_plan(dispatcher)
         grpc: RunningGrpc | None = None
         if serve_grpc is not None:  # its modules were loaded while the Plan was on its way
-            grpc = await (await serve_grpc)(control, dispatcher, settings, settings.grpc)
+            grpc = await (await serve_grpc)(control, dispatcher, settings, settings.grpc, observer)
         gc.collect()
         gc.freeze()
         gc.set_threshold(20_000, 20, 50)
@@ -158,6 +160,8 @@ class Router:
         reporter.cancel()
         await self._report(dispatcher)
         dispatcher.close()
+        if observer is not None:
+            observer.close()
 
     def _server(self, application: HttpApplication) -> uvicorn.Server:
         return uvicorn.Server(

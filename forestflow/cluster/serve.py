@@ -12,7 +12,7 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn, cast
@@ -225,6 +225,7 @@ def _server(settings: Settings, work: Work) -> Iterator[Server]:
                     root=settings.tf_infer_root,
                     endpoint=root,
                 ),
+                observers=_observers(settings),
             )
             actor = cast(Any, cluster.ForestFlowRouter).options(**options).remote(shared, router)
             server.starting.append(actor)
@@ -278,6 +279,13 @@ def _namespace(settings: Settings) -> str:
 
 def _log_settings(settings: Settings) -> logs.LogSettings:
     return logs.LogSettings(settings.log_level, settings.log_file or settings.data_dir / "logs" / "forestflow.jsonl")
+
+
+def _observers(settings: Settings) -> tuple[tuple[str, Mapping[str, Any]], ...]:
+    """Who looks at finished requests: import strings, each with its arguments."""
+    if settings.access_log is None:
+        return ()
+    return (("forestflow.api.access_log:AccessLog", {"file": settings.access_log}),)
 
 
 def _endpoints(settings: Settings) -> tuple[Endpoint, Endpoint, Endpoint | None]:

@@ -181,6 +181,13 @@ class Settings(BaseSettings):
     log_file: Path | None = Field(
         None, description="File for the log, as JSON lines; without one, logs/forestflow.jsonl in the data directory."
     )
+    access_log: Path | None = Field(
+        None,
+        description="File for the access log, which has a JSON line for each request over HTTP and gRPC that is over: "
+        "time, method, path without its query, protocol, contract, release, status, code, bytes of request and answer, "
+        "milliseconds, request id. Routers append to one file, and go on in a new one once it is moved away. Without "
+        "it, requests are not logged.",
+    )
     code_servables: bool = Field(
         True,
         description="Whether models that are code, or may hold some, are run: Python scripts and pickled objects. "
@@ -265,7 +272,7 @@ class Settings(BaseSettings):
     def _endpoint(cls, value: str) -> str:
         return str(Endpoint.parse(value))
 
-    @field_validator("data_dir", "log_file", "tf_infer_web", "s3_credentials_file")
+    @field_validator("data_dir", "log_file", "access_log", "tf_infer_web", "s3_credentials_file")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return None if value is None else value.expanduser().absolute()

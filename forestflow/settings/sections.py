@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from forestflow.domain.ids import Contract
 from forestflow.domain.settings import Resources, ServableSettings
@@ -61,6 +62,7 @@ class RouterSettings:
     allowed_hosts: tuple[str, ...] = ()
     model_aliases: Mapping[str, Contract] = field(default_factory=dict)
     tf_infer: TfInferSettings = field(default_factory=TfInferSettings)
+    observers: tuple[tuple[str, Mapping[str, Any]], ...] = ()  # by import string, with their arguments
 
 
 @dataclass(frozen=True, slots=True)

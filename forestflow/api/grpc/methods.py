@@ -14,6 +14,7 @@ import grpc.aio
 
 from forestflow.api.answers import InternalError, metadata_of, payload_of, unknown_fields_metadata
 from forestflow.api.grpc.errors import REQUEST_ID, STATUS, status_of, trailers_of
+from forestflow.api.grpc.observing import WATCH
 from forestflow.api.requests import MAX_TIMEOUT_SECONDS, request_id_of
 from forestflow.dataplane.dispatch import Dispatcher
 from forestflow.dataplane.link import Reply
@@ -37,6 +38,9 @@ class Call:
         self.reply: Reply | None = None  # of the replica that answered
         self.dispatcher = dispatcher
         self._context = context
+        self.watch = WATCH.get()
+        if self.watch is not None:
+            self.watch.request_id = self.request_id.decode()
 
     def metadata(self, name: str) -> str | None:
         """The first value that the call's metadata has under that name."""
@@ -56,10 +60,14 @@ class Call:
 
     async def score(self, contract: Contract, codec: int, payload: bytes, only: Fqrv | None = None) -> bytes:
         """The payload that a replica answers, of ``only`` that release if given. Raises whatever it is refused for."""
+        if self.watch is not None:
+            self.watch.contract = contract
         seconds = self.seconds()
         route = self.dispatcher.route(contract)
         key = self.metadata(KEY)
         self.reply = await self.dispatcher.score(route, codec, payload, self.request_id, seconds, key, only)
+        if self.watch is not None:
+            self.watch.came_of_it(self.reply)
         return payload_of(self.reply)
 
 
@@ -139,6 +147,8 @@ def _finish(call: Call, context: grpc.aio.ServicerContext) -> None:
 async def _refuse(
     call: Call, context: grpc.aio.ServicerContext, error: ForestFlowError, statuses: Statuses
 ) -> NoReturn:
+    if call.watch is not None:
+        call.watch.code = error.code
     fqrv = call.reply.fqrv if call.reply is not None else None
     status = status_of(error, call.request_id, fqrv, statuses)
     trailers = trailers_of(error, status, call.request_id, fqrv, unknown_fields_metadata(call.reply))

@@ -18,9 +18,11 @@ from forestflow._gen import control_pb2, service_pb2
 from forestflow.api.grpc import control as control_methods
 from forestflow.api.grpc import graphpipe, health, openinference, tfserving
 from forestflow.api.grpc.methods import stream, unary
+from forestflow.api.grpc.observing import ObservedCalls
 from forestflow.api.grpc.score import queries, score
 from forestflow.api.grpc.stream import score_stream
 from forestflow.api.models import Models
+from forestflow.api.observer import Observer
 from forestflow.api.openinference import OpenInference
 from forestflow.api.tfserving import TfServing
 from forestflow.controlplane.control import ControlPlane
@@ -48,11 +50,15 @@ class GrpcServer:
 
 
 async def serve_grpc(
-    control: ControlPlane, dispatcher: Dispatcher, settings: RouterSettings, endpoint: tuple[str, int]
+    control: ControlPlane,
+    dispatcher: Dispatcher,
+    settings: RouterSettings,
+    endpoint: tuple[str, int],
+    observer: Observer | None = None,
 ) -> GrpcServer:
-    """Bind and serve. Raises OSError when the port is taken."""
+    """Bind and serve; ``observer`` is told of each call. Raises OSError when the port is taken."""
     with unhurried_threads():
-        return await _serve(control, dispatcher, settings, endpoint)
+        return await _serve(control, dispatcher, settings, endpoint, observer)
 
 
 @contextmanager
@@ -77,11 +83,16 @@ def unhurried_threads() -> Iterator[None]:
 
 
 async def _serve(
-    control: ControlPlane, dispatcher: Dispatcher, settings: RouterSettings, endpoint: tuple[str, int]
+    control: ControlPlane,
+    dispatcher: Dispatcher,
+    settings: RouterSettings,
+    endpoint: tuple[str, int],
+    observer: Observer | None,
 ) -> GrpcServer:
     stopping = asyncio.Event()
     max_bytes = settings.max_body_bytes
     server = grpc.aio.server(
+        interceptors=() if observer is None else (ObservedCalls(observer),),
         maximum_concurrent_rpcs=settings.max_connections,
         options=[
             ("grpc.so_reuseport", 1),  # more routers of this node share the port

@@ -15,8 +15,10 @@ import grpc.aio
 
 from forestflow.api.answers import payload_of, unknown_fields_metadata
 from forestflow.api.grpc.envelope import Item, close_item, open_envelope, open_item
-from forestflow.api.grpc.errors import status_of
+from forestflow.api.grpc.errors import STATUS, status_of
 from forestflow.api.grpc.methods import Call, StreamHandler, told_of
+from forestflow.api.grpc.observing import CANCELLED_STATUS
+from forestflow.api.observer import CANCELLED, Watch
 from forestflow.api.requests import MAX_REQUEST_ID_LENGTH, MAX_TIMEOUT_SECONDS, clean_request_id
 from forestflow.codecs.table import PROTOBUF
 from forestflow.dataplane.link import Outcome, Sent
@@ -65,6 +67,7 @@ class ScoreStream:
         self.complete = False  # whether the client's last item was read
         self._ended = False
         self._closed = False
+        self._watched: set[Watch] = set()  # of items that are out, if anybody observes
 
     async def read(self) -> None:
         """Until the client has sent its last item, or this is cancelled."""
@@ -99,6 +102,9 @@ class ScoreStream:
     def close(self) -> None:
         """Answers that are still to come are for nobody: give up what is out."""
         self._closed = True
+        for watch in self._watched:
+            watch.finish(CANCELLED_STATUS, CANCELLED)
+        self._watched.clear()
         for sent in self._sent.values():
             sent.cancel()
         self._sent.clear()
@@ -109,19 +115,31 @@ class ScoreStream:
         self._bytes += len(message)
         item = Item("", b"", None, None)
         request_id = self._call.request_id
+        watch = self._watch(message)
         try:
             item = open_item(message)
             request_id = self._request_id(item.id)
             contract, payload = open_envelope(item.score)
+            if watch is not None:
+                watch.contract = contract
+                watch.request_id = request_id.decode()
             route = self._call.dispatcher.route(contract)
             seconds = self._seconds(item)
             self._numbers = number = self._numbers + 1
-            resolve = partial(self._resolve, number, item.id, request_id, len(message))
+            resolve = partial(self._resolve, number, item.id, request_id, len(message), watch)
             sent = self._call.dispatcher.send(route, PROTOBUF, payload, request_id, seconds, resolve, item.key)
             if sent is not None and not sent.over:
                 self._sent[number] = sent
         except Exception as failed:
-            self._answer(item.id, told_of(failed, request_id), request_id, len(message))
+            self._answer(item.id, told_of(failed, request_id), request_id, len(message), watch)
+
+    def _watch(self, message: bytes) -> Watch | None:
+        if self._call.watch is None:
+            return None
+        watch = self._call.watch.part(len(message))
+        watch.request_id = self._call.request_id.decode()
+        self._watched.add(watch)
+        return watch
 
     def _seconds(self, item: Item) -> float | None:
         left = self._call.seconds()
@@ -136,18 +154,22 @@ class ScoreStream:
         head = self._call.request_id[: MAX_REQUEST_ID_LENGTH // 2]
         return clean_request_id(b"%b-%b" % (head, item_id[:MAX_REQUEST_ID_LENGTH].encode())).encode()
 
-    def _resolve(self, number: int, item_id: str, request_id: bytes, size: int, outcome: Outcome) -> None:
+    def _resolve(
+        self, number: int, item_id: str, request_id: bytes, size: int, watch: Watch | None, outcome: Outcome
+    ) -> None:
         self._sent.pop(number, None)
+        if watch is not None:
+            watch.came_of_it(outcome)
         if isinstance(outcome, ForestFlowError):
-            self._answer(item_id, outcome, request_id, size)
+            self._answer(item_id, outcome, request_id, size, watch)
             return
         unknown = [unquote(name) for _, names in unknown_fields_metadata(outcome) for name in names.split(",")]
         try:
             payload = payload_of(outcome)
         except ForestFlowError as refused:
-            self._answer(item_id, refused, request_id, size, outcome.fqrv, unknown)
+            self._answer(item_id, refused, request_id, size, watch, outcome.fqrv, unknown)
         else:
-            self._answer(item_id, payload, request_id, size, None, unknown)
+            self._answer(item_id, payload, request_id, size, watch, None, unknown)
 
     def _answer(
         self,
@@ -155,11 +177,21 @@ class ScoreStream:
         result: bytes | ForestFlowError,
         request_id: bytes,
         size: int,
+        watch: Watch | None,
         fqrv: Fqrv | None = None,
         unknown_fields: Sequence[str] = (),
     ) -> None:
         if self._closed:
             return
         told = result if isinstance(result, bytes) else status_of(result, request_id, fqrv)
-        self._answers.append((close_item(item_id, told, unknown_fields), size))
+        answer = close_item(item_id, told, unknown_fields)
+        self._answers.append((answer, size))
+        if watch is not None:
+            self._watched.discard(watch)
+            watch.answer_bytes = len(answer)
+            if isinstance(result, ForestFlowError):
+                watch.code = result.code
+                watch.finish(STATUS[result.code].value[0])
+            else:
+                watch.finish(0)
         self._changed.set()

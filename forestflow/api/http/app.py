@@ -9,6 +9,7 @@ from functools import partial
 
 from starlette.types import Receive, Scope, Send
 
+from forestflow.api.http.admission import Admission, Judge
 from forestflow.api.http.connection import Http1Connection
 from forestflow.api.http.connection_limit import ConnectionLimit
 from forestflow.api.http.control import create_control_app
@@ -23,6 +24,7 @@ from forestflow.api.http.shortcut import Shortcut, ShortcutProtocol
 from forestflow.api.http.tfinfer import TfInferHttp, mounted
 from forestflow.api.http.tfserving import TfServingHttp
 from forestflow.api.models import Models
+from forestflow.api.observer import Observer
 from forestflow.api.openinference import OpenInference
 from forestflow.api.tfserving import TfServing
 from forestflow.controlplane.control import ControlPlane
@@ -41,14 +43,20 @@ class HttpSite:
 
 
 def create_app(
-    control: ControlPlane, dispatcher: Dispatcher, settings: RouterSettings, endpoint: tuple[str, int]
+    control: ControlPlane,
+    dispatcher: Dispatcher,
+    settings: RouterSettings,
+    endpoint: tuple[str, int],
+    observer: Observer | None = None,
 ) -> HttpSite:
-    """Everything a router answers over HTTP. ``endpoint`` is where it listens."""
+    """Everything a router answers over HTTP. ``endpoint`` is where it listens; ``observer`` is told of each request."""
     guard = HostGuard(loopback=Endpoint(*endpoint).is_loopback, allowed=settings.allowed_hosts)
-    gate = Gate(dispatcher, guard, settings.max_body_bytes)
+    judges = judges_of(settings)
+    admission = Admission(guard, judges)
+    gate = Gate(dispatcher, admission, settings.max_body_bytes)
     score = ScoreRoute(dispatcher, gate)
     control_app = create_control_app(
-        control, score=score.answer, guard=guard, max_body_bytes=settings.control_max_body_bytes
+        control, score=score.answer, admission=admission, max_body_bytes=settings.control_max_body_bytes
     )
     models = Models(control, dispatcher, settings.model_aliases)
     tf_serving = TfServing(models)
@@ -63,7 +71,7 @@ def create_app(
         HopsworksHttp(tf_serving),
         tf_infer,
     )
-    routes = [ProtocolRoute(protocol, dispatcher, guard, settings.max_body_bytes) for protocol in further]
+    routes = [ProtocolRoute(protocol, dispatcher, admission, settings.max_body_bytes) for protocol in further]
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -78,12 +86,17 @@ def create_app(
         await control_app(scope, receive, send)
 
     direct = (tf_serving_http.direct, graphpipe.direct, open_inference.direct)
-    limit = ConnectionLimit(settings.max_connections)
+    limit = ConnectionLimit(settings.max_connections, observer=observer)
     protocol = partial(ShortcutProtocol, Shortcut(dispatcher, gate, direct), limit)
     root, at = settings.tf_infer.root, settings.tf_infer.endpoint
     if root is None or at is None:
         return HttpSite(app, protocol)
     root_guard = HostGuard(loopback=Endpoint(*at).is_loopback, allowed=settings.allowed_hosts)
-    route = ProtocolRoute(tf_infer, dispatcher, root_guard, settings.max_body_bytes)
+    route = ProtocolRoute(tf_infer, dispatcher, Admission(root_guard, judges), settings.max_body_bytes)
     general = partial(Http1Connection, limit)  # none of its requests would take the shortcut
     return HttpSite(app, protocol, HttpSite(mounted(route, root), general))
+
+
+def judges_of(settings: RouterSettings) -> tuple[Judge, ...]:
+    """Who is asked for each request whether it may go on: nobody yet."""
+    return ()

@@ -16,11 +16,11 @@ from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from forestflow.api.http.chunked import ChunkedBody
-from forestflow.api.http.connection_limit import ConnectionLimit, refuse
-from forestflow.api.http.errors import HttpRefusal, response
+from forestflow.api.http.connection_limit import ConnectionLimit, refuse, refuse_watched
+from forestflow.api.http.errors import HttpRefusal
 from forestflow.api.http.framing import Head, blank_lines, check_unfinished, read_head
-from forestflow.api.http.score import answer_of
-from forestflow.api.requests import request_id_of
+from forestflow.api.http.observing import watch_of, watch_unread, watched
+from forestflow.api.observer import Watch
 
 MAX_HELD = 1 << 16  # bytes of pipelined requests read ahead
 
@@ -58,6 +58,7 @@ class Http1Connection(HttpToolsProtocol):
     def __init__(self, limit: ConnectionLimit, **uvicorn: Any) -> None:
         super().__init__(**uvicorn)
         self._limit = limit
+        self._observer = limit.observer
         self._between = True
         self._unfinished = bytearray()  # a head that has not ended
         self._body: SizedBody | ChunkedBody | None = None  # has not ended
@@ -110,13 +111,13 @@ class Http1Connection(HttpToolsProtocol):
         try:
             check_unfinished(head, seen)
         except HttpRefusal as refusal:
-            self._refuse(refusal)
+            self._refuse(refusal, self._unread(head))
 
     def _start(self, head_bytes: bytes, further: bytes) -> None:
         try:
             head = read_head(head_bytes)
         except HttpRefusal as refusal:
-            self._refuse(refusal)
+            self._refuse(refusal, self._unread(head_bytes))
             return
         self._between = False
         self.cycle = cycle = self._cycle(head)
@@ -127,7 +128,11 @@ class Http1Connection(HttpToolsProtocol):
         else:
             cycle.more_body = False
             cycle.message_event.set()
-        self._start_asgi_task(cycle, self.app)
+        app = self.app
+        if self._observer is not None:
+            watch = Watch(self._observer, head.method, self.scope["raw_path"].decode("latin-1"))
+            app = watched(app, watch, cycle)
+        self._start_asgi_task(cycle, app)
         if further:
             self._go_on_with(further)
 
@@ -190,7 +195,7 @@ class Http1Connection(HttpToolsProtocol):
                 self.transport.close()  # the client has its answer, or a part of it
             else:
                 cycle.disconnected = True  # the application has nothing to say any more
-                self._refuse(refusal)
+                self._refuse(refusal, watch_of(cycle.scope))
             cycle.message_event.set()
             return None
         if not cycle.response_complete:
@@ -234,10 +239,12 @@ class Http1Connection(HttpToolsProtocol):
             self._flow.resume_reading()
             self.data_received(data)
 
-    def _refuse(self, refusal: HttpRefusal) -> None:
+    def _refuse(self, refusal: HttpRefusal, watch: Watch | None) -> None:
         """Answer what cannot be read as a request, and hang up: nobody knows where the next one would begin."""
-        self.transport.write(response(*answer_of(refusal, request_id_of(None))))
-        self.transport.close()
+        refuse_watched(self.transport, refusal, watch)
+
+    def _unread(self, head: bytes | bytearray) -> Watch | None:
+        return None if self._observer is None else watch_unread(self._observer, head)
 
     @property
     def idle_since(self) -> float | None:

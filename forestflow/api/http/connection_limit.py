@@ -16,7 +16,9 @@ from collections.abc import Callable
 from typing import Protocol
 
 from forestflow.api.http.errors import HttpRefusal, response
+from forestflow.api.http.observing import watch_unread
 from forestflow.api.http.score import answer_of
+from forestflow.api.observer import Observer, Watch
 from forestflow.api.requests import request_id_of
 from forestflow.domain.errors import Code
 
@@ -39,7 +41,10 @@ class Member(Protocol):
 class ConnectionLimit:
     """The open connections, ``limit`` of them at most."""
 
-    def __init__(self, limit: int, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, limit: int, clock: Callable[[], float] = time.monotonic, observer: Observer | None = None
+    ) -> None:
+        self.observer = observer
         self._most = limit
         self._clock = clock
         self._members: set[Member] = set()
@@ -103,20 +108,35 @@ class RefusedConnection(asyncio.Protocol):
         connections.refused.add(self)
 
     def data_received(self, data: bytes) -> None:
-        self._answer()
+        self._answer(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._timer.cancel()
         self._connections.refused.discard(self)
 
-    def _answer(self) -> None:
+    def _answer(self, data: bytes = b"") -> None:
         if self._transport.is_closing():
             return
         refusal = HttpRefusal(
             503, Code.UNAVAILABLE, ((b"connection", b"close"),), "the server has no room for another connection"
         )
-        self._transport.write(response(*answer_of(refusal, request_id_of(None))))
-        self._transport.close()
+        observer = self._connections.observer
+        refuse_watched(
+            self._transport, refusal, watch_unread(observer, data) if observer is not None and data else None
+        )
+
+
+def refuse_watched(transport: asyncio.Transport, refusal: HttpRefusal, watch: Watch | None) -> None:
+    """Answer a refusal and hang up; report it to ``watch``, if anybody observes."""
+    request_id = request_id_of(None)
+    status, headers, body = answer_of(refusal, request_id)
+    transport.write(response(status, headers, body))
+    transport.close()
+    if watch is not None:
+        watch.came_of_it(refusal)
+        watch.request_id = request_id.decode()
+        watch.answer_bytes = len(body)
+        watch.finish(status)
 
 
 def _has_unread(transport: asyncio.Transport) -> bool:

@@ -17,11 +17,13 @@ from starlette.exceptions import HTTPException
 from starlette.responses import StreamingResponse
 from starlette.routing import Match
 
+from forestflow.api.http.admission import Admission
 from forestflow.api.http.docs import install_docs
 from forestflow.api.http.edge import Edge, contract_of, read_body
 from forestflow.api.http.errors import HttpRefusal, error_answer, wants_text
 from forestflow.api.http.hosts import HostGuard
 from forestflow.api.http.logs import ALL_LINES, log_text
+from forestflow.api.http.observing import note_error
 from forestflow.api.http.operations import OPERATIONS
 from forestflow.codecs.control import plans
 from forestflow.codecs.control import rest as codec
@@ -266,13 +268,13 @@ def create_control_app(
     control: ControlPlane,
     *,
     score: Score | None = None,
-    guard: HostGuard | None = None,
+    admission: Admission | None = None,
     max_body_bytes: int = 2**20,
 ) -> FastAPI:
     """The control API as an ASGI application.
 
     ``score`` answers POST /{organization}/{project}/{contract_number}/score where no faster route stands ahead of
-    this application. ``guard`` defaults to that of a loopback server without further names.
+    this application. ``admission`` defaults to that of a loopback server without further names.
     """
     app = FastAPI(
         title="ForestFlow",
@@ -293,7 +295,7 @@ def create_control_app(
     app.add_exception_handler(ForestFlowError, _answer_forestflow_error)
     app.add_exception_handler(HTTPException, _answer_http_exception)
     app.add_exception_handler(RequestValidationError, _answer_validation_error)
-    app.add_middleware(Edge, guard=guard or HostGuard())
+    app.add_middleware(Edge, admission=admission or Admission(HostGuard()))
     return app
 
 
@@ -302,6 +304,7 @@ def _json(body: bytes, status: int = 200) -> Response:
 
 
 def _refuse(request: Request, error: ForestFlowError) -> Response:
+    note_error(request.scope, error)
     as_text = wants_text(request.headers.get("accept"))
     answer = error_answer(error, request.state.request_id, as_text=as_text)
     response = Response(status_code=answer.status)

@@ -7,17 +7,19 @@ leaves here with its text: a client gets the request id, the log the traceback.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Iterable
 from typing import Any, TypeVar
-from urllib.parse import unquote_to_bytes
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from forestflow.api.answers import InternalError
+from forestflow.api.http.admission import Admission, check_content_type, check_length, check_path, header_of
 from forestflow.api.http.errors import HttpRefusal, error_answer, wants_text
-from forestflow.api.http.hosts import HostGuard
+from forestflow.api.http.observing import note_error, watch_of
+from forestflow.api.observer import Watch
 from forestflow.api.requests import clean_request_id, contract_number_of
 from forestflow.domain.errors import Code, ForestFlowError, Malformed, TooLarge
 from forestflow.domain.ids import Contract
@@ -31,29 +33,6 @@ T = TypeVar("T")
 Buffer = bytes | bytearray | memoryview
 
 _log = logging.getLogger("forestflow.http")
-
-
-def header_of(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> bytes | None:
-    """The first header of that (lower-case) name."""
-    return next((value for key, value in headers if key == name), None)
-
-
-def check_path(raw_path: bytes) -> None:
-    """Raise Malformed where decoding the path once would not give its segments as names."""
-    if b"%2f" in raw_path.lower():
-        raise Malformed("a name in the path holds an encoded slash")
-    try:
-        unquote_to_bytes(raw_path).decode()
-    except UnicodeDecodeError:
-        raise Malformed("the path is not UTF-8") from None
-
-
-def check_content_type(content_type: bytes | None) -> None:
-    """Raise HttpRefusal (415) for a body that says it is not JSON; one that says nothing is believed."""
-    if content_type and content_type.partition(b";")[0].strip().lower() != b"application/json":
-        raise HttpRefusal(
-            415, Code.MALFORMED, (), "the request's Content-Type is not supported; expected application/json"
-        )
 
 
 def contract_of(organization: str, project: str, number: str) -> Contract:
@@ -71,9 +50,7 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
     """
     headers = scope["headers"]
     check_content_type(header_of(headers, b"content-type"))
-    length = header_of(headers, b"content-length")
-    if length is not None and length.isdigit() and (len(length) > 18 or int(length) > limit):
-        raise TooLarge(f"the body has {length[:18].decode()} bytes; at most {limit} are allowed here")
+    check_length(header_of(headers, b"content-length"), limit, " here")
     body = await collect_body(receive, limit)
     try:
         body.decode()
@@ -148,9 +125,9 @@ def body_is_late() -> HttpRefusal:
 class Edge:
     """ASGI middleware of the control API."""
 
-    def __init__(self, app: ASGIApp, guard: HostGuard) -> None:
+    def __init__(self, app: ASGIApp, admission: Admission) -> None:
         self._app = app
-        self._guard = guard
+        self._admission = admission
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -160,29 +137,33 @@ class Edge:
         request_id = clean_request_id(header_of(headers, b"x-request-id"))
         scope.setdefault("state", {})["request_id"] = request_id
         answer = _Answer(send, request_id)
+        watch = watch_of(scope)
         started = time.monotonic()
         try:
             self._check(scope)
             await self._app(scope, receive, answer.send)
         except ForestFlowError as refused:
+            note_error(scope, refused)
             await answer.send_error(refused, headers)
         except Exception:
             _log.exception("request failed", extra=_fields(scope, request_id))
             if answer.status:
                 raise  # half an answer is out: only closing the connection tells the client
+            note_error(scope, InternalError())
             await answer.send_error(InternalError(), headers)
         finally:
+            if watch is not None:
+                _note_address(watch, scope)
             if _log.isEnabledFor(logging.INFO):
                 took_ms = round((time.monotonic() - started) * 1000, 3)
                 _log.info("request", extra=_fields(scope, request_id) | {"status": answer.status, "took_ms": took_ms})
 
     def _check(self, scope: Scope) -> None:
-        headers = scope["headers"]
-        if scope["path"] not in PROBES:
-            why = self._guard.refusal(header_of(headers, b"host"), header_of(headers, b"origin"))
-            if why is not None:
-                raise HttpRefusal(403, Code.INVALID, (), why)
-        check_path(scope.get("raw_path") or b"")
+        raw_path = scope.get("raw_path") or b""
+        if scope["path"] in PROBES:
+            check_path(raw_path)
+        else:
+            self._admission.check(scope["method"], raw_path, scope["headers"])
 
 
 class _Answer:
@@ -209,3 +190,12 @@ class _Answer:
 def _fields(scope: Scope, request_id: str) -> dict[str, Any]:
     path = (scope.get("raw_path") or b"").decode("latin-1")
     return {"request_id": request_id, "method": scope["method"], "path": path[:1024]}
+
+
+def _note_address(watch: Watch, scope: Scope) -> None:
+    """Note which contract and release the path of a control request names, as its route found them."""
+    watch.protocol = watch.protocol or "control"
+    named = scope.get("path_params") or {}
+    with contextlib.suppress(ForestFlowError, KeyError):
+        watch.contract = contract_of(named["organization"], named["project"], named["contract_number"])
+        watch.release = watch.release or named.get("release_version")

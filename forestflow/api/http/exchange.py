@@ -7,6 +7,7 @@ answered but in the protocol's own form, errors that never reached a replica amo
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import unquote
@@ -14,14 +15,14 @@ from urllib.parse import unquote
 from starlette.types import Receive, Scope, Send
 
 from forestflow.api.answers import InternalError, metadata_of, payload_of
-from forestflow.api.http.edge import check_path, collect_body, header_of, while_connected
-from forestflow.api.http.errors import Header, HttpRefusal, error_headers
-from forestflow.api.http.gate import KEY_HEADER, seconds_of
-from forestflow.api.http.hosts import HostGuard
+from forestflow.api.http.admission import KEY_HEADER, Admission, check_length, header_of, key_of, seconds_of
+from forestflow.api.http.edge import collect_body, while_connected
+from forestflow.api.http.errors import Header, error_headers
+from forestflow.api.http.observing import watch_of
 from forestflow.api.requests import request_id_of
 from forestflow.dataplane.dispatch import Dispatcher
-from forestflow.dataplane.link import Reply
-from forestflow.domain.errors import Code, ForestFlowError, TooLarge
+from forestflow.dataplane.link import Outcome, Reply
+from forestflow.domain.errors import ForestFlowError
 from forestflow.domain.ids import Contract, Fqrv
 
 JSON: Header = (b"content-type", b"application/json")
@@ -39,8 +40,9 @@ class Answer:
 
 
 class HttpProtocol(Protocol):
-    """One protocol. ``any_origin``: web pages of every site may call it."""
+    """One protocol. ``name`` is for observers; ``any_origin``: web pages of every site may call it."""
 
+    name: str
     any_origin: bool
 
     def claims(self, raw_path: bytes) -> bool:
@@ -66,6 +68,7 @@ class Exchange:
         self.headers: list[Header] = scope["headers"]
         self.request_id = request_id_of(self.header(b"x-request-id"))
         self.reply: Reply | None = None  # of the replica that answered
+        self.watch = watch_of(scope)
         self._dispatcher = dispatcher
         self._limit = max_body_bytes
         self._receive = receive
@@ -82,13 +85,13 @@ class Exchange:
         """Once, whatever its type. Raises TooLarge, over ``limit`` if that is the smaller one, Malformed, HttpRefusal
         (408)."""
         limit = self._limit if limit is None else min(limit, self._limit)
-        length = self.header(b"content-length")
-        if length is not None and length.isdigit() and (len(length) > 18 or int(length) > limit):
-            raise TooLarge(f"the body has {length[:18].decode()} bytes; at most {limit} are allowed")
+        check_length(self.header(b"content-length"), limit)
         return await collect_body(self._receive, limit)
 
     async def score(self, contract: Contract, codec: int, payload: bytes, only: Fqrv | None = None) -> bytes:
         """The payload that a replica answers, of ``only`` that release if given. Raises whatever it is refused for."""
+        if self.watch is not None:
+            self.watch.contract = contract
         timeout = self.header(b"x-request-timeout")
         key = self.header(KEY_HEADER)
         scoring = self._dispatcher.score(
@@ -97,10 +100,12 @@ class Exchange:
             payload,
             self.request_id,
             None if timeout is None else seconds_of(timeout),
-            None if key is None else key.decode("utf-8", "surrogateescape"),
+            None if key is None else key_of(key),
             only,
         )
         reply = self.reply = await while_connected(self._receive, scoring)
+        if self.watch is not None:
+            self.watch.came_of_it(reply)
         return payload_of(reply)
 
 
@@ -116,19 +121,46 @@ def told(
     return answer.status, headers, answer.body
 
 
+def render(
+    answer: Callable[[Reply], Answer],
+    refusal: Callable[[ForestFlowError], Answer],
+    outcome: Outcome,
+    request_id: bytes,
+    *,
+    reword: Callable[[ForestFlowError], ForestFlowError] | None = None,
+) -> tuple[int, list[Header], bytes]:
+    """Status, headers and body of what came of a request that took the shortcut, in its protocol's form.
+
+    ``answer`` may raise what the replica refused. ``reword`` says an error in the protocol's own words.
+    """
+    reply = None if isinstance(outcome, ForestFlowError) else outcome
+    try:
+        if isinstance(outcome, ForestFlowError):
+            raise outcome
+        return told(answer(outcome), request_id, None, reply)
+    except ForestFlowError as refused:
+        error = refused if reword is None else reword(refused)
+        return told(refusal(error), request_id, error, reply)
+
+
 class ProtocolRoute:
     """ASGI application of one protocol."""
 
-    def __init__(self, protocol: HttpProtocol, dispatcher: Dispatcher, guard: HostGuard, max_body_bytes: int) -> None:
+    def __init__(
+        self, protocol: HttpProtocol, dispatcher: Dispatcher, admission: Admission, max_body_bytes: int
+    ) -> None:
         self.claims = protocol.claims
         self._protocol = protocol
         self._dispatcher = dispatcher
-        self._guard = guard
+        self._admission = admission
         self._max_body_bytes = max_body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange(self._dispatcher, self._max_body_bytes, scope, receive)
         error: ForestFlowError | None = None
+        watch = exchange.watch
+        if watch is not None:
+            watch.protocol = self._protocol.name
         try:
             self._check(exchange)
             answer = await self._protocol.answer(exchange)
@@ -139,13 +171,12 @@ class ProtocolRoute:
             error = InternalError()
         if error is not None:
             answer = self._protocol.refuse(error, exchange)
+            if watch is not None:
+                watch.code = error.code
         status, headers, body = told(answer, exchange.request_id, error, exchange.reply)
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
     def _check(self, exchange: Exchange) -> None:
-        origin = None if self._protocol.any_origin else exchange.header(b"origin")
-        why = self._guard.refusal(exchange.header(b"host"), origin)
-        if why is not None:
-            raise HttpRefusal(403, Code.INVALID, (), why)
-        check_path(exchange.raw_path)
+        any_origin = self._protocol.any_origin
+        self._admission.check(exchange.method, exchange.raw_path, exchange.headers, any_origin=any_origin)

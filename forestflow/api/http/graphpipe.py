@@ -7,19 +7,20 @@ status. A MetadataResponse has no place for errors; those of metadata are plain 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from urllib.parse import parse_qs, unquote
 
 from forestflow.api.answers import payload_of as replied
 from forestflow.api.http.edge import contract_of
 from forestflow.api.http.errors import Header, HttpRefusal, error_answer, status_of
-from forestflow.api.http.exchange import Answer, Exchange, told
+from forestflow.api.http.exchange import Answer, Exchange, render
 from forestflow.api.http.gate import Direct
 from forestflow.api.models import Models
 from forestflow.codecs.graphpipe.codec import metadata_of, payload_of
 from forestflow.codecs.graphpipe.reader import INFER, METADATA, read_kind
 from forestflow.codecs.graphpipe.writer import error_response
 from forestflow.codecs.table import GRAPHPIPE
-from forestflow.dataplane.link import Outcome
+from forestflow.dataplane.link import Reply
 from forestflow.domain.errors import Code, ForestFlowError, Malformed
 
 _BINARY: Header = (b"content-type", b"application/octet-stream")
@@ -28,6 +29,7 @@ _BINARY: Header = (b"content-type", b"application/octet-stream")
 class GraphPipeHttp:
     """:class:`forestflow.api.http.exchange.HttpProtocol`."""
 
+    name = "graphpipe"
     any_origin = False
 
     def __init__(self, models: Models) -> None:
@@ -46,6 +48,8 @@ class GraphPipeHttp:
             try:
                 return Answer(metadata_of(*await self._models.model(contract)), headers=(_BINARY,))
             except ForestFlowError as error:
+                if exchange.watch is not None:
+                    exchange.watch.code = error.code
                 refused = error_answer(error, exchange.request_id.decode())
                 return Answer(refused.body, refused.status)
         payload = payload_of(message, _outputs(exchange.query))
@@ -59,7 +63,9 @@ class GraphPipeHttp:
         if not self.claims(raw_path):
             return None
         organization, project, number = map(unquote, raw_path.decode("ascii", "replace").split("/")[1:4])
-        return Direct(contract_of(organization, project, number), GRAPHPIPE, payload_of(b""), _told, _is_infer)
+        contract = contract_of(organization, project, number)
+        answer = partial(render, _replied, _refusal)
+        return Direct(contract, GRAPHPIPE, payload_of(b""), answer, self.name, _is_infer)
 
 
 def _is_infer(message: memoryview) -> bool:
@@ -69,13 +75,8 @@ def _is_infer(message: memoryview) -> bool:
         return False
 
 
-def _told(outcome: Outcome, request_id: bytes) -> tuple[int, list[Header], bytes]:
-    if isinstance(outcome, ForestFlowError):
-        return told(_refusal(outcome), request_id, outcome, None)
-    try:
-        return told(Answer(replied(outcome), headers=(_BINARY,)), request_id, None, outcome)
-    except ForestFlowError as error:
-        return told(_refusal(error), request_id, error, outcome)
+def _replied(reply: Reply) -> Answer:
+    return Answer(replied(reply), headers=(_BINARY,))
 
 
 def _refusal(error: ForestFlowError) -> Answer:

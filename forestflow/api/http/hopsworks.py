@@ -62,6 +62,7 @@ class _NoVerb(_Refused):
 class HopsworksHttp:
     """:class:`forestflow.api.http.exchange.HttpProtocol`"""
 
+    name = "hopsworks"
     any_origin = False
 
     def __init__(self, serving: TfServing) -> None:

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
 import orjson
 
 from forestflow.api.answers import payload_of
-from forestflow.api.http.edge import header_of
+from forestflow.api.http.admission import header_of
 from forestflow.api.http.errors import Header, HttpRefusal, status_of
-from forestflow.api.http.exchange import Answer, Exchange, told
+from forestflow.api.http.exchange import Answer, Exchange, render
 from forestflow.api.http.gate import Direct
 from forestflow.api.openinference import OpenInference
 from forestflow.codecs import envelope
 from forestflow.codecs.table import OIP_REST
-from forestflow.dataplane.link import Outcome
+from forestflow.dataplane.link import Reply
 from forestflow.domain.errors import Code, ForestFlowError, Malformed
 
 LENGTH_HEADER = b"inference-header-content-length"
@@ -28,6 +29,7 @@ _INFER = re.compile(rb"/v2/models/([^/]+)/infer")
 class OpenInferenceHttp:
     """:class:`forestflow.api.http.exchange.HttpProtocol`."""
 
+    name = "openinference"
     any_origin = False
 
     def __init__(self, service: OpenInference) -> None:
@@ -85,7 +87,7 @@ class OpenInferenceHttp:
         name = unquote(asked[1].decode("ascii", "replace"))
         contract, _ = self._service.find(name, None)
         head = envelope.pack(_asked(name, None, header_of(headers, LENGTH_HEADER)), b"")
-        return Direct(contract, OIP_REST, head, _told)
+        return Direct(contract, OIP_REST, head, partial(render, _replied, _refusal), self.name)
 
     def refuse(self, error: ForestFlowError, exchange: Exchange) -> Answer:
         return _refusal(error)
@@ -106,13 +108,8 @@ def _answer(payload: bytes) -> Answer:
     return Answer(bytes(body), headers=binary)
 
 
-def _told(outcome: Outcome, request_id: bytes) -> tuple[int, list[Header], bytes]:
-    if isinstance(outcome, ForestFlowError):
-        return told(_refusal(outcome), request_id, outcome, None)
-    try:
-        return told(_answer(payload_of(outcome)), request_id, None, outcome)
-    except ForestFlowError as error:
-        return told(_refusal(error), request_id, error, outcome)
+def _replied(reply: Reply) -> Answer:
+    return _answer(payload_of(reply))
 
 
 def _refusal(error: ForestFlowError) -> Answer:

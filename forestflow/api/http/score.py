@@ -14,9 +14,11 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from forestflow.api.answers import HTTP_STATUS, InternalError, unknown_fields_metadata
-from forestflow.api.http.edge import collect_body, header_of, while_connected
+from forestflow.api.http.admission import header_of
+from forestflow.api.http.edge import collect_body, while_connected
 from forestflow.api.http.errors import Header, error_answer, wants_text
 from forestflow.api.http.gate import Gate
+from forestflow.api.http.observing import watch_of
 from forestflow.api.requests import request_id_of
 from forestflow.codecs.table import BASIC
 from forestflow.dataplane.dispatch import Dispatcher
@@ -38,8 +40,14 @@ class ScoreRoute:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = scope["headers"]
         request_id = request_id_of(header_of(headers, b"x-request-id"))
+        watch = watch_of(scope)
+        if watch is not None:
+            watch.protocol = "basic"
         try:
+            self._gate.check(scope["raw_path"], headers)
             admitted = self._gate.admit(scope["raw_path"], headers)
+            if watch is not None:
+                watch.contract = admitted.route.contract
             body = await collect_body(receive, self._gate.max_body_bytes)
             scoring = self._dispatcher.score(admitted.route, BASIC, body, request_id, admitted.seconds, admitted.key)
             outcome: Outcome = await while_connected(receive, scoring)
@@ -48,6 +56,8 @@ class ScoreRoute:
         except Exception as error:
             _log.error("request failed", exc_info=error, extra={"request_id": request_id.decode()})
             outcome = InternalError()
+        if watch is not None:
+            watch.came_of_it(outcome)
         as_text = wants_text((header_of(headers, b"accept") or b"").decode("latin-1"))
         status, answer_headers, payload = answer_of(outcome, request_id, as_text=as_text)
         await send({"type": "http.response.start", "status": status, "headers": answer_headers})

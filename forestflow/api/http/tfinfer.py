@@ -37,6 +37,7 @@ class TfInferHttp:
     """:class:`forestflow.api.http.exchange.HttpProtocol`."""
 
     def __init__(self, models: Models, settings: TfInferSettings) -> None:
+        self.name = "tfinfer"
         self.any_origin = settings.cors
         self._models = models
         self._settings = settings

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 from forestflow.api.answers import HTTP_STATUS, payload_of
 from forestflow.api.http.errors import Header, HttpRefusal
-from forestflow.api.http.exchange import Answer, Exchange, told
+from forestflow.api.http.exchange import Answer, Exchange, render
 from forestflow.api.http.gate import Direct
 from forestflow.api.tfserving import Target, TfServing, in_its_words, scored
 from forestflow.codecs.envelope import pack
@@ -18,7 +18,7 @@ from forestflow.codecs.table import TFSERVING_REST
 from forestflow.codecs.tfserving import documents
 from forestflow.codecs.tfserving.documents import Spec
 from forestflow.codecs.tfserving.rest import PREDICT
-from forestflow.dataplane.link import Outcome
+from forestflow.dataplane.link import Reply
 from forestflow.domain.errors import Code, ForestFlowError, InvalidInput
 
 # As TensorFlow Serving maps its codes; a release version of any name may stand for a version.
@@ -32,6 +32,7 @@ _TOLD = re.compile(_MODEL + rb"(/metadata)?", re.IGNORECASE)
 class TfServingHttp:
     """:class:`forestflow.api.http.exchange.HttpProtocol`"""
 
+    name = "tfserving"
     any_origin = False
 
     def __init__(self, serving: TfServing) -> None:
@@ -60,17 +61,8 @@ class TfServingHttp:
             return None
         target = self._serving.target(_spec(asked))
         head = pack({"verb": PREDICT, "signature": ""}, b"")
-        return Direct(target.contract, TFSERVING_REST, head, partial(self._told, target))
-
-    def _told(self, target: Target, outcome: Outcome, request_id: bytes) -> tuple[int, list[Header], bytes]:
-        reply = None if isinstance(outcome, ForestFlowError) else outcome
-        try:
-            if isinstance(outcome, ForestFlowError):
-                raise outcome
-            return told(Answer(payload_of(outcome)), request_id, None, reply)
-        except ForestFlowError as error:
-            error = in_its_words(error, target)
-            return told(_refusal(error), request_id, error, reply)
+        answer = partial(render, _replied, _refusal, reword=partial(_reworded, target))
+        return Direct(target.contract, TFSERVING_REST, head, answer, self.name)
 
     async def _score(self, spec: Spec, verb: str, exchange: Exchange) -> Answer:
         target = self._serving.target(spec)
@@ -80,6 +72,14 @@ class TfServingHttp:
 
     def refuse(self, error: ForestFlowError, exchange: Exchange) -> Answer:
         return _refusal(error)
+
+
+def _replied(reply: Reply) -> Answer:
+    return Answer(payload_of(reply))
+
+
+def _reworded(target: Target, error: ForestFlowError) -> ForestFlowError:
+    return in_its_words(error, target)
 
 
 def _refusal(error: ForestFlowError) -> Answer:

@@ -11,6 +11,7 @@ from typing import Any
 import grpc.aio
 
 from forestflow.api.grpc.server import GrpcServer, serve_grpc
+from forestflow.api.observer import Observer
 from forestflow.controlplane.control import ControlPlane
 from forestflow.dataplane.link import Outcome
 from forestflow.domain.ids import Contract
@@ -66,12 +67,14 @@ class World:
 
 
 @asynccontextmanager
-async def world(registry: Any, *contracts: Contract, **settings: Any) -> AsyncIterator[World]:
+async def world(
+    registry: Any, *contracts: Contract, observer: Observer | None = None, **settings: Any
+) -> AsyncIterator[World]:
     """A server that answers, until the end of the block."""
     dispatcher = Dispatcher(*contracts)
     router = RouterSettings("", 0, DispatchSettings("", b""), **settings)
     endpoint = ("127.0.0.1", free_port())
-    server = await serve_grpc(ControlPlane(registry), dispatcher, router, endpoint)
+    server = await serve_grpc(ControlPlane(registry), dispatcher, router, endpoint, observer)
     try:
         async with grpc.aio.insecure_channel("{}:{}".format(*endpoint)) as channel:
             yield World(server, channel, dispatcher)

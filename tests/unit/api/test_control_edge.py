@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from forestflow.api.answers import HTTP_STATUS, retry_after
 from forestflow.api.http import edge
+from forestflow.api.http.admission import Admission
 from forestflow.api.http.control import create_control_app
 from forestflow.api.http.errors import HttpRefusal, error_answer, wants_text
 from forestflow.api.http.hosts import HostGuard
@@ -347,7 +348,7 @@ async def test_a_fault_after_the_answer_began_closes_the_connection(caplog: pyte
 
     scope = {"type": "http", "method": "GET", "path": "/x", "raw_path": b"/x", "headers": []}
     with pytest.raises(RuntimeError, match="late"):
-        await edge.Edge(half, HostGuard())(scope, nothing, nothing)
+        await edge.Edge(half, Admission(HostGuard()))(scope, nothing, nothing)
     assert "request failed" in caplog.text
 
 

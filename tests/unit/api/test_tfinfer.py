@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from forestflow.api.http.admission import Admission
 from forestflow.api.http.exchange import ProtocolRoute
 from forestflow.api.http.hosts import HostGuard
 from forestflow.api.http.tfinfer import TfInferHttp, mounted
@@ -56,7 +57,7 @@ def model() -> Model:
 
 def client(model: Any, **settings: Any) -> httpx.AsyncClient:
     protocol = TfInferHttp(model, TfInferSettings(**settings))
-    route = ProtocolRoute(protocol, model, HostGuard(loopback=True), 1 << 20)
+    route = ProtocolRoute(protocol, model, Admission(HostGuard(loopback=True)), 1 << 20)
     return httpx.AsyncClient(transport=httpx.ASGITransport(app=route), base_url="http://localhost/o/p/0/infer")
 
 
@@ -178,7 +179,7 @@ async def test_objects_of_batches(model: Model) -> None:
 
 async def test_a_contract_at_the_root_of_a_port(model: Model) -> None:
     protocol = TfInferHttp(model, TfInferSettings())
-    route = mounted(ProtocolRoute(protocol, model, HostGuard(loopback=True), 1 << 20), CONTRACT)
+    route = mounted(ProtocolRoute(protocol, model, Admission(HostGuard(loopback=True)), 1 << 20), CONTRACT)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app=route), base_url="http://localhost") as http:
         assert len((await http.get("/")).json()) == len((await http.get("/stats")).json()) == 2
         assert (await http.post("/run", content=b"[{}]")).content == b"[1]"
