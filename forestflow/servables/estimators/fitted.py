@@ -32,6 +32,13 @@ def boosted_features(model: Any, categories: Categories | None = None) -> tuple[
     return None
 
 
+def is_fitted_xgboost(model: Any) -> bool:
+    """Whether it is an XGBModel that has a booster; wrappers keep the prototype that they fitted a copy of, too."""
+    if type(model).__module__.partition(".")[0] != "xgboost" or not hasattr(model, "get_booster"):
+        return False
+    return bool(model.__sklearn_is_fitted__())
+
+
 def features(model: Any, categories: Categories | None = None) -> tuple[Feature, ...]:
     """The columns that the model was trained on; none where it knows no names."""
     names = [str(name) for name in _kept(model, "feature_names_in_", ())]
@@ -76,6 +83,8 @@ def _known(part: Any, names: Sequence[str], categories: Categories | None) -> _K
     if getattr(part, "_preprocessor", None) is not None:  # HistGradientBoosting's, for categories
         return _known(part._preprocessor, names, categories)
     here = None if categories is None else {name: values for name, values in categories.items() if name in names}
+    if hasattr(part, "get_booster") and not is_fitted_xgboost(part):
+        return {}
     if (boosted := boosted_features(part, here)) is not None:
         return {feature.name: feature for feature in boosted if feature.levels is not None and feature.name in names}
     if hasattr(part, "build_analyzer"):
