@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,8 @@ def of_scikit_learn(model: Any, threads: int, categories: Categories | None = No
     warnings.filterwarnings("ignore", message="X does not have valid feature names")
     _limit_jobs(model, threads)
     methods = {name: getattr(model, name) for name in METHODS if callable(getattr(model, name, None))}
+    if fitted.is_fitted_xgboost(model):  # a matrix has no names of columns, which gblinear would ask for
+        methods = {name: partial(method, validate_features=False) for name, method in methods.items()}
     labels = getattr(model, "classes_", None)
     boosted = fitted.boosted_features(model, categories)
     return Estimator(
