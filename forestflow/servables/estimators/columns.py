@@ -9,9 +9,25 @@ from forestflow.domain.tensors import IOMetadata, TensorType
 from forestflow.servables.estimators.estimator import Estimator, Feature
 from forestflow.servables.estimators.inputs import MATRIX, TEXTS, UNUSED, Inputs
 
+_LISTED = 10  # columns that a refusal names
+
+
+def not_enough(why: str) -> str:
+    """What a refusal says of a model that comes without a signature."""
+    return (
+        "what the model keeps of its columns is not enough to serve it: save it with an input example or a "
+        f"signature, as in save_model(..., input_example=frame.head()). {why}"
+    )
+
 
 def own_inputs(estimator: Estimator) -> Inputs:
-    """What the estimator knows of its features: their names and types, or how many they are."""
+    """What the estimator knows of its features: their names and types, or how many they are.
+
+    Raises LoadFailed for columns whose types nothing but the code of a step could show.
+    """
+    if opaque := [repr(f.name) for f in estimator.features if f.opaque]:
+        listed = ", ".join(opaque[:_LISTED]) + (", …" if len(opaque) > _LISTED else "")
+        raise LoadFailed(not_enough(f"The model's own code reads {listed}: texts or numbers"))
     if estimator.features:
         each = [
             IOMetadata(f.name, _type(f) or estimator.number, description=None if f.used else UNUSED)

@@ -35,7 +35,7 @@ class Feature:
 
     ``type`` is None where it is not known; ``sample`` is a value that the model takes. With ``levels`` the model takes
     codes of categories, in a matrix, or categories in a DataFrame. Training had columns that are not ``used``, and the
-    model drops them.
+    model drops them. ``opaque`` columns are read by code of the model's author, which may take anything.
     """
 
     name: str
@@ -43,6 +43,7 @@ class Feature:
     levels: Levels | None = None
     sample: Any = None
     used: bool = True
+    opaque: bool = False
 
 
 @dataclass(frozen=True, slots=True)

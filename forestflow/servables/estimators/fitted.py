@@ -1,12 +1,14 @@
 """What a fitted model of scikit-learn still knows of the DataFrame that it was trained on: names, texts, categories.
 
 Encoders keep the categories of their columns, vectorizers take texts, imputers keep a value; a pipeline or a
-ColumnTransformer leads to them. Columns that nobody speaks of are numbers.
+ColumnTransformer leads to them. Columns that nobody speaks of are numbers, unless code that is none of the frameworks'
+reads them first: this may make numbers of anything.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -30,6 +32,13 @@ def boosted_features(model: Any, categories: Categories | None = None) -> tuple[
     if home == "lightgbm" and hasattr(model, "booster_"):
         return lightgbm_features(model.booster_, categories)
     return None
+
+
+def is_fitted_xgboost(model: Any) -> bool:
+    """Whether it is an XGBModel that has a booster; wrappers keep the prototype that they fitted a copy of, too."""
+    if type(model).__module__.partition(".")[0] != "xgboost" or not hasattr(model, "get_booster"):
+        return False
+    return bool(model.__sklearn_is_fitted__())
 
 
 def features(model: Any, categories: Categories | None = None) -> tuple[Feature, ...]:
@@ -72,10 +81,12 @@ def _known(part: Any, names: Sequence[str], categories: Categories | None) -> _K
     if hasattr(part, "transformers_"):
         return _of_columns(part.transformers_, names, categories)
     if hasattr(part, "transformer_list"):
-        return _merged([_known(inner, names, categories) for _, inner in part.transformer_list])
+        return _of_each([inner for _, inner in part.transformer_list], names, categories)
     if getattr(part, "_preprocessor", None) is not None:  # HistGradientBoosting's, for categories
         return _known(part._preprocessor, names, categories)
     here = None if categories is None else {name: values for name, values in categories.items() if name in names}
+    if hasattr(part, "get_booster") and not is_fitted_xgboost(part):
+        return {}
     if (boosted := boosted_features(part, here)) is not None:
         return {feature.name: feature for feature in boosted if feature.levels is not None and feature.name in names}
     if hasattr(part, "build_analyzer"):
@@ -85,21 +96,50 @@ def _known(part: Any, names: Sequence[str], categories: Categories | None) -> _K
         return _of_values(dict(zip(names, kept, strict=True)))
     if isinstance(kept := getattr(part, "statistics_", None), np.ndarray) and kept.shape == (len(names),):
         return _of_values({name: [value] for name, value in zip(names, kept.tolist(), strict=True)})
-    return _merged([_known(inner, names, categories) for inner in _inner(part)])
+    if _is_opaque(part):
+        return {name: Feature(name, opaque=True) for name in names}
+    return _of_each(list(_inner(part)), names, categories)
+
+
+def _is_opaque(part: Any) -> bool:
+    """Whether it makes its output with code of the model's author, which says nothing of its input."""
+    if any(cls.__name__ == "FunctionTransformer" for cls in type(part).__mro__):
+        return not (part.validate or _takes_numbers(part.func))
+    transforms = next((cls for cls in type(part).__mro__ if "transform" in vars(cls)), None)
+    return transforms is not None and transforms.__module__.partition(".")[0] != "sklearn"
+
+
+def _takes_numbers(function: Any) -> bool:
+    """Whether it is known to take nothing else: a function of NumPy or scikit-learn, or none."""
+    if isinstance(function, partial):
+        return _takes_numbers(function.func)
+    if isinstance(function, np.ufunc):  # those that frompyfunc makes of any code take objects alone
+        return any(set(types) - set("O->") for types in function.types)
+    return function is None or str(getattr(function, "__module__", "")).startswith("sklearn.")
 
 
 def _inner(part: Any) -> Iterator[Any]:
+    """The models that it hands its input on to; a prototype where it keeps nothing that was fitted."""
+    none = True
     for attribute in _INNER:
         found = getattr(part, attribute, None)
-        if found is not None:
+        if found is not None and (none or attribute != "estimator"):
+            none = False
             yield from found[:_LOOKED_AT] if isinstance(found, list) else [found]
+
+
+def _of_each(parts: Sequence[Any], names: Sequence[str], categories: Categories | None) -> _Known:
+    """Parts of which each gets all columns; what one of them does not speak of is a number to it."""
+    return _merged([{**{name: Feature(name) for name in names}, **_known(p, names, categories)} for p in parts])
 
 
 def _of_steps(steps: Sequence[Any], names: Sequence[str], categories: Categories | None) -> _Known:
     """The first step sees the columns, and the next one as long as columns stay what they are."""
     found: _Known = {}
     for step in steps:
-        found = {**_known(step, names, categories), **found}
+        later = _known(step, names, categories)
+        told = {name for name, feature in later.items() if feature.type is not None or feature.levels is not None}
+        found = {**later, **{name: feature for name, feature in found.items() if not (feature.opaque and name in told)}}
         imputes = type(step).__name__ == "SimpleImputer" and not step.add_indicator
         if not (step in (None, "passthrough") or imputes or type(step).__name__ == "FunctionTransformer"):
             break
@@ -143,7 +183,13 @@ def _merged(several: Sequence[_Known]) -> _Known:
 
 
 def _rank(feature: Feature) -> tuple[bool, ...]:
-    return feature.used, feature.levels is not None, feature.type is not None, feature.sample is not None
+    return (
+        feature.used,
+        feature.levels is not None,
+        feature.type is not None,
+        not feature.opaque,
+        feature.sample is not None,
+    )
 
 
 def _of_values(kept: Mapping[str, Any]) -> _Known:

@@ -61,7 +61,7 @@ class Levels:
         """
         if not self.fits(kind):
             raise InvalidInput(f"input {name!r} takes {self.type.name}, got {kind.name}")
-        codes, missing = self._of_texts(data) if self.type is TensorType.String else self._of_numbers(data)
+        codes, missing = self._of_texts(data) if self.type is TensorType.String else self._of_numbers(name, kind, data)
         if self._closed and (unseen := np.isnan(codes) & ~missing).any():
             value = data[int(unseen.argmax())]
             raise InvalidInput(
@@ -83,7 +83,7 @@ class Levels:
         codes = np.fromiter(map(self._codes.get, values, repeat(np.nan)), np.float64, len(values))
         return codes, np.array([not isinstance(value, str) or not value for value in values], np.bool_)
 
-    def _of_numbers(self, data: Array) -> tuple[Array, npt.NDArray[np.bool_]]:
+    def _of_numbers(self, name: str, kind: TensorType, data: Array) -> tuple[Array, npt.NDArray[np.bool_]]:
         missing = np.isnan(data) if data.dtype.kind == "f" else np.zeros(len(data), np.bool_)
         if not self.values:
             return np.full(len(data), np.nan), missing
@@ -91,6 +91,13 @@ class Levels:
         given, known = data.astype(both), self._sorted.astype(both)
         places = np.minimum(np.searchsorted(known, given), len(known) - 1)
         found = known[places] == given
+        if data.dtype.kind == "f" and self.type is TensorType.Int64:
+            exact = 2.0 ** (np.finfo(data.dtype).nmant + 1)  # the first whole number that a neighbour may be rounded to
+            if (found & (np.abs(data) >= exact)).any():
+                raise InvalidInput(
+                    f"input {name!r}: {kind.name} does not tell whole numbers from {exact:.0f} on apart, which are "
+                    "categories of the model; send them as whole numbers, and missing ones (NaN) in another request"
+                )
         if data.dtype == np.uint64:
             found &= data <= np.uint64(np.iinfo(np.int64).max)
         return np.where(found, self._order[places].astype(np.float64), np.nan), missing

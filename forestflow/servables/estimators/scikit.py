@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -25,6 +27,8 @@ def of_scikit_learn(model: Any, threads: int, categories: Categories | None = No
     warnings.filterwarnings("ignore", message="X does not have valid feature names")
     _limit_jobs(model, threads)
     methods = {name: getattr(model, name) for name in METHODS if callable(getattr(model, name, None))}
+    if fitted.is_fitted_xgboost(model):  # a matrix has no names of columns, which gblinear would ask for
+        methods = {name: partial(method, validate_features=False) for name, method in methods.items()}
     labels = getattr(model, "classes_", None)
     boosted = fitted.boosted_features(model, categories)
     return Estimator(
@@ -41,17 +45,29 @@ def of_scikit_learn(model: Any, threads: int, categories: Categories | None = No
 
 def _limit_jobs(model: Any, threads: int) -> None:
     """No more jobs than threads, in the model and what it is made of: a forest may ask for every core of the node."""
-    if not hasattr(model, "get_params"):
-        return
-    params: dict[str, Any] = model.get_params(deep=True)
-    boosted = ("xgboost.", "lightgbm.")
-    for name, value in params.items():
-        if name.rpartition("__")[2] != "n_jobs":
-            continue
-        owner = params.get(name.rpartition("__")[0], model)
-        unbounded = value is None and type(owner).__module__.startswith(boosted)
-        if unbounded or (isinstance(value, int) and not 0 < value <= threads):
-            model.set_params(**{name: threads})
-    for part in (model, *params.values()):
-        if type(part).__module__.startswith("xgboost.") and hasattr(part, "get_booster"):
+    for part in _parts(model):
+        home = type(part).__module__.partition(".")[0]
+        jobs = part.get_params(deep=False).get("n_jobs", 1) if hasattr(part, "get_params") else 1
+        unbounded = jobs is None and home in ("xgboost", "lightgbm")
+        if unbounded or (isinstance(jobs, int) and not 0 < jobs <= threads):
+            part.set_params(n_jobs=threads)
+        if home == "xgboost" and fitted.is_fitted_xgboost(part):
             part.get_booster().set_param({"nthread": threads})
+
+
+def _parts(model: Any) -> Iterator[Any]:
+    """The model and every estimator within it: steps, prototypes, and the fitted ones, which no parameter leads to."""
+    seen: set[int] = set()
+    waiting = [model]
+    while waiting:
+        found = waiting.pop()
+        if id(found) in seen or isinstance(found, type):
+            continue
+        seen.add(id(found))
+        if isinstance(found, Mapping):
+            waiting += found.values()
+        elif isinstance(found, (list, tuple)):
+            waiting += found
+        elif hasattr(found, "__dict__") and any(hasattr(found, name) for name in ("get_params", *METHODS)):
+            yield found
+            waiting += vars(found).values()

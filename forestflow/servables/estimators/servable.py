@@ -213,10 +213,7 @@ class EstimatorServable:
                 if all(array.shape[:1] == (_PROBE_ROWS,) for array in found.values()):
                     return self._form, rows
         if assumed and refused and self._estimator.width is not None and self._estimator.refusals:
-            raise LoadFailed(
-                "what the model keeps of its columns is not enough to serve it: save it with an input example or a "
-                f"signature, as in save_model(..., input_example=frame.head()). {refused}"
-            )
+            raise LoadFailed(columns.not_enough(refused))
         self._form = forms[0]
         return self._form, self._rehearsed(example, _GUESSES[0])
 

@@ -11,10 +11,14 @@ import numpy as np
 import pandas
 import pytest
 import xgboost
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.pipeline import make_pipeline
 
+from forestflow.domain.errors import InvalidInput
 from forestflow.domain.requests import SIGNATURE_KEY
 from forestflow.domain.tensors import Batch, Column, Layout, TensorType
 from forestflow.servables.estimators.files import load_estimator
+from forestflow.servables.estimators.scikit import of_scikit_learn
 from forestflow.servables.estimators.servable import EstimatorServable
 
 MADE = np.random.default_rng(5)
@@ -98,6 +102,39 @@ def test_models_of_every_booster(tmp_path: Path, cls: Any, booster: str) -> None
     servable = served(tmp_path / "model.ubj", model_class=f"xgboost.sklearn.{cls.__name__}")
     for method in servable.metadata.signatures:
         assert answers(servable, FULL, **{SIGNATURE_KEY: method}) == getattr(model, method)(FULL).tolist()
+
+
+@pytest.mark.parametrize("pickled", [False, True])
+@pytest.mark.parametrize("booster", ["gbtree", "gblinear", "dart"])
+@pytest.mark.parametrize("cls", [xgboost.XGBClassifier, xgboost.XGBRegressor, xgboost.XGBRanker])
+def test_models_trained_on_a_data_frame(tmp_path: Path, cls: Any, booster: str, pickled: bool) -> None:
+    table = pandas.DataFrame(FULL, columns=list("abcd"))
+    model = cls(n_estimators=5, booster=booster, random_state=1, n_jobs=1)
+    more = {"group": [30, 30, 30]} if cls is xgboost.XGBRanker else {}
+    model.fit(table, TARGET if cls is xgboost.XGBRegressor else CLASSES, **more)
+    path = tmp_path / ("model.pkl" if pickled else "model.ubj")
+    if pickled:
+        path.write_bytes(pickle.dumps(model))
+    else:
+        model.save_model(path)
+    name = f"xgboost.sklearn.{cls.__name__}"
+    servable = served(path, model_class=name, serialization="pickle" if pickled else None)
+    swapped = Batch(90, (Column(TensorType.Float64, tuple("dcba"), FULL[:, ::-1]),))
+    for method in servable.metadata.signatures:
+        expected = getattr(model, method)(table).tolist()
+        assert servable.predict(swapped, {SIGNATURE_KEY: method}).columns[0].data.tolist() == expected
+    with pytest.raises(InvalidInput, match="there is no input 'e'"):
+        servable.predict(Batch(90, (Column(TensorType.Float64, tuple("abce"), FULL),)), {})
+
+
+@pytest.mark.parametrize("booster", ["gbtree", "gblinear"])
+@pytest.mark.parametrize("made", [lambda model: make_pipeline("passthrough", model), TransformedTargetRegressor])
+def test_models_within_others_trained_on_a_data_frame(booster: str, made: Any) -> None:
+    table = pandas.DataFrame(FULL, columns=list("abcd"))
+    model = made(xgboost.XGBRegressor(n_estimators=5, booster=booster, n_jobs=1)).fit(table, TARGET)
+    servable = EstimatorServable(of_scikit_learn(pickle.loads(pickle.dumps(model)), 1))
+    swapped = Batch(90, (Column(TensorType.Float64, tuple("dcba"), FULL[:, ::-1]),))
+    assert servable.predict(swapped, {}).columns[0].data.tolist() == model.predict(table).tolist()
 
 
 def test_training_that_stopped_early(tmp_path: Path) -> None:

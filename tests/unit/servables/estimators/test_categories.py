@@ -424,3 +424,34 @@ def test_large_numbers_are_told_apart() -> None:
         Levels(["a"]).codes("c", TensorType.Bytes, np.array([b"a", b"\xff"], object)), [0, np.nan]
     )
     np.testing.assert_array_equal(Levels([0.1]).codes("c", F32, np.array([0.1], np.float32)), [0])
+
+
+@pytest.mark.parametrize(
+    ("kind", "exact"), [(F64, 2**53), (F32, 2**24), (TensorType.Float16, 2**11)]
+)  # up to these a type of IEEE 754 holds every whole number
+def test_fractions_do_not_stand_for_large_whole_numbers(kind: TensorType, exact: int) -> None:
+    """JSON's NaN makes a column one of fractions, in which neighbours have one value."""
+    dtype = DTYPES[kind]
+    levels = Levels([exact - 1, exact, exact + 1, exact + 2, -exact - 1])
+    np.testing.assert_array_equal(levels.codes("c", kind, np.array([exact - 1, np.nan], dtype)), [0, np.nan])
+    for value in (exact, exact + 1, exact + 2, -exact - 1):
+        whole = np.array([value], np.int64)
+        assert levels.values[int(levels.codes("c", I64, whole)[0])] == value
+        with pytest.raises(InvalidInput, match=rf"input 'c': {kind.name} does not tell whole numbers from {exact} on"):
+            levels.codes("c", kind, np.array([np.nan, value], dtype))
+    unseen = np.array([exact * 4, np.inf], dtype)
+    np.testing.assert_array_equal(levels.codes("c", kind, unseen), [np.nan, np.nan])
+    fractions = Levels([0.5, float(exact)])
+    np.testing.assert_array_equal(fractions.codes("c", kind, np.array([exact], dtype)), [1])
+
+
+@pytest.mark.parametrize("make", [lightgbm_booster, lightgbm_model, xgboost_booster])
+def test_large_numbers_beside_a_missing_one(tmp_path: Path, make: Any) -> None:
+    values = [2**53, 2**53 + 1, 2**53 + 2]
+    table = frame(values)
+    predict, servable = make(tmp_path, table, target(values))
+    rows = table.head(9)
+    assert answers(servable, given(rows)) == predict(rows).tolist()
+    sent = Column(F64, ("c",), np.array([2**53 + 1, np.nan]))
+    with pytest.raises(InvalidInput, match=r"Float64 does not tell whole numbers from 9007199254740992 on apart"):
+        servable.predict(Batch(2, (sent, Column(F64, ("x",), np.zeros(2)))), {})

@@ -13,13 +13,22 @@ import numpy as np
 import pandas
 import pytest
 import xgboost
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.cluster import KMeans
-from sklearn.compose import ColumnTransformer
+from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
 from sklearn.datasets import load_iris
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.ensemble import (
+    BaggingRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
+    StackingRegressor,
+    VotingRegressor,
+)
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LinearRegression, LogisticRegression
-from sklearn.pipeline import make_pipeline
+from sklearn.model_selection import GridSearchCV
+from sklearn.multioutput import MultiOutputRegressor
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
@@ -210,6 +219,21 @@ def test_no_more_jobs_than_threads() -> None:
     assert '"nthread":"1"' in pipeline[-1].get_booster().save_config()
 
 
+def test_no_more_jobs_than_threads_within_wrappers() -> None:
+    """The parts that answer are copies of the prototype that ``get_params`` shows."""
+    searched = GridSearchCV(xgboost.XGBClassifier(n_estimators=2), {"max_depth": [2, 3]}, cv=2).fit(ROWS, CLASSES)
+    each = MultiOutputRegressor(RandomForestRegressor(2, n_jobs=-1)).fit(ROWS, ROWS[:, :2])
+    light = CalibratedClassifierCV(lightgbm.LGBMClassifier(n_estimators=2, verbose=-1), cv=2).fit(ROWS, CLASSES)
+    other = TransformedTargetRegressor(make_pipeline(StandardScaler(), RandomForestRegressor(2, n_jobs=8)))
+    other.fit(ROWS, CLASSES)
+    for model in (searched, each, light, other):
+        of_scikit_learn(model, 1)
+    assert '"nthread":"1"' in searched.best_estimator_.get_booster().save_config()
+    assert [forest.n_jobs for forest in each.estimators_] == [1, 1]
+    assert [part.estimator.n_jobs for part in light.calibrated_classifiers_] == [1, 1]
+    assert other.regressor_[-1].n_jobs == 1
+
+
 def test_code_of_a_model_that_fails_is_its_own_fault() -> None:
     def broken(rows: Any) -> Any:
         raise ValueError("no")
@@ -254,6 +278,42 @@ def test_models_of_xgboost(tmp_path: Path, cls: Any) -> None:
         servable.predict(tensor("X", np.full((1, 4), 1e300)), {})
     with pytest.raises(LoadFailed, match=r"XGBoost has no model class 'os\.system'"):
         load_estimator(path, 1, framework="xgboost", model_class="os.system")
+
+
+def regressor() -> Any:
+    return xgboost.XGBRegressor(n_estimators=4, random_state=1)
+
+
+WRAPPERS: dict[str, Any] = {
+    "another target": TransformedTargetRegressor(regressor(), func=np.log1p, inverse_func=np.expm1),
+    "searched": GridSearchCV(regressor(), {"max_depth": [2, 3]}, cv=2),
+    "searched pipeline": GridSearchCV(Pipeline([("m", regressor())]), {"m__max_depth": [2, 3]}, cv=2),
+    "stacked": StackingRegressor([("a", regressor()), ("b", DecisionTreeRegressor(max_depth=2))], regressor(), cv=2),
+    "voting": VotingRegressor([("a", regressor()), ("b", DecisionTreeRegressor(max_depth=2))]),
+    "calibrated": CalibratedClassifierCV(xgboost.XGBClassifier(n_estimators=4, random_state=1), cv=2),
+    "bagged": BaggingRegressor(regressor(), 2, random_state=1),
+    "many targets": MultiOutputRegressor(regressor()),
+    "wrapped twice": MultiOutputRegressor(TransformedTargetRegressor(regressor())),
+}
+
+
+@pytest.mark.parametrize("named", [True, False])
+@pytest.mark.parametrize("name", WRAPPERS)
+def test_wrappers_around_models_of_xgboost(name: str, named: bool, tmp_path: Path) -> None:
+    rows = pandas.DataFrame(ROWS, columns=list("abcd")) if named else ROWS
+    target = np.stack([CLASSES, ROWS[:, 0]], axis=1) if name in ("many targets", "wrapped twice") else CLASSES
+    model = WRAPPERS[name].fit(rows, target)
+    (tmp_path / "model.pkl").write_bytes(pickle.dumps(model))
+    servable = EstimatorServable(load_estimator(tmp_path / "model.pkl", 1, framework="sklearn"))
+    servable.warm_up()
+    (column,) = servable.predict(records((F64, tuple("abcd"), ROWS)), {}).columns
+    same(column, model.predict(rows))
+
+
+def test_a_model_of_xgboost_that_was_not_fitted_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "model.pkl").write_bytes(pickle.dumps(xgboost.XGBRegressor()))
+    with pytest.raises(LoadFailed, match=r"'model\.pkl' cannot be loaded: NotFittedError"):
+        load_estimator(tmp_path / "model.pkl", 1, framework="xgboost", serialization="pickle")
 
 
 @pytest.mark.parametrize("suffix", [".lgb", ".txt"])

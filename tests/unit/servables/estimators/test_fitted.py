@@ -221,17 +221,108 @@ class Opaque(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return np.stack([X["colour"].str.len(), X["size"]], axis=1)
 
 
-def test_what_keeps_too_little_is_refused_at_deploy() -> None:
+def compared(table: pandas.DataFrame) -> pandas.DataFrame:
+    """Takes numbers as well, which are no colour."""
+    return table[["size"]].assign(red=(table["colour"] == "red") * 1.0)
+
+
+class Passing(Opaque):
+    """Takes anything, and is none of scikit-learn's."""
+
+    def transform(self, X: Any) -> Any:  # noqa: N803
+        return compared(X)
+
+
+IS_RED = np.frompyfunc(lambda value: float(value == "red"), 1, 1)
+
+OPAQUE: dict[str, Any] = {
+    "refuses numbers": make_pipeline(Opaque(), Ridge()),
+    "takes numbers": make_pipeline(Passing(), Ridge()),
+    "a function": make_pipeline(FunctionTransformer(compared), Ridge()),
+    "made a function of NumPy": make_pipeline(FunctionTransformer(IS_RED), Ridge()),
+    "behind a name": make_pipeline("passthrough", FunctionTransformer(compared), Ridge()),
+    "before a scaler": make_pipeline(FunctionTransformer(compared), StandardScaler(), Ridge()),
+    "searched": GridSearchCV(
+        Pipeline([("f", FunctionTransformer(compared)), ("m", Ridge())]), {"m__alpha": [0.1, 1.0]}, cv=2
+    ),
+    "another target": TransformedTargetRegressor(make_pipeline(FunctionTransformer(compared), Ridge())),
+    "of columns": make_pipeline(
+        ColumnTransformer([("f", FunctionTransformer(compared), ["size", "colour"])], remainder="drop"), Ridge()
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OPAQUE)
+def test_what_keeps_too_little_is_refused_at_deploy(name: str) -> None:
     table = TABLE[["size", "colour"]]
-    model = make_pipeline(Opaque(), Ridge()).fit(table, TARGET)
+    model = OPAQUE[name].fit(table, TARGET)
     with pytest.raises(
-        LoadFailed, match=r"save it with an input example or a signature, .*the model failed: Attribute"
+        LoadFailed,
+        match=r"save it with an input example or a signature, .* The model's own code reads 'size', 'colour': texts",
     ):
         EstimatorServable(of_scikit_learn(model, 1))
     example = {"size": np.array([1.0]), "colour": np.array(["red"], object)}
     inputs = Inputs((IOMetadata("size", F64), IOMetadata("colour", TEXT)))
-    servable = EstimatorServable(of_scikit_learn(model, 1), inputs, example=example)
+    for shown in (example, None):
+        servable = EstimatorServable(of_scikit_learn(model, 1), inputs, example=shown)
+        assert answers(servable, sent(table)) == pytest.approx(model.predict(table).tolist())
+
+
+def lowered(table: Any) -> Any:
+    return table.assign(colour=table["colour"].str.lower())
+
+
+class Scaled(StandardScaler):  # type: ignore[misc]
+    """Reads its input with scikit-learn's own code."""
+
+
+def doubled(numbers: Any) -> Any:
+    return numbers * 2
+
+
+PLAIN: dict[str, Any] = {
+    "a plain estimator": Ridge(),
+    "a scaler": make_pipeline(StandardScaler(), Ridge()),
+    "a function of NumPy": make_pipeline(FunctionTransformer(np.log1p), Ridge()),
+    "no function": make_pipeline(FunctionTransformer(), Ridge()),
+    "a function behind a check": make_pipeline(FunctionTransformer(doubled, validate=True), Ridge()),
+    "a scaler of its author's": make_pipeline(Scaled(), Ridge()),
+    "beside a model of numbers": VotingRegressor(
+        [("a", Ridge()), ("b", make_pipeline(FunctionTransformer(doubled), Ridge()))]
+    ),
+    "a function that lost the search": GridSearchCV(
+        Pipeline([("f", FunctionTransformer(doubled)), ("m", Ridge())]), {"f": [StandardScaler()]}, cv=2
+    ),
+    "a function behind a scaler": make_pipeline(StandardScaler(), FunctionTransformer(doubled), Ridge()),
+    "beside a scaler": make_pipeline(
+        FeatureUnion([("a", StandardScaler()), ("b", FunctionTransformer(doubled))]), Ridge()
+    ),
+    "of a column that is a number elsewhere": make_pipeline(
+        ColumnTransformer([("a", FunctionTransformer(doubled), ["size"]), ("b", StandardScaler(), ["size", "count"])]),
+        Ridge(),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_what_can_only_be_numbers_is_served(name: str) -> None:
+    table = TABLE[["size", "count"]]
+    model = PLAIN[name].fit(table, TARGET)
+    servable = EstimatorServable(of_scikit_learn(pickle.loads(pickle.dumps(model)), 1))
+    assert [(io.name, io.type) for io in servable.metadata.inputs] == [("size", F64), ("count", F64)]
+    assert answers(servable, sent(table)) == pytest.approx(model.predict(table).tolist(), rel=1e-12)
+
+
+def test_parts_behind_a_function_say_what_their_columns_are() -> None:
+    """Only the columns count that no fitted part speaks of."""
+    last = make_column_transformer((OneHotEncoder(), ["colour"]), remainder="drop")
+    table = TABLE[["colour"]]
+    model = make_pipeline(FunctionTransformer(lowered), last, Ridge()).fit(table, TARGET)
+    servable = served(model)
+    assert servable.metadata.inputs == (IOMetadata("colour", TEXT),)
     assert answers(servable, sent(table)) == pytest.approx(model.predict(table).tolist())
+    with pytest.raises(LoadFailed, match=r"The model's own code reads 'size': texts"):
+        EstimatorServable(of_scikit_learn(model.fit(TABLE[["size", "colour"]], TARGET), 1))
 
 
 def test_a_mixed_matrix_without_names_is_refused_at_deploy() -> None:
@@ -245,13 +336,17 @@ def test_a_mixed_matrix_without_names_is_refused_at_deploy() -> None:
         EstimatorServable(of_scikit_learn(model, 1))
 
 
-@pytest.mark.parametrize("transform", [np.log, lambda shares: np.log(shares / (1 - shares))])
-def test_models_that_refuse_zeros_are_tried_with_others(transform: Any) -> None:
+@pytest.mark.parametrize(
+    ("transform", "names"), [(np.log, ["a"]), (lambda shares: np.log(shares / (1 - shares)), None)]
+)
+def test_models_that_refuse_zeros_are_tried_with_others(transform: Any, names: bool) -> None:
+    """A function of its author's own is served where it was trained on an array: this has no columns of texts."""
     table = pandas.DataFrame({"a": np.linspace(0.1, 0.9, 60)})
-    steps = make_pipeline(FunctionTransformer(transform), Ridge()).fit(table, TARGET)
+    rows = table if names else table.to_numpy()
+    steps = make_pipeline(FunctionTransformer(transform), Ridge()).fit(rows, TARGET)
     with np.errstate(all="ignore"):
         servable = EstimatorServable(of_scikit_learn(steps, 1))
-        assert answers(servable, sent(table)) == pytest.approx(steps.predict(table).tolist())
+        assert answers(servable, sent(table)) == pytest.approx(steps.predict(rows).tolist())
         with pytest.raises(InvalidInput, match="the model refuses the input: Input X contains infinity"):
             servable.predict(sent(pandas.DataFrame({"a": [0.0]})), {})
 
