@@ -143,7 +143,7 @@ class _Bound:
 
     def _unknown(self, batch: Batch) -> InvalidInput:
         """The error for a batch with names that are none of an input; one of the required may be meant by them."""
-        given = [field for column in batch.columns for field in column.fields]
+        given = dict.fromkeys([field for column in batch.columns for field in column.fields])
         unknown = [field for field in given if field not in self._inputs]
         message = f"there is no input {unknown[0]!r}; {self._expected()}"
         lacking = any(name not in given for name in self._required)
