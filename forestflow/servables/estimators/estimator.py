@@ -33,9 +33,9 @@ BOOSTED = Independence(True, "by construction: its trees or weights see one row 
 class Feature:
     """What a model knows of one of its columns.
 
-    ``type`` is None where it is not known; ``sample`` is a value that the model takes. With ``levels`` the model takes
-    codes of categories, in a matrix, or categories in a DataFrame. Training had columns that are not ``used``, and the
-    model drops them.
+    ``type`` is None where it is not known; ``sample`` is a value that the model takes, ``other`` one more of a column
+    of texts. With ``levels`` the model takes codes of categories, in a matrix, or categories in a DataFrame. Training
+    had columns that are not ``used``, and the model drops them.
     """
 
     name: str
@@ -43,6 +43,7 @@ class Feature:
     levels: Levels | None = None
     sample: Any = None
     used: bool = True
+    other: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
