@@ -248,7 +248,7 @@ def _joined(io: IOMetadata, batch: Batch) -> tuple[TensorType, Array]:
     for column in batch.columns:
         if (column.type in _TEXTS) != (io.type in _TEXTS):
             raise InvalidInput(
-                f"input {io.name!r} takes {io.type.name}, got {column.type.name} for {column.fields[0]!r}"
+                f"input {io.name!r} takes {io.type.name}, got {column.type.name} for {list(column.fields)}"
             )
     parts = [_cast(io, column.type, column.data.reshape(batch.rows, -1)) for column in batch.columns]
     return io.type, np.concatenate(parts, axis=1)
