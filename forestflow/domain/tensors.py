@@ -109,8 +109,9 @@ class Batch:
     def without(self, names: Collection[str]) -> Batch:
         """The batch less the fields of those names. Whole tensors that are left may have rows in common then."""
         columns = []
+        dropped = frozenset(names)
         for column in self.tensors():
-            kept = [place for place, name in enumerate(column.fields) if name not in names]
+            kept = [place for place, name in enumerate(column.fields) if name not in dropped]
             if len(kept) == len(column.fields):
                 columns.append(column)
             elif kept:

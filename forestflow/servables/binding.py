@@ -143,7 +143,7 @@ class _Bound:
 
     def _unknown(self, batch: Batch) -> InvalidInput:
         """The error for a batch with names that are none of an input; one of the required may be meant by them."""
-        given = [field for column in batch.columns for field in column.fields]
+        given = dict.fromkeys([field for column in batch.columns for field in column.fields])
         unknown = [field for field in given if field not in self._inputs]
         message = f"there is no input {unknown[0]!r}; {self._expected()}"
         lacking = any(name not in given for name in self._required)
@@ -248,7 +248,7 @@ def _joined(io: IOMetadata, batch: Batch) -> tuple[TensorType, Array]:
     for column in batch.columns:
         if (column.type in _TEXTS) != (io.type in _TEXTS):
             raise InvalidInput(
-                f"input {io.name!r} takes {io.type.name}, got {column.type.name} for {column.fields[0]!r}"
+                f"input {io.name!r} takes {io.type.name}, got {column.type.name} for {list(column.fields)}"
             )
     parts = [_cast(io, column.type, column.data.reshape(batch.rows, -1)) for column in batch.columns]
     return io.type, np.concatenate(parts, axis=1)

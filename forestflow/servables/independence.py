@@ -7,9 +7,9 @@ Theory of operation. A trial draws seven rows and asks for them in two calls, of
 same rows in other company: alone, in another order, beside rows of the other call, in greater numbers. Each row must
 have the answer that it had before, but for what kernels of other sizes round differently. The first trials take the
 model's own examples, where it has some, the others seeded random values of several kinds. One row with another answer
-shows that rows depend on each other. That they do not was shown when every call of a trial agreed, and the answers to
-its rows were not all the same. Whatever was not shown is taken for dependent, and a model that is random, or keeps a
-state, was not.
+shows that rows depend on each other. That they do not was shown when every call of a trial agreed, the answers to its
+rows were not all the same, and neither were its texts: a model may pad them to the longest of a batch. Whatever was not
+shown is taken for dependent, and a model that is random, or keeps a state, was not.
 """
 
 from __future__ import annotations
@@ -100,6 +100,8 @@ def probe(
     """
     refusal: ForestFlowError | None = None
     calls = taken = told = 0
+    alike = ""  # an input whose texts are all the same in rows that would have told
+    texts = [io.name for io in inputs if io.type in samples.TEXTS]
 
     def counted(given: dict[str, Array]) -> Arrays:
         nonlocal calls
@@ -119,7 +121,9 @@ def probe(
                         refusal = refusal or error
                         continue
                     taken += 1
-                    told += trial.differs
+                    same = next((name for name in texts if name in pool and _alike(pool[name])), "")
+                    told += trial.differs and not same
+                    alike = alike or (same if trial.differs else "")
                     for rows in _FEW:
                         trial.check(rows)
                     _check_more(trial, most_rows, end, clock)
@@ -130,6 +134,8 @@ def probe(
         return Independence(False, f"not shown: trying it raised {type(error).__name__}")
     if told:
         return Independence(True, f"shown by {calls} calls: each row had the same answer in any company")
+    if alike:
+        return Independence(False, f"not shown: the rows that the model takes have one text alone for {alike!r}")
     if taken:
         return Independence(False, "not shown: the answers to made-up inputs are all the same")
     return Independence(False, f"not shown: the model refuses made-up inputs: {refusal}"[:500])
@@ -153,6 +159,10 @@ def _check_more(trial: _Trial, most_rows: int, end: float, clock: Callable[[], f
             return
         trial.check(rows)
         row_seconds = (clock() - began) / len(rows)
+
+
+def _alike(texts: Array) -> bool:
+    return texts.size > 0 and bool(np.all(texts == texts[:1]))
 
 
 def _longer(most_rows: int) -> Iterator[list[int]]:

@@ -6,6 +6,7 @@ What is before and what is behind the JSON is told by ``Inference-Header-Content
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -64,6 +65,8 @@ class _Request(msgspec.Struct):
     outputs: list[_Output] = []
 
 
+# Unlike orjson it leaves NaN, infinities and integers of any size what they are, for the model's reader to judge.
+_spelled = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _decode = msgspec.json.Decoder(_Request).decode
 
 
@@ -103,7 +106,7 @@ def decode(payload: bytes) -> ScoreRequest:
         columns.append(Column(kind, (tensor.name,), array))
     if offset != len(rest):
         raise Malformed(f"{len(rest) - offset} bytes behind the JSON belong to no input")
-    configs = {key: _text(value) for key, value in request.parameters.items() if key != _BINARY_OUTPUT}
+    configs = {key: _text(key, value) for key, value in request.parameters.items() if key != _BINARY_OUTPUT}
     if request.outputs:
         configs[OUTPUTS_KEY] = ",".join(output.name for output in request.outputs)
     binary = bool(request.parameters.get(_BINARY_OUTPUT))
@@ -144,8 +147,13 @@ def _parameters(part: _Request | _Input | _Output) -> int:
     return 1 + count_members(part.parameters) if part.parameters else 0
 
 
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else orjson.dumps(value).decode()
+def _text(name: str, value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    try:
+        return _spelled(value)
+    except (TypeError, ValueError, RecursionError):  # a list too long to be read, digits without end, or too deep
+        raise InvalidInput(f"parameter {name!r} is too large") from None
 
 
 def _from_json(tensor: _Input, kind: TensorType, shape: tuple[int, ...]) -> tuple[TensorType, Array]:

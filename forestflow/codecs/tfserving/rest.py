@@ -96,6 +96,8 @@ def _configs(document: Mapping[str, Any], head: Mapping[str, Any]) -> dict[str, 
     if "params" in document:
         try:
             configs[PARAMS_KEY] = json.dumps(document["params"])  # NaN stays NaN, for the model's reader to refuse
+        except RecursionError:
+            raise InvalidInput("'params' is nested too deep") from None
         except TypeError:
             raise InvalidInput(f"'params' holds a list of more than {LONG} bytes") from None
     return configs

@@ -199,7 +199,7 @@ def _of_values(kept: Mapping[str, Any]) -> _Known:
         present = [value for value in np.asarray(values).tolist() if value is not None and value == value]  # no NaN
         kinds = set(map(type, present))
         if kinds == {str}:
-            found[name] = Feature(name, TensorType.String, sample=present[0])
+            found[name] = Feature(name, TensorType.String, sample=present[0], other=present[-1])
         elif kinds == {bool}:
             found[name] = Feature(name, TensorType.Bool, sample=present[0])
         elif kinds and kinds <= {int, float}:

@@ -72,6 +72,8 @@ class EstimatorServable:
         levels = {io.name: feature.levels for io, feature in known if feature.levels is not None}
         self._samples = {io.name: feature.sample for io, feature in known if feature.sample is not None}
         self._samples |= {name: reader.samples for name, reader in inputs.readers.items()}
+        self._varied = {name: np.array(reader.samples, object) for name, reader in inputs.readers.items()}
+        self._varied |= {io.name: np.array([f.sample, f.other], object) for io, f in known if f.other is not None}
         if estimator.texts:
             self._samples[MATRIX] = estimator.texts if inputs.tensors else estimator.texts[0]
         self._coding = Coding(inputs.each, levels) if levels and not inputs.tensors else None
@@ -107,9 +109,9 @@ class EstimatorServable:
         if self._estimator.rows is not None:
             return dict.fromkeys(self._estimator.methods, self._estimator.rows)
         rehearsed = [self._rehearsal(_PROBE_ROWS)]
-        if self._inputs.readers:  # no random text is a datetime, and the example may have the same one in every row
-            samples = {name: np.array(reader.samples, object) for name, reader in self._inputs.readers.items()}
-            rehearsed = [_batch(self._bound, {**self._rows, **samples}), *rehearsed]
+        varied = {name: texts for name, texts in self._varied.items() if name in self._rows}
+        if varied:  # no random text is a datetime or known, and the example may have the same one in every row
+            rehearsed = [_batch(self._bound, {**self._rows, **varied}), *rehearsed]
         return self._bindings.independence(dict.fromkeys(self._estimator.methods, rehearsed), self._slice_rows)
 
     def predict(self, batch: Batch, configs: Mapping[str, str]) -> Batch:

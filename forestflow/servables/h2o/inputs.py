@@ -224,6 +224,8 @@ class InputRows:
             for index, column in enumerate(columns)
             for position, name in enumerate(self._fields(column))
         }
+        if not given:
+            raise InvalidInput(f"the request has no field; {self.expected()}")
         known = {name: place for name, place in given.items() if self.knows(name)}
         unknown = [name for name in given if name not in known and name not in self.ignored]
         if unknown or not known:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from forestflow.domain.errors import ForestFlowError, ModelFailed, NotImplementedByModel, UnknownInputs
+from forestflow.domain.errors import ForestFlowError, InvalidInput, ModelFailed, NotImplementedByModel, UnknownInputs
 from forestflow.domain.independence import Independence
 from forestflow.domain.requests import OUTPUTS_KEY, SIGNATURE_KEY
 from forestflow.domain.tensors import Batch, Layout, ModelMetadata, concat
@@ -68,8 +68,8 @@ class PythonServable:
 
     def _answer(self, batch: Batch, method: str, wanted: str) -> Batch:
         inputs = self._read(batch)
-        if self._names and not self._names.issuperset(inputs):
-            self._refuse_unknown(inputs)
+        if self._names and not (inputs and self._names.issuperset(inputs)):
+            self._refuse(inputs)
         answer = self._call(method, inputs)
         return to_batch(answer, batch, method, batched=self._batched, name=self._output, wanted=wanted)
 
@@ -101,10 +101,12 @@ class PythonServable:
     def _twice(self, batch: Batch, method: str, wanted: str) -> Batch:
         return self._answer(concat([batch, batch]), method, wanted).slice(0, 1)
 
-    def _refuse_unknown(self, inputs: Mapping[str, Any]) -> None:
-        """A class that lists its columns takes no others; tensors without a name it is given all the same."""
+    def _refuse(self, inputs: Mapping[str, Any]) -> None:
+        """A class that lists its columns takes no others, nor none; tensors without a name it is given all the same."""
+        known = ", ".join(map(repr, sorted(self._names)))
+        if not inputs:
+            raise InvalidInput(f"the request has no input; the model takes {known}")
         if unknown := [name for name in inputs if name and name not in self._names]:
-            known = ", ".join(map(repr, sorted(self._names)))
             raise UnknownInputs(unknown, f"there is no input {unknown[0]!r}; the model takes {known}")
 
     def _call(self, method: str, inputs: Any) -> Any:

@@ -141,6 +141,27 @@ def test_a_hundred_clients_get_their_own_answers(server: RunningServer, folder: 
         np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-6)
 
 
+def test_texts_padded_to_the_longest_of_a_batch(server: RunningServer, tf: Any, folder: Path) -> None:
+    table = tf.random.stateless_normal([100, 1], seed=[1, 2])
+
+    def mean(text: Any) -> dict[str, Any]:
+        padded = tf.strings.split(text).to_tensor("")
+        return {"y": tf.sigmoid(tf.reduce_mean(tf.gather(table, tf.strings.to_hash_bucket_fast(padded, 100)), 1))}
+
+    module = tf.Module()
+    module.run = tf.function(mean, autograph=False)
+    spec = tf.TensorSpec([None], tf.string, name="text")
+    tf.saved_model.save(module, str(folder / "words"), signatures=module.run.get_concrete_function(text=spec))
+    contract = "rows/words/0"
+    assert deploy(server, folder, contract, "words", maxWaitMS=20)["independent"] is False
+    random = np.random.default_rng(5)
+    texts = [" ".join(random.choice(["a", "bc", "def"], 1 + i % 9)) for i in range(CLIENTS)]
+    bodies = [{"inputs": [{"name": "text", "datatype": "BYTES", "shape": [1], "data": [text]}]} for text in texts]
+    answers = asyncio.run(ask_at_once(server, infer_path(contract), bodies))
+    for text, answer in zip(texts, answers, strict=True):
+        np.testing.assert_allclose(tensors(answer)["y"], mean(tf.constant([text]))["y"].numpy(), rtol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("merging", "whole"),
     [({"maxRows": 1}, True), ({"independentRows": "no"}, True), ({"independentRows": "yes"}, False)],

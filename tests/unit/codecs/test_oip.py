@@ -230,3 +230,23 @@ def test_raw_grpc_inputs_must_match():
         GRPC.decode(request.SerializeToString())
     with pytest.raises(Malformed, match="not a ModelInferRequest"):
         GRPC.decode(b"\xff\xff")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["NaN", "Infinity", "-Infinity", "18446744073709551616", "1180591620717411303424", "-9223372036854775809", "1.5",
+     "[1,NaN]", '{"k":[Infinity,1]}', "true", "null", '{"\u00e9":"\u00e8"}'],
+)  # fmt: skip
+def test_parameters_keep_what_a_client_wrote(text):
+    request = json.dumps(infer())[:-1] + f', "parameters": {{"a": {text}}}}}'
+    assert rest(request.encode()).configs == {"a": text}
+
+
+@pytest.mark.parametrize("text", ["[" * 1020 + "]" * 1020, "9" * 5000, "[NaN,%s1]" % ("1," * 100_000)])
+def test_parameters_that_nobody_can_read_are_refused(text):
+    request = json.dumps(infer())[:-1] + f', "parameters": {{"a": {text}}}}}'
+    try:
+        found = rest(request.encode()).configs
+    except (InvalidInput, Malformed):
+        return
+    assert list(found) == ["a"]

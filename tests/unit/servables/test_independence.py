@@ -241,6 +241,96 @@ def test_every_type_has_rows_that_differ(kind):
         assert len({repr(row.tolist()) for row in pool["x"]}) > 1
 
 
+WORD = (IOMetadata("text", TensorType.String),)
+
+
+def averaged(split, read=len):
+    """A model of texts that pads the words of each to the longest text of the batch."""
+
+    def run(texts, *beside):
+        each = [[read(word) for word in split(text)] for text in texts.tolist()]
+        width = max(map(len, each), default=0)
+        table = np.array([row + [0] * (width - len(row)) for row in each], float).reshape(len(each), width)
+        return table.sum(axis=1) / max(width, 1) + sum(beside)
+
+    return run
+
+
+def digit(word):
+    if not word.isdigit():
+        raise InvalidInput(f"{word!r} is no number")
+    return int(word)
+
+
+@pytest.mark.parametrize("kind", [TensorType.String, TensorType.Bytes])
+@pytest.mark.parametrize("separator", [*" ,;|/:.-_\t\n", None, ""])
+def test_texts_that_a_model_pads_to_the_longest_of_a_batch(separator, kind):
+    def split(text):
+        text = text if isinstance(text, str) else text.decode()
+        return list(text) if separator == "" else text.split(separator)
+
+    for inputs in ((IOMetadata("text", kind),), (IOMetadata("text", kind), IOMetadata("x", F64))):
+        found, _ = tried(averaged(split), inputs)
+        assert "when other rows are beside it" in found.reason
+        assert tried(lambda texts, *_: np.array([len(split(text)) for text in texts]), inputs)[0].shown
+
+
+@pytest.mark.parametrize("separator", [None, ","])
+def test_texts_of_numbers_that_a_model_pads(separator):
+    found, _ = tried(averaged(lambda text: text.split(separator), digit), WORD)
+    assert "when other rows are beside it" in found.reason
+
+
+def test_models_that_refuse_an_empty_text_or_several_words():
+    def lengths(texts):
+        return np.array([len(text) for text in texts])
+
+    def filled(texts):
+        if not all(texts):
+            raise InvalidInput("empty")
+        return averaged(str.split)(texts)
+
+    def single(texts):
+        if any(len(text.split()) != 1 for text in texts):
+            raise InvalidInput("one word")
+        return lengths(texts)
+
+    assert "when other rows are beside it" in tried(filled, WORD)[0].reason
+    assert tried(single, WORD)[0].shown
+    assert tried(lengths, WORD)[0].shown
+
+
+def test_texts_made_of_the_words_of_an_example():
+    def known(word):
+        if word not in ("the", "cat", "sat"):
+            raise InvalidInput(f"unknown word {word!r}")
+        return len(word) * ord(word[0])
+
+    for example in (["the cat sat"], ["the cat", "sat sat"], ["cat", "cat"]):
+        found, _ = tried(averaged(str.split, known), WORD, [{"text": np.array(example, object)}])
+        assert not found.shown, found.reason
+    assert "refuses made-up inputs" in tried(averaged(str.split, known), WORD)[0].reason
+
+
+def test_rows_of_one_text_alone_show_nothing_of_texts():
+    def encoded(texts, x):
+        """Takes two texts as a whole, as an encoder that was fitted on them."""
+        if not np.isin(texts, ["cat food", "dog"]).all():
+            raise InvalidInput("unknown category")
+        return averaged(str.split)(texts, x)
+
+    inputs = (*WORD, IOMetadata("x", F64))
+    for texts, why in (
+        (["dog"], "one text alone for 'text'"),
+        (["dog", "dog"], "one text alone for 'text'"),
+        (["dog", "cat food"], "when other rows are beside it"),
+    ):
+        example = {"text": np.array(texts, object), "x": np.arange(len(texts), dtype=float)}
+        found, _ = tried(encoded, inputs, [example])
+        assert not found.shown
+        assert why in found.reason
+
+
 # --- what becomes of it ----------------------------------------------------------------------------------------------
 
 

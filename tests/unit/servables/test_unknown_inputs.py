@@ -14,6 +14,7 @@ from forestflow.domain.tensors import DTYPES, Batch, Column, IOMetadata, Layout,
 from forestflow.servables.binding import Bindings
 from forestflow.servables.estimators.scikit import of_scikit_learn
 from forestflow.servables.estimators.servable import EstimatorServable
+from forestflow.servables.h2o.inputs import Feature, InputRows
 from forestflow.servables.python.servable import PythonServable
 
 pytestmark = pytest.mark.filterwarnings("ignore:X does not have valid feature names")  # of scikit-learn, for arrays
@@ -131,3 +132,23 @@ def test_a_batch_without_names(layout):
     names = {name for column in batch.columns for name in column.fields}
     assert batch.without(names).columns == ()
     assert [c.fields for c in batch.without({"nowhere"}).columns] == [c.fields for c in batch.columns]
+
+
+@pytest.mark.parametrize("kind", [F64, TEXT])
+@pytest.mark.parametrize("beside", [(), (Column(F64, (), np.empty((1, 0))),)], ids=["one entry", "two"])
+@pytest.mark.parametrize("name", ["bindings", "of one input", "estimator", "frame", "python", "H2O"])
+def test_a_request_without_any_field_is_refused(name, beside, kind):
+    rows = InputRows([Feature("a", 0), Feature("b", 1)], 2)
+    one = (IOMetadata("x", F64, (2,)),)
+    predict = {
+        "bindings": bindings().predict,
+        "of one input": Bindings(ModelMetadata(one, one), lambda _, given, __: given).predict,
+        "estimator": EstimatorServable(ESTIMATOR).predict,
+        "frame": EstimatorServable(OF_A_FRAME).predict,
+        "python": PythonServable(Columns()).predict,
+        "H2O": lambda batch, _: (rows.check(batch), rows.write(batch, 0, 1, np.zeros((1, 3)))),
+    }[name]
+    empty = Column(kind, (), np.empty((1, 0), DTYPES[kind]))
+    with pytest.raises(InvalidInput, match=r"takes|missing") as caught:
+        predict(Batch(1, (empty, *beside)), {})
+    assert not isinstance(caught.value, UnknownInputs)

@@ -18,7 +18,10 @@ import pytest
 from skl2onnx import to_onnx
 from sklearn.linear_model import LinearRegression
 
+from forestflow.codecs.envelope import pack
+from forestflow.codecs.table import OIP_REST, TFSERVING_REST, codec_for
 from forestflow.domain.errors import ArtifactRejected, InvalidInput
+from forestflow.domain.ids import Contract, Fqrv
 from forestflow.domain.independence import IndependentRows
 from forestflow.domain.requests import OUTPUTS_KEY, PARAMS_KEY, SIGNATURE_KEY, MLmodel
 from forestflow.domain.settings import Resources
@@ -59,6 +62,7 @@ class Model:
 def _load_pyfunc(path):
     return Model()
 """
+FQRV = Fqrv(Contract("o", "p", 0), "v")
 ONE = Batch(1, (Column(TensorType.Float64, ("a",), np.array([1.5])),), Layout.TENSORS)
 
 
@@ -340,3 +344,21 @@ def test_models_that_take_no_params_have_them_checked_all_the_same(
         assert servable.predict(batch, configs).columns[0].data.ravel().tolist() == pytest.approx([1.5])
     with pytest.raises(InvalidInput, match="the model has no param 'zzz'"):
         servable.predict(batch, {"zzz": "1"})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("temp", "NaN"), ("temp", "Infinity"), ("temp", "-Infinity"), ("n", "18446744073709551616"),
+     ("n", "1180591620717411303424"), ("o", '{"k":NaN}')],
+)  # fmt: skip
+def test_numbers_that_no_param_holds_are_refused_by_every_protocol(servable: Any, name: str, value: str) -> None:
+    tensor = '{"name": "a", "shape": [1], "datatype": "FP64", "data": [1.5]}'
+    inference = f'{{"inputs": [{tensor}], "parameters": {{"{name}": {value}}}}}'
+    serving = f'{{"instances": [1.5], "params": {{"{name}": {value}}}}}'
+    for number, head, body in (
+        (OIP_REST, {"json": None, "model": "m", "version": None}, inference),
+        (TFSERVING_REST, {"verb": "predict", "signature": ""}, serving),
+    ):
+        request = codec_for(number, FQRV).decode(pack(head, body.encode()))
+        with pytest.raises(InvalidInput, match="param"):
+            servable.predict(request.batch, request.configs)

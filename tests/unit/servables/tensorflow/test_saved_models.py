@@ -308,3 +308,18 @@ def test_each_signature_has_rows_of_its_own(tf, tmp_path, load):
     found = load(warm=True).independence()
     assert {name: one.shown for name, one in found.items()} == {"serving_default": True, "sorts": False, "fixed": False}
     assert "no first axis" in found["fixed"].reason
+
+
+@pytest.mark.parametrize("flat", [True, False])
+def test_texts_that_are_padded_to_the_longest_of_a_batch_are_no_independent_rows(tf, tmp_path, load, flat):
+    words = tf.random.stateless_normal([100, 1], seed=[1, 2])
+
+    def mean(text):
+        split = tf.strings.split(text)
+        ragged = tf.gather(words, tf.strings.to_hash_bucket_fast(split.to_tensor("") if not flat else split, 100))
+        return {"y": tf.reduce_mean(ragged, 1)}
+
+    save(tf, tmp_path, serving_default=(mean, {"text": (tf.string, [None])}))
+    found = load(warm=True).independence()["serving_default"]
+    assert found.shown is flat, found.reason
+    assert flat or "when other rows are beside it" in found.reason
