@@ -33,15 +33,10 @@ BOOSTED = Independence(True, "by construction: its trees or weights see one row 
 class Feature:
     """What a model knows of one of its columns.
 
-<<<<<<< HEAD
-    ``type`` is None where it is not known; ``sample`` is a value that the model takes. With ``levels`` the model takes
-    codes of categories, in a matrix, or categories in a DataFrame. Training had columns that are not ``used``, and the
-    model drops them. ``opaque`` columns are read by code of the model's author, which may take anything.
-=======
     ``type`` is None where it is not known; ``sample`` is a value that the model takes, ``other`` one more of a column
     of texts. With ``levels`` the model takes codes of categories, in a matrix, or categories in a DataFrame. Training
-    had columns that are not ``used``, and the model drops them.
->>>>>>> fix2
+    had columns that are not ``used``, and the model drops them. ``opaque`` columns are read by code of the model's
+    author, which may take anything.
     """
 
     name: str
@@ -49,11 +44,8 @@ class Feature:
     levels: Levels | None = None
     sample: Any = None
     used: bool = True
-<<<<<<< HEAD
     opaque: bool = False
-=======
     other: str | None = None
->>>>>>> fix2
 
 
 @dataclass(frozen=True, slots=True)
