@@ -96,7 +96,7 @@ class ForestFlowHost:
         self._host = Host(
             node_id=_node_id(),
             bind_ip=ray.util.get_node_ip_address(),
-            socket_directory=_socket_directory(settings.namespace),
+            socket_directory=hostsockets.directory_for(settings.namespace),
             secret=settings.secret,
         )
 
@@ -200,11 +200,6 @@ def _whole() -> list[Mapping[str, float]]:
 def _free() -> list[Mapping[str, float]]:
     """What of them no replica has now."""
     return list(ray._private.state.available_resources_per_node().values())
-
-
-def _socket_directory(namespace: str) -> Path:
-    base = os.environ.get("XDG_RUNTIME_DIR") or "/tmp"  # short, as the paths of sockets must be
-    return Path(base) / f"{namespace}-{os.getuid()}"
 
 
 def _cache_directory(namespace: str) -> Path:
@@ -321,7 +316,7 @@ class RayHosts:
             if left is not None:
                 await asyncio.to_thread(self._keep_log, *left)
         ray.kill(handle, no_restart=True)
-        directory = _socket_directory(self._settings.namespace)
+        directory = hostsockets.directory_for(self._settings.namespace)
         await asyncio.to_thread(hostsockets.leave, directory, replica_id)  # of a host of this node that did not close
 
     def _keep_log(self, fqrv: Fqrv, log: ReplicaLog) -> None:
@@ -361,7 +356,7 @@ class RayHosts:
         return None if death is None else death.message
 
     def _left_by(self, replica_id: str, suffix: str) -> Path:
-        return _socket_directory(self._settings.namespace) / f"{replica_id}{suffix}"
+        return hostsockets.directory_for(self._settings.namespace) / f"{replica_id}{suffix}"
 
 
 # --- registry ---------------------------------------------------------------------------------------------------------

@@ -19,6 +19,23 @@ from forestflow.dataplane.pulse import pulse_path
 
 Server = TypeVar("Server")
 
+_LONGEST_PATH = 107  # bytes; the address of a Unix socket has 108, with a zero at the end (unix(7))
+_LONGEST_ID = 32  # of a replica
+
+
+def directory_for(namespace: str) -> Path:
+    """Where the hosts of that namespace have their sockets on this node: ``XDG_RUNTIME_DIR`` if their paths fit there.
+
+    Elsewhere, and where the variable is not set, it is ``/tmp``: ``TMPDIR`` may be long.
+    """
+    name = f"{namespace}-{os.getuid()}"
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    if runtime:
+        directory = Path(runtime) / name
+        if len(os.fsencode(socket_path(directory, "r" * _LONGEST_ID))) <= _LONGEST_PATH:
+            return directory
+    return Path("/tmp") / name
+
 
 async def listen(directory: Path, replica_id: str, serve: Callable[[str], Awaitable[Server]]) -> tuple[Server, Path]:
     """Have ``serve`` listen on the replica's socket; what it gives, and the path. Raises PermissionError, OSError."""

@@ -7,11 +7,12 @@ import signal
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import psutil
 import pytest
 
-from tests.serving import ROLES, RunningServer, golden, rows_body, running, values, wait_for
+from tests.serving import RunningServer, golden, rows_body, running, values, wait_for
 
 ROWS, EXPECTED = golden()
 RELOADS = 50
@@ -22,11 +23,17 @@ NOT_OURS = ("logs", "session_")  # logs are kept for a week; Ray keeps what it l
 
 
 @pytest.fixture
-def server(tmp_path: Path):
+def sockets():
+    """A folder with a path so short that sockets can be in it."""
+    with TemporaryDirectory(prefix="ff-", dir="/tmp") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def server(tmp_path: Path, sockets: Path):
     """A server whose temporary files and sockets are in folders of its own."""
-    for name in ("tmp", "run"):
-        (tmp_path / name).mkdir()
-    env = {"TMPDIR": str(tmp_path / "tmp"), "XDG_RUNTIME_DIR": str(tmp_path / "run")}
+    (tmp_path / "tmp").mkdir()
+    env = {"TMPDIR": str(tmp_path / "tmp"), "XDG_RUNTIME_DIR": str(sockets)}
     with running(tmp_path / "data", env=env) as server:
         server.http.timeout = 600  # for a machine with much else to do
         yield server
@@ -55,10 +62,6 @@ def descriptors(server: RunningServer, role: str) -> Counter[str]:
     return found
 
 
-def processes(server: RunningServer) -> int:
-    return sum(f"ray::{ROLES['host']}" in " ".join(p.cmdline()) for p in server.family() if p.is_running())
-
-
 def mine(found: set[str], pids: set[int]) -> set[str]:
     """Without files in /tmp of other JVMs of this machine."""
     return {path for path in found if not path.startswith("/tmp/") or any(path.endswith(str(pid)) for pid in pids)}
@@ -66,8 +69,8 @@ def mine(found: set[str], pids: set[int]) -> set[str]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_fifty_reloads_leave_nothing(server: RunningServer, tmp_path: Path) -> None:
-    folders = tmp_path / "tmp", tmp_path / "run", tmp_path / "data"
+def test_fifty_reloads_leave_nothing(server: RunningServer, tmp_path: Path, sockets: Path) -> None:
+    folders = tmp_path / "tmp", sockets, tmp_path / "data"
     seen: set[int] = set()
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "serve.py").write_text(SCRIPT)
@@ -87,7 +90,7 @@ def test_fifty_reloads_leave_nothing(server: RunningServer, tmp_path: Path) -> N
         server.http.delete(f"/{contract}/v{number}").raise_for_status()
 
     def gone() -> bool:
-        return not processes(server)
+        return not server.pids("host")
 
     def all_at_once(numbers: range) -> None:
         with ThreadPoolExecutor(AT_ONCE) as threads:
@@ -112,20 +115,20 @@ def test_fifty_reloads_leave_nothing(server: RunningServer, tmp_path: Path) -> N
 
 
 @pytest.mark.slow
-def test_a_host_that_is_killed_or_hangs_leaves_no_socket(server: RunningServer, tmp_path: Path) -> None:
-    def sockets() -> list[Path]:
-        return list((tmp_path / "run").rglob("*.sock"))
+def test_a_host_that_is_killed_or_hangs_leaves_no_socket(server: RunningServer, sockets: Path) -> None:
+    def found() -> list[Path]:
+        return list(sockets.rglob("*.sock"))
 
     contract = "killed/hosts/0"
     server.deploy(contract, "v1").raise_for_status()
     (pid,) = server.hosts_of(contract, "v1")
-    assert len(sockets()) == 1
+    assert len(found()) == 1
     os.kill(pid, signal.SIGKILL)
     wait_for(lambda: server.hosts_of(contract, "v1") - {pid})
-    assert len(sockets()) == 1
+    assert len(found()) == 1
 
     (pid,) = server.hosts_of(contract, "v1")
     os.kill(pid, signal.SIGSTOP)  # it cannot close: whoever ends it removes its socket
     server.http.delete(f"/{contract}/v1").raise_for_status()
-    wait_for(lambda: not sockets())
+    wait_for(lambda: not found())
     wait_for(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)

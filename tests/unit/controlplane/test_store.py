@@ -6,6 +6,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import uuid
 
 import pytest
 import sqlalchemy as sa
@@ -176,16 +177,17 @@ def test_a_wrong_password_and_a_database_that_is_not_there(tmp_path):
 
 
 def databases(tmp_path):
-    """SQLite, and PostgreSQL where FORESTFLOW_TEST_POSTGRES names a database whose schema ``public`` may be emptied."""
+    """SQLite, and a database of its own in the PostgreSQL that FORESTFLOW_TEST_POSTGRES names."""
     yield sa.URL.create("sqlite", database=str(tmp_path / "journal.db"))
     if "FORESTFLOW_TEST_POSTGRES" in os.environ:
-        url = postgres()
-        engine = sa.create_engine(url)
-        with engine.begin() as connection:
-            connection.execute(sa.text("DROP SCHEMA public CASCADE"))
-            connection.execute(sa.text("CREATE SCHEMA public"))
+        url, name = postgres(), f"journal_{uuid.uuid4().hex}"  # other tests run beside this one
+        engine = sa.create_engine(url, isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            connection.execute(sa.text(f"CREATE DATABASE {name}"))
+        yield url.set(database=name)
+        with engine.connect() as connection:
+            connection.execute(sa.text(f"DROP DATABASE {name}"))  # fails while a connection is left open
         engine.dispose()
-        yield url
 
 
 def postgres():

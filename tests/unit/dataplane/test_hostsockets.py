@@ -26,6 +26,16 @@ def dead_socket(path):
         killed.listen()
 
 
+@pytest.mark.parametrize(("length", "fits"), [(30, True), (200, False)])
+def test_the_paths_of_sockets_fit_into_an_address(length, fits, monkeypatch):
+    runtime = "/tmp/" + "d" * length
+    monkeypatch.setenv("XDG_RUNTIME_DIR", runtime)
+    directory = hostsockets.directory_for("forestflow-0123456789")
+    assert str(directory).startswith(runtime if fits else "/tmp/forestflow-")
+    with socket.socket(socket.AF_UNIX) as server, pytest.raises(FileNotFoundError):  # and not: AF_UNIX path too long
+        server.bind(str(hostsockets.socket_path(directory / "missing", "0123456789ab")))
+
+
 async def test_sockets_of_killed_hosts_go_with_the_next_host_and_those_of_living_ones_stay(tmp_path):
     run = tmp_path / "run"
     first, path = await hostsockets.listen(run, "first", serve)
