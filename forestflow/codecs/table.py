@@ -126,6 +126,17 @@ def _no_configs(_payload: bytes) -> Mapping[str, str]:
     return {}
 
 
+EncodeParts = Callable[[Batch, Sequence[int]], list[bytes]]
+
+
+def parts_encoder(codec: Codec) -> EncodeParts | None:
+    """Encodes the rows up to each end as an answer of its own, where that codec makes such answers faster together.
+
+    It raises what ``encode`` raises for any of them.
+    """
+    return getattr(codec, "encode_parts", None)
+
+
 Pieces = Generator[None, None, ScoreRequest]
 
 

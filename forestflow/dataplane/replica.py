@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 
 from forestflow.codecs.request import ScoreRequest
-from forestflow.codecs.table import Codec, Pieces, pieces_decoder
+from forestflow.codecs.table import Codec, Pieces, parts_encoder, pieces_decoder
 from forestflow.dataplane import wire
 from forestflow.dataplane.pulse import Pulse
 from forestflow.dataplane.queue import TwoLevelQueue
@@ -303,8 +303,6 @@ class Replica:
             self._check_rows(answer, merged)
             if answer.form_varies:
                 raise _NotIndependent("the types or outputs of an answer depend on the rows beside it")
-            ends = accumulate(run.request.batch.rows for run in runs)
-            answers = [answer.slice(end - run.request.batch.rows, end) for run, end in zip(runs, ends, strict=True)]
         except Exception as error:
             if isinstance(error, _NotIndependent):
                 self._distrust(error)
@@ -312,8 +310,26 @@ class Replica:
             for run in runs:
                 self._run_alone(run)
             return
-        for run, own in zip(runs, answers, strict=True):
-            self._replies.prediction(run.job, run.codec, own, run.request.context)
+        self._answer_parts(runs, answer)
+
+    def _answer_parts(self, runs: list[LongRun], answer: Batch) -> None:
+        """Answer each request with its rows of ``answer``."""
+        ends = list(accumulate([run.request.batch.rows for run in runs]))
+        codec = runs[0].codec
+        encode = parts_encoder(codec)
+        if encode is not None and all([run.codec is codec for run in runs]):
+            try:
+                payloads = encode(answer, ends)
+            except Exception as error:  # whoever caused it gets its own error below
+                _log.debug("answers are encoded one by one: %s", error)
+            else:
+                for run, payload in zip(runs, payloads, strict=True):
+                    self._replies.encoded(run.job, payload, run.request.batch.rows)
+                return
+        start = 0
+        for run, end in zip(runs, ends, strict=True):
+            self._replies.prediction(run.job, run.codec, answer.slice(start, end), run.request.context)
+            start = end
 
     def _run_alone(self, run: LongRun) -> None:
         if self._pulse is not None:

@@ -76,14 +76,17 @@ class Replies:
         """A user's answer; one that cannot be encoded is an error."""
         try:
             payload = codec.encode(batch, context)
-            if job.unknown_fields:
-                frame = wire.reply_with(job.unknown_fields, Code.OK, job.number, payload, batch.rows)
-            else:
-                frame = wire.reply(Code.OK, job.number, payload, batch.rows)
         except Exception as error:
             self.failure(job, error)
             return
-        self._send(job, frame)
+        self.encoded(job, payload, batch.rows)
+
+    def encoded(self, job: Job, payload: bytes, rows: int) -> None:
+        """A user's answer of so many rows, in its protocol's form."""
+        if job.unknown_fields:
+            self._send(job, wire.reply_with(job.unknown_fields, Code.OK, job.number, payload, rows))
+        else:
+            self._send(job, wire.reply(Code.OK, job.number, payload, rows))
 
     def scored(self, job: Job, rows: int) -> None:
         """A shadow's answer: nobody reads what it predicts."""

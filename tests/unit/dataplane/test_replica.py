@@ -126,6 +126,22 @@ def test_one_bad_request_fails_alone(bench):
     assert errors[4][0] is Code.MALFORMED
 
 
+def test_one_answer_that_cannot_be_encoded_fails_alone():
+    class Names(SumModel):
+        def predict(self, batch, configs):
+            names = np.array([None if a == 2 else "n" for a in batch.columns[0].data[:, 0]], object)
+            return Batch(batch.rows, (Column(TensorType.String, ("Name",), names),))
+
+    bench = Bench(model=Names())
+    for number in (1, 2, 3):
+        bench.submit(number, body([number, 0]))
+    bench.run()
+    answers = {number: (code, payload) for number, code, _, _, payload in bench.answers}
+    assert {number: code for number, (code, _) in answers.items()} == {1: Code.OK, 2: Code.INTERNAL, 3: Code.OK}
+    assert b"NoneType" in answers[2][1]
+    assert b'"data":["n"]' in answers[1][1]
+
+
 def test_an_unknown_codec_is_refused(bench):
     bench.submit(1, b"", codec=250)
     bench.run()
