@@ -20,9 +20,8 @@ import asyncio
 import logging
 import math
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Container, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Callable, Container, Hashable, Iterator
 from itertools import accumulate
 
 from forestflow.codecs.request import ScoreRequest
@@ -31,20 +30,13 @@ from forestflow.dataplane import wire
 from forestflow.dataplane.pulse import Pulse
 from forestflow.dataplane.queue import TwoLevelQueue
 from forestflow.dataplane.replies import Codecs, Job, Replies, Reply
-from forestflow.dataplane.unknown_fields import Tolerance
-from forestflow.domain.errors import (
-    DeadlineExceeded,
-    InvalidInput,
-    Malformed,
-    ModelFailed,
-    QueueFull,
-    UnknownInputs,
-)
+from forestflow.dataplane.scoring import NotIndependent, Scorer, ScoringJob, check_rows, cut, join
+from forestflow.domain.errors import DeadlineExceeded, Malformed, QueueFull
 from forestflow.domain.ids import Fqrv
 from forestflow.domain.settings import Merging, UnknownFields
-from forestflow.domain.tensors import Batch, Layout, concat, joined
+from forestflow.domain.tensors import Batch, Layout, concat
 from forestflow.servables.base import Servable
-from forestflow.servables.independence import MergeKey, never
+from forestflow.servables.independence import MergeKey
 
 MERGE_REQUESTS = 64  # at most so many requests are decoded in one turn
 TURN_SECONDS = 0.005  # of model calls for waiting requests, after which the loop reads sockets
@@ -56,23 +48,6 @@ SHADOW_SECONDS = 0.001  # of work, after which shadows rest as long,
 USERS_GONE_SECONDS = 0.1  # unless no user came for this long
 
 _log = logging.getLogger("forestflow.replica")
-
-
-class _NotIndependent(Exception):
-    """An answer shows that rows were merged or cut that must not be."""
-
-
-@dataclass(slots=True, eq=False)
-class LongRun:
-    """A request that is scored, perhaps slice by slice. Without a merge ``key`` it runs alone and in one piece."""
-
-    job: Job
-    codec: Codec
-    request: ScoreRequest
-    key: Hashable | None
-    shadow: bool = False
-    offset: int = 0
-    parts: list[Batch] = field(default_factory=list)
 
 
 class Replica:
@@ -94,22 +69,20 @@ class Replica:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.fqrv = fqrv
-        self._servable = servable
-        self._merge_key = merge_key or (lambda configs: servable.merge_key(configs))
+        self._scorer = Scorer(servable, fqrv, merge_key, unknown_fields)
+        self.batches = self._scorer.batches
         self._slice_rows = max(1, servable.slice_rows)
         merging = merging or Merging()
         self._merge_rows = merging.max_rows or self._slice_rows
         self._max_wait = merging.max_wait_ms / 1000
-        self.batches: Counter[int] = Counter()  # model calls for users, by rows.bit_length(): 1, 2–3, 4–7, … rows
         self._queue: TwoLevelQueue[Job] = TwoLevelQueue(max_queued, max_backlog)
-        self._batches: deque[list[LongRun]] = deque()  # of requests that run together, decoded and not run yet
-        self._long_high: deque[LongRun] = deque()
-        self._long_low: LongRun | None = None
+        self._batches: deque[list[ScoringJob]] = deque()  # of requests that run together, decoded and not run yet
+        self._long_high: deque[ScoringJob] = deque()
+        self._long_low: ScoringJob | None = None
         self._decoding: tuple[Job, Codec, Pieces] | None = None  # the shadow that becomes the next long run
         self._codecs = Codecs(fqrv, servable.metadata)
         self._replies = Replies(fqrv, self._codecs)
         self._pulse = pulse
-        self._tolerance = Tolerance(fqrv, unknown_fields)
         self._call_soon = call_soon or asyncio.get_running_loop().call_soon
         self._call_later = call_later or asyncio.get_running_loop().call_later
         self._clock = clock
@@ -263,10 +236,10 @@ class Replica:
         else:
             self._run_alone(run)
 
-    def _decode_waiting(self, now: float) -> Iterator[list[LongRun]]:
+    def _decode_waiting(self, now: float) -> Iterator[list[ScoringJob]]:
         """Batches of the requests that wait; those that are long, or must run alone and whole, go to the long runs."""
         high = self._queue.high
-        groups: dict[Hashable, list[LongRun]] = {}
+        groups: dict[Hashable, list[ScoringJob]] = {}
         for _ in range(min(len(high), MERGE_REQUESTS - len(self._long_high))):
             run = self._decode(high.popleft(), now)
             if run is None:
@@ -277,19 +250,9 @@ class Replica:
             else:
                 groups.setdefault(run.job if run.job.alone else (run.key, batch.signature), []).append(run)
         for runs in groups.values():
-            yield from self._cut(runs)
+            yield from cut(runs, self._merge_rows)
 
-    def _cut(self, runs: list[LongRun]) -> Iterator[list[LongRun]]:
-        start = 0
-        while start < len(runs):
-            rows, stop = 0, start
-            while stop < len(runs) and (stop == start or rows + runs[stop].request.batch.rows <= self._merge_rows):
-                rows += runs[stop].request.batch.rows
-                stop += 1
-            yield runs[start:stop]
-            start = stop
-
-    def _run_merged(self, runs: list[LongRun]) -> None:
+    def _run_merged(self, runs: list[ScoringJob]) -> None:
         if len(runs) <= 1:  # none, when all of them were cancelled
             for run in runs:
                 self._run_alone(run)
@@ -299,25 +262,25 @@ class Replica:
             self._pulse.run([run.job.number for run in runs], longest - self._user_came)
         try:
             merged = concat([run.request.batch for run in runs])
-            answer = self._predict(merged, runs[0].request.configs, runs)
-            self._check_rows(answer, merged)
+            answer = self._scorer.predict(merged, runs[0].request.configs, runs)
+            check_rows(answer, merged)
             if answer.form_varies:
-                raise _NotIndependent("the types or outputs of an answer depend on the rows beside it")
+                raise NotIndependent("the types or outputs of an answer depend on the rows beside it")
         except Exception as error:
-            if isinstance(error, _NotIndependent):
-                self._distrust(error)
+            if isinstance(error, NotIndependent):
+                self._scorer.distrust(error)
             # One bad request must fail alone: whoever caused it gets its own error below.
             for run in runs:
                 self._run_alone(run)
             return
         self._answer_parts(runs, answer)
 
-    def _answer_parts(self, runs: list[LongRun], answer: Batch) -> None:
+    def _answer_parts(self, runs: list[ScoringJob], answer: Batch) -> None:
         """Answer each request with its rows of ``answer``."""
         ends = list(accumulate([run.request.batch.rows for run in runs]))
         codec = runs[0].codec
         encode = parts_encoder(codec)
-        if encode is not None and all([run.codec is codec for run in runs]):
+        if encode is not None and all(run.codec is codec for run in runs):
             try:
                 payloads = encode(answer, ends)
             except Exception as error:  # whoever caused it gets its own error below
@@ -331,50 +294,15 @@ class Replica:
             self._replies.prediction(run.job, run.codec, answer.slice(start, end), run.request.context)
             start = end
 
-    def _run_alone(self, run: LongRun) -> None:
+    def _run_alone(self, run: ScoringJob) -> None:
         if self._pulse is not None:
             self._pulse.run((run.job.number,), run.job.deadline - self._user_came)
         try:
-            answer = self._predict(run.request.batch, run.request.configs, (run,))
+            answer = self._scorer.predict(run.request.batch, run.request.configs, (run,))
         except Exception as error:
             self._replies.failure(run.job, error)
             return
         self._replies.prediction(run.job, run.codec, answer, run.request.context)
-
-    def _predict(self, batch: Batch, configs: Mapping[str, str], runs: Sequence[LongRun]) -> Batch:
-        """Score ``batch``, which holds rows of ``runs``; those of users are counted."""
-        if not runs[0].shadow:
-            self.batches[batch.rows.bit_length()] += 1
-        try:
-            return self._guarded(batch, configs)
-        except UnknownInputs as error:
-            for run in runs:
-                run.job.unknown_fields = self._tolerance.report(error)
-            known = self._tolerance.known(batch, error)
-            for run in runs:  # its other slices need not be looked at again
-                run.request.batch = run.request.batch.without(error.names)
-            try:
-                return self._guarded(known, configs)
-            except InvalidInput as further:
-                raise InvalidInput(f"{further.message}; {error.message}") from None
-
-    def _guarded(self, batch: Batch, configs: Mapping[str, str]) -> Batch:
-        try:
-            return self._servable.predict(batch, configs)
-        except Exception:
-            raise
-        except BaseException as error:  # a model that exits would end the loop, and whoever waits with it
-            raise ModelFailed(f"the model raised {type(error).__name__}") from error
-
-    def _check_rows(self, answer: Batch, asked: Batch) -> None:
-        """Raises _NotIndependent for an answer that cannot be cut where ``asked`` can."""
-        if answer.rows != asked.rows or answer.layout is not asked.layout:
-            raise _NotIndependent(f"the model answered {asked.rows} rows by {answer.rows}")
-
-    def _distrust(self, why: Exception) -> None:
-        """Run every request alone and whole from now on, whoever said that rows are independent."""
-        self._merge_key = never
-        _log.warning("requests run alone from now on: %s", why, extra={"release": str(self.fqrv)})
 
     # --- slices ----------------------------------------------------------------------------------------------------
 
@@ -412,13 +340,13 @@ class Replica:
             self._decoding = None
             self._replies.failure(job, error)
 
-    def _step(self, run: LongRun) -> bool:
+    def _step(self, run: ScoringJob) -> bool:
         """Score one slice; True when the run is over and answered."""
         try:
             try:
                 return self._score_slice(run)
-            except _NotIndependent as error:
-                self._distrust(error)
+            except NotIndependent as error:
+                self._scorer.distrust(error)
                 run.key, run.offset = None, 0
                 run.parts.clear()
                 return False
@@ -426,7 +354,7 @@ class Replica:
             self._replies.failure(run.job, error)
             return True
 
-    def _score_slice(self, run: LongRun) -> bool:
+    def _score_slice(self, run: ScoringJob) -> bool:
         now = self._clock()
         if now > run.job.deadline:
             raise DeadlineExceeded("the deadline passed while the batch was scored")
@@ -437,9 +365,9 @@ class Replica:
         if run.key is None:
             rows = max(1, batch.rows)
         asked = batch.slice(run.offset, run.offset + rows)
-        answer = self._predict(asked, run.request.configs, (run,))
+        answer = self._scorer.predict(asked, run.request.configs, (run,))
         if rows < batch.rows:
-            self._check_rows(answer, asked)
+            check_rows(answer, asked)
         run.offset += rows
         if not run.shadow:
             run.parts.append(answer)
@@ -448,18 +376,12 @@ class Replica:
         if run.shadow:
             self._replies.scored(run.job, batch.rows)
         else:
-            self._replies.prediction(run.job, run.codec, self._joined(run.parts), run.request.context)
+            self._replies.prediction(run.job, run.codec, join(run.parts), run.request.context)
         return True
-
-    def _joined(self, parts: list[Batch]) -> Batch:
-        try:
-            return joined(parts)
-        except ModelFailed as error:  # answered as a whole they may fit, or the model says what is wrong
-            raise _NotIndependent(error.message) from None
 
     # --- in and out ------------------------------------------------------------------------------------------------
 
-    def _decode(self, job: Job, now: float) -> LongRun | None:
+    def _decode(self, job: Job, now: float) -> ScoringJob | None:
         if now > job.deadline:
             self._replies.error(job, DeadlineExceeded("the deadline passed while the request waited"))
             return None
@@ -474,6 +396,6 @@ class Replica:
             self._replies.failure(job, error)
         return None
 
-    def _run_of(self, job: Job, codec: Codec, request: ScoreRequest) -> LongRun:
+    def _run_of(self, job: Job, codec: Codec, request: ScoreRequest) -> ScoringJob:
         whole = request.batch.layout is Layout.WHOLE
-        return LongRun(job, codec, request, None if whole else self._merge_key(request.configs))
+        return ScoringJob(job, codec, request, None if whole else self._scorer.merge_key(request.configs))

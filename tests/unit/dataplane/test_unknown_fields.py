@@ -49,7 +49,7 @@ class Tolerant(Bench):
         self.given = Model()
         self.servable = PythonServable(self.given)
         self.servable._slice_rows = slice_rows
-        self.replica._servable = self.servable
+        self.replica._scorer._servable = self.servable
         self.replica._slice_rows = slice_rows
 
     def reported(self):
@@ -163,7 +163,7 @@ def test_who_makes_up_ever_new_fields_fills_neither_the_log_nor_memory(caplog):
             bench.submit(number, body([1, 2], fields=("x", f"made up {number}")))
             bench.run()
     assert len(caplog.records) == MAX_LOGGED
-    assert len(bench.replica._tolerance._logged) == MAX_LOGGED
+    assert len(bench.replica._scorer._tolerance._logged) == MAX_LOGGED
     assert unquote(bench.reported()[MAX_LOGGED + 49]) == f"made up {MAX_LOGGED + 49}"
 
 
@@ -180,7 +180,7 @@ def test_names_of_any_kind_make_a_short_header(names):
 async def test_over_the_wire_and_by_record(tmp_path):
     """The router's side: a class of its own for such an answer, one header for all parts of a split request."""
     node = await Node(tmp_path, FQRV, "1").start()
-    node.replica._servable = PythonServable(Model())
+    node.replica._scorer._servable = PythonServable(Model())
     dispatcher = Dispatcher(DispatchSettings("here", SECRET))
     try:
         dispatcher.apply(plan(ReleasePlan(FQRV, 100, replicas=(node.address,))))
@@ -207,6 +207,6 @@ async def test_over_the_wire_and_by_record(tmp_path):
 
 def test_the_default_is_to_warn():
     bench = Bench()
-    assert Replica(bench.model, FQRV, max_queued=1, call_soon=print, call_later=print)._tolerance._setting is (
+    assert Replica(bench.model, FQRV, max_queued=1, call_soon=print, call_later=print)._scorer._tolerance._setting is (
         UnknownFields.WARN
     )
