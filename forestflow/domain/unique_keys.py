@@ -27,25 +27,24 @@ def has_all(text: bytes | memoryview, members: int) -> bool:
 def repeated(text: bytes | memoryview, document: Any) -> str | None:
     """What to say of a valid JSON text, of which ``document`` was parsed, that has a name twice in one object."""
     raw = bytes(text)
-    if has_all(raw, count_members(document, raw.count(b"{"))):
+    colons = raw.count(b":")
+    if count_members(document, colons) == colons or has_all(raw, count_members(document)):
         return None
     name = _first_repeated(raw)
     return "a name is given twice in one object" if name is None else f"{name[:80]!r} is given twice in one object"
 
 
-def count_members(document: Any, objects: int = 1 << 62) -> int:
-    """How many members all objects of a document have; no further ones are looked for when ``objects`` are found."""
+def count_members(document: Any, enough: int = 1 << 62) -> int:
+    """How many members all objects of a document have; no further ones are looked for when there are ``enough``."""
     count = 0
     level = [document]
-    while level and objects > 0:
-        found = [value for value in level if type(value) is dict]
-        count += sum(map(len, found))
-        objects -= len(found)
-        if objects <= 0:
-            break
-        inside = [part for value in found for part in value.values() if type(part) in _NESTED]
+    while level and count < enough:
+        inside: list[Any] = []
         for value in level:
-            if type(value) is list and not _NESTED.isdisjoint(map(type, value)):
+            if type(value) is dict:
+                count += len(value)
+                inside += value.values()
+            elif type(value) is list and not _NESTED.isdisjoint(map(type, value)):
                 inside += value
         level = inside
     return count
