@@ -53,7 +53,7 @@ class Models:
         return known
 
     async def model(self, contract: Contract, only: Fqrv | None = None) -> tuple[Fqrv, ModelMetadata]:
-        """That release, or the one that speaks for the contract, with its signatures.
+        """Return the signatures of a release, and which one it is: ``only``, or the one that speaks for the contract.
 
         Raises UnknownContract; Unavailable where it has not been loaded.
         """

@@ -32,7 +32,7 @@ class OpenInference:
         return contract, release.fqrv
 
     async def ready(self) -> bool:
-        """Of the server as a whole: what GET /ready answers."""
+        """Return whether the server as a whole is ready, as GET /ready answers."""
         try:
             return await self._models.control.run(IsReady())
         except ForestFlowError:  # nobody to ask is not ready either

@@ -77,7 +77,7 @@ class TfServing:
         return await self._models.model(target.contract, target.only)
 
     async def status(self, spec: Spec) -> list[ServableStatus]:
-        """Of all versions, those that are loading or failed among them, or of the one named. Raises UnknownModel."""
+        """Return the status of all versions, loading and failed ones too, or of the one named. Raises UnknownModel."""
         contract = self._models.find(spec.model)
         if contract is None:
             raise UnknownModel(f"Could not find any versions of model {spec.model}")

@@ -99,7 +99,10 @@ class Pip:
             self._kill()
 
     def run(self, command: Sequence[str], directory: Path, lock: IO[bytes]) -> tuple[int, list[str]]:
-        """Its status and what it said, which goes to standard output as it comes. Raises LoadFailed."""
+        """Run a command; return its exit status and the lines it printed, which standard output shows as they come.
+
+        Raises LoadFailed.
+        """
         with self._lock:
             left = self.check()
             self._process = subprocess.Popen(

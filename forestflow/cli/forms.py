@@ -52,7 +52,7 @@ def router(text: str) -> Json:
 
 
 def given(**values: Any) -> Json:
-    """Those that are not ``None``."""
+    """Return the values that are not ``None``."""
     return {name: value for name, value in values.items() if value is not None}
 
 

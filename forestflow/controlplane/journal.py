@@ -171,7 +171,7 @@ class Journal:
             return {row.reporter: row.last for row in rows}
 
     def counters(self) -> dict[str, Counts]:
-        """By servable."""
+        """Return the counters of each servable."""
         with self._reading() as connection:
             return {name: Counts(*counted) for name, *counted in connection.execute(sa.select(_COUNTERS))}
 

@@ -30,7 +30,7 @@ def open_envelope(message: bytes) -> tuple[Contract, bytes]:
 
 @lru_cache(maxsize=4096)
 def _contract(message: bytes) -> Contract:
-    """The same few come again and again. Raises DecodeError, Malformed, InvalidIdentifier."""
+    """Parse a contract; the few that clients name are cached. Raises DecodeError, Malformed, InvalidIdentifier."""
     contract = ContractMessage.FromString(message)
     if not contract.IsInitialized():
         raise Malformed("not a ScoreRequest: it names no contract, or not all of it")

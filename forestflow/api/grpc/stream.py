@@ -150,7 +150,7 @@ class ScoreStream:
         return item.seconds if left is None else min(left, item.seconds)
 
     def _request_id(self, item_id: str) -> bytes:
-        """That of the stream, then the item's own as far as there is room."""
+        """Make an item's id: the stream's, followed by as much of the item's own as there is room for."""
         head = self._call.request_id[: MAX_REQUEST_ID_LENGTH // 2]
         return clean_request_id(b"%b-%b" % (head, item_id[:MAX_REQUEST_ID_LENGTH].encode())).encode()
 

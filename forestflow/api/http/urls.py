@@ -128,7 +128,7 @@ class UrlFetcher:
 
 
 def _any_url(body: bytes) -> bool:
-    """Of a long body; a part at a time, so that other threads are not kept waiting."""
+    """Return whether a long body names any URL; it is read part by part, so that other threads need not wait."""
     in_list = body.lstrip(b" \t\r\n").startswith(b"[")
     for part, level in short_parts(memoryview(body)):
         own = level == 0 or (level == 1 and in_list and isinstance(part, dict))

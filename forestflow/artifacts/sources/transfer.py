@@ -59,7 +59,7 @@ class Meter:
         )
 
     def expect(self, size: int | None) -> None:
-        """So many bytes more will come, as the source says; ``None`` when it does not."""
+        """Note that the source announces ``size`` more bytes, or does not say how many (``None``)."""
         self._expected = None if size is None or self._expected is None else self._expected + size
         self._check(self._expected or 0)
 

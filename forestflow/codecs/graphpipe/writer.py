@@ -188,7 +188,7 @@ class _Writer:
         self._parts[slot.part] = _U32.pack((self._size - slot.place) & 0xFFFFFFFF)  # joined() refuses what is longer
 
     def _align(self, to: int, ahead: int = 0) -> None:
-        """So that what follows the next ``ahead`` bytes begins at a multiple of ``to``."""
+        """Pad, so that what follows the next ``ahead`` bytes begins at a multiple of ``to``."""
         if padding := -(self._size + ahead) % to:
             self._put(bytes(padding))
 

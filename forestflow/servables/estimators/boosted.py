@@ -113,7 +113,10 @@ class _Kept:
 
 
 def _kept_by_xgboost(booster: Any) -> list[_Kept | None]:
-    """By column; ``None`` for one without. Its own reader of them needs pyarrow, its JSON says the same."""
+    """Return the categories of each column, ``None`` for one without.
+
+    They are read from the JSON of the model, because XGBoost's own reader needs pyarrow.
+    """
     text = booster.save_raw("json")
     began = text.find(b'"cats":{')  # quotes inside a text are escaped: this is a member's name
     if began < 0:

@@ -69,7 +69,7 @@ def matched(inputs: Inputs, estimator: Estimator) -> list[tuple[IOMetadata, Feat
 
 
 def with_categories(inputs: Inputs, estimator: Estimator) -> Inputs:
-    """With the categories of columns that say nothing else of themselves."""
+    """Describe the columns that have no description by the categories that the estimator knows."""
     levels = {io.name: f.levels for io, f in matched(inputs, estimator) if f.levels is not None}
     each = [
         replace(io, description=levels[io.name].described) if io.name in levels and io.description is None else io

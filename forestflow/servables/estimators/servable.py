@@ -105,7 +105,7 @@ class EstimatorServable:
         return key if self._options is None or key is None else (key, self._options.key(configs))
 
     def independence(self, examples: Sequence[Batch] = ()) -> Mapping[str, Independence]:
-        """By construction, or as rows like the example show; the default method is tried with it."""
+        """Return what is known by construction, or what a trial with rows like the example shows of the default method."""
         if self._estimator.rows is not None:
             return dict.fromkeys(self._estimator.methods, self._estimator.rows)
         rehearsed = [self._rehearsal(_PROBE_ROWS)]

@@ -66,7 +66,7 @@ class H2OServable:
         return (configs.get(H2O_OUTPUTS_KEY), configs.get(OUTPUTS_KEY)) if configs else ()
 
     def independence(self, examples: Sequence[Batch] = ()) -> Mapping[str, Independence]:
-        """By construction: genmodel scores one row at a time, and keeps nothing of the one before."""
+        """Rows are independent by construction: genmodel scores one at a time, and keeps nothing of it."""
         return {self._metadata.default: BY_ROW}
 
     def predict(self, batch: Batch, configs: Mapping[str, str]) -> Batch:

@@ -37,7 +37,7 @@ class WordEmbeddings:
         return ()
 
     def independence(self, examples: Sequence[Batch] = ()) -> Mapping[str, Independence]:
-        """By construction: each word is looked up for itself."""
+        """Rows are independent by construction: each word is looked up for itself."""
         return {self.metadata.default: BY_ROW}
 
     def predict(self, batch: Batch, configs: Mapping[str, str]) -> Batch:

@@ -116,7 +116,7 @@ def _is_matrix(metadata: ModelMetadata, inputs: Inputs) -> bool:
 
 
 def _listed(metadata: ModelMetadata, description: str) -> ModelMetadata:
-    """With the description of the default signature's only input, where the model has none itself."""
+    """Give the default signature's only input that description, where the model has none itself."""
     (only,) = metadata.inputs
     described: tuple[IOMetadata, ...] = (replace(only, description=only.description or description),)
     signatures: dict[str, Signature] = dict(metadata.signatures)

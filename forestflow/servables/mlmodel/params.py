@@ -83,7 +83,7 @@ class Params:
 
     @classmethod
     def of(cls, signature: Mapping[str, Any]) -> Params | None:
-        """Those that a signature declares; ``None`` without any. Raises ArtifactRejected for what are no params."""
+        """Read the params that a signature declares; ``None`` if it declares none. Raises ArtifactRejected."""
         text = signature.get("params")
         if not text:
             return None

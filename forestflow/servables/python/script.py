@@ -22,7 +22,7 @@ _log = logging.getLogger("forestflow.servable")
 
 
 def check(root: Path, flavor: Python) -> None:
-    """That the script is there, is Python and names the class at its top level. Raises ArtifactRejected."""
+    """Check that the script is there, is Python and names the class at its top level. Raises ArtifactRejected."""
     script = _inside(root, flavor.script)
     if script.stat().st_size > MAX_BYTES:
         raise ArtifactRejected(f"{flavor.script} is larger than {MAX_BYTES} bytes; keep data in files beside it")

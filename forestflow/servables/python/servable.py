@@ -141,7 +141,7 @@ def _rows(example: Any) -> int:
 
 
 def _sized(example: Any, rows: int) -> Any:
-    """So many rows of the example, over and over."""
+    """Repeat the rows of the example until there are ``rows`` of them."""
     if isinstance(example, Mapping):
         return {name: _sized(values, rows) for name, values in example.items()}
     times = -(-rows // len(example))

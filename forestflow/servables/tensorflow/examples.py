@@ -22,7 +22,7 @@ _TEXTS = frozenset({TensorType.String, TensorType.Bytes})
 
 
 def example_inputs(metadata: ModelMetadata) -> Mapping[str, str]:
-    """By signature, the input that takes serialized examples, for signatures that have one."""
+    """Return, for each signature that takes serialized examples, the input that takes them."""
     return {
         name: signature.inputs[0].name
         for name, signature in metadata.every_signature().items()

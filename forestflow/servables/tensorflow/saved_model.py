@@ -81,7 +81,7 @@ def _problem(tensors: dict[str, Any]) -> str | None:
 
 
 def _specs(tensors: Any) -> tuple[Spec, ...]:
-    """By name: a SignatureDef has no order of its own."""
+    """Return the tensors in the order of their names, because a SignatureDef has none."""
     return tuple(
         Spec(name, tf.as_dtype(tensors[name].dtype), tf.TensorShape(tensors[name].tensor_shape))
         for name in sorted(tensors)

@@ -1,4 +1,4 @@
-"""By hand."""
+"""Phase a release in by hand: its percentage is what somebody set last."""
 
 from __future__ import annotations
 
