@@ -105,7 +105,7 @@ class EstimatorServable:
         return key if self._options is None or key is None else (key, self._options.key(configs))
 
     def independence(self, examples: Sequence[Batch] = ()) -> Mapping[str, Independence]:
-        """Return what is known by construction, or what a trial with rows like the example shows of the default method."""
+        """Say what is known by construction, or what a trial of the default method shows on rows like the example."""
         if self._estimator.rows is not None:
             return dict.fromkeys(self._estimator.methods, self._estimator.rows)
         rehearsed = [self._rehearsal(_PROBE_ROWS)]
