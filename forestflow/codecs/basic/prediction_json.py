@@ -62,7 +62,7 @@ class PredictionEncoder:
         return self._encode_rows(batch, layout)
 
     def encode_parts(self, batch: Batch, ends: Sequence[int]) -> list[bytes]:
-        """One prediction for each part of a batch: the rows up to the first end, from there to the second, and so on.
+        """Encode one prediction for each part of a batch; a part ends at each of ``ends``, and the next begins there.
 
         Printing the numbers of all parts at once saves 2 us for each part of two rows. Raises :class:`ModelFailed`.
         """
@@ -147,7 +147,7 @@ def _members(column: Column, rows: int) -> list[bytes]:
 
 
 def _rows(column: Column, rows: int) -> list[bytes]:
-    """The values of each row, at least one, separated by commas."""
+    """Print the values of each row, of which there is at least one, separated by commas."""
     if column.type in _OBJECTS:
         return _objects(column, rows)
     return _numbers(column.type, _matrix(column, rows)).split(_BETWEEN)

@@ -59,7 +59,7 @@ MODELS: dict[str, Callable[[Batch], object]] = {
 
 
 def fields(count: int) -> list[str]:
-    """The model's own last: whoever looks for them has passed all others."""
+    """Put the model's own fields last, so that whoever looks for them has passed all others."""
     return [*(f"unknown{i}" for i in range(count)), *NAMES]
 
 

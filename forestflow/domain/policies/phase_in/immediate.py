@@ -1,4 +1,4 @@
-"""All at once."""
+"""Phase a release in all at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Steadily with time."""
+"""Phase a release in steadily with time."""
 
 from __future__ import annotations
 

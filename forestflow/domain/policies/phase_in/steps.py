@@ -1,4 +1,4 @@
-"""In steps."""
+"""Phase a release in by steps."""
 
 from __future__ import annotations
 

@@ -314,7 +314,7 @@ def test_what_can_only_be_numbers_is_served(name: str) -> None:
 
 
 def test_parts_behind_a_function_say_what_their_columns_are() -> None:
-    """Only the columns count that no fitted part speaks of."""
+    """A pipeline is refused only for columns that none of its fitted parts describes."""
     last = make_column_transformer((OneHotEncoder(), ["colour"]), remainder="drop")
     table = TABLE[["colour"]]
     model = make_pipeline(FunctionTransformer(lowered), last, Ridge()).fit(table, TARGET)
